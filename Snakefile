@@ -1,0 +1,69 @@
+# Recite: memorization of language models, from sampling to figures, as one DAG.
+#
+#   snakemake                                   the mini study (config/mini.yaml), on this machine
+#   snakemake --configfile config/other.yaml    another study
+#   snakemake --config seed=7                   one value changed
+#
+# Everything a study makes lies in results/<study>/.
+import os
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+SOURCE = Path(workflow.basedir, "workflow")
+sys.path.insert(0, str(SOURCE))
+# Jobs, here or on a cluster's node, import the library of this checkout.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+
+from recite.errors import ReciteError
+from recite.files import canonical_json
+from recite.fingerprint import fingerprint
+from recite.study import load_study
+
+if "study" not in config:
+
+    configfile: "config/mini.yaml"
+
+
+try:
+    study = load_study(config, ", ".join(map(str, workflow.configfiles)) or "config")
+except ReciteError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = study.results
+
+
+def code(stage):
+    """Fingerprint of a stage's script and of all that it imports: a changed comment changes nothing."""
+    return fingerprint(Path(workflow.basedir, "scripts", f"{stage}.py"))
+
+
+wildcard_constraints:
+    family="|".join(study.families),
+    model="|".join(study.models),
+    part="|".join(study.parts),
+    alpha=r"[0-9.]+",
+    figure="|".join(study.figure_entries),
+
+
+report: "workflow/report/workflow.rst"
+
+
+rule all:
+    input:
+        expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
+        f"{RESULTS}/summary.md",
+    default_target: True
+
+
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/tokenization.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/sampling.smk"
+include: "workflow/rules/scoring.smk"
+include: "workflow/rules/noise.smk"
+include: "workflow/rules/aggregation.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"

@@ -1,0 +1,17 @@
+"""Door to recite.noise: score one model on one part of its sample at one noise strength."""
+
+import json
+from pathlib import Path
+
+from recite.door import door
+from recite.noise import score_under_noise
+
+with door(snakemake):
+    score_under_noise(
+        json.loads(snakemake.params.options),
+        alpha=float(snakemake.wildcards.alpha),
+        shards=[Path(path) for path in snakemake.input.shards],
+        checkpoint=Path(snakemake.input.weights).parent,
+        scores=Path(snakemake.output.scores),
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,14 @@
+"""Door to recite.report: the study in words and numbers."""
+
+from pathlib import Path
+
+from recite.door import door
+from recite.report import write_summary
+
+with door(snakemake):
+    write_summary(
+        snakemake.params.study,
+        tables=[Path(path) for path in snakemake.input.tables],
+        manifest=Path(snakemake.input.manifest),
+        summary=Path(snakemake.output[0]),
+    )

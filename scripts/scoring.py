@@ -1,0 +1,16 @@
+"""Door to recite.scoring: score one model on one part of its sample."""
+
+import json
+from pathlib import Path
+
+from recite.door import door
+from recite.scoring import score
+
+with door(snakemake):
+    score(
+        json.loads(snakemake.params.options),
+        shards=[Path(path) for path in snakemake.input.shards],
+        checkpoint=Path(snakemake.input.weights).parent,
+        scores=Path(snakemake.output.scores),
+        threads=snakemake.threads,
+    )

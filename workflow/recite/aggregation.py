@@ -1,0 +1,162 @@
+"""From scores to the tables behind the figures: rates with intervals, distributions, fits."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from recite.errors import ReciteError
+from recite.statistics import fit_rates, wilson
+from recite.tables import Table, read_metadata
+from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
+from recite.tables.samples import SAMPLES
+from recite.tables.scores import NOISE_SCORES, SCORES
+from recite.tables.training import CONTROLS
+
+NATURAL = "natural"
+"""Name of the union of all domains that are not planted."""
+MODEL = ["model", "family", "parameters"]
+
+
+def aggregate_scores(
+    options: Mapping[str, Any],
+    scores: Sequence[Path],
+    planted: Sequence[Path],
+    controls: Path,
+    tables: Mapping[str, Path],
+) -> None:
+    """Write the tables rates, distribution, control_rates and scaling from the models' scores.
+
+    `scores` are parts of the scores table, each naming its model; `planted` the sample shards of the
+    planted domains, which tie rows to documents; `controls` the known repetition counts.
+    """
+    rows = read_scores(scores, SCORES, options)
+    natural = rows[rows["kind"] != "planted"]
+    repetitions = _repetitions(planted, controls)
+    control = rows[rows["kind"] == "planted"].merge(repetitions, on="row_id", validate="many_to_one")
+    note = {"options": dict(options)}
+    RATES.write(tables["rates"], _columns(rate_table(rows, options)), note)
+    DISTRIBUTION.write(tables["distribution"], _columns(distribution_table(natural)), note)
+    by_count = summarize(control, [*MODEL, "repetitions"], options)
+    CONTROL_RATES.write(tables["control_rates"], _columns(by_count[[c.name for c in CONTROL_RATES.columns]]), note)
+    SCALING.write(tables["scaling"], _columns(scaling_table(natural, control, options)), note)
+
+
+def aggregate_noise(options: Mapping[str, Any], scores: Sequence[Path], noisy: Sequence[Path], rates: Path) -> None:
+    """Write the noise_rates table: the disturbed models' rates at every strength, zero included.
+
+    `scores` are the undisturbed scores of the same models; they are the rates at strength zero.
+    """
+    clean = read_scores(scores, SCORES, options).assign(alpha=0.0)
+    rows = pd.concat([clean, read_scores(noisy, NOISE_SCORES, options)], ignore_index=True)
+    table = _with_natural(rows, [*MODEL, "alpha"], options)
+    NOISE_RATES.write(rates, _columns(table[[c.name for c in NOISE_RATES.columns]]), {"options": dict(options)})
+
+
+def read_scores(paths: Sequence[Path], table: Table, options: Mapping[str, Any]) -> pd.DataFrame:
+    """Scores with their model, family, parameters and kind of domain; ReciteError if models are mixed up."""
+    parts = []
+    for path in paths:
+        names = [c.name for c in table.columns if c.name != "generated"]
+        part = table.read(path, names)
+        made = read_metadata(path)
+        frame = part.to_pandas()
+        frame["domain"] = frame["domain"].astype(str)
+        frame = frame.assign(
+            model=made["options"]["model"],
+            family=made["options"]["family"],
+            parameters=made["parameters"],
+            steps=made["continuation_tokens"],
+            at_risk=frame["margin"] < options["margin_tolerance"][made["dtype"]],
+        )
+        parts.append(frame)
+    rows = pd.concat(parts, ignore_index=True)
+    unknown = set(rows["domain"]) - set(options["kinds"])
+    if unknown:
+        raise ReciteError(f"scores hold rows of domain {sorted(unknown)[0]}, which the study does not sample.")
+    rows["kind"] = rows["domain"].map(options["kinds"])
+    return rows
+
+
+def rate_table(rows: pd.DataFrame, options: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns of the rates table: every model by domain and over all natural domains."""
+    return _with_natural(rows, MODEL, options)[[column.name for column in RATES.columns]]
+
+
+def _with_natural(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -> pd.DataFrame:
+    together = rows[rows["kind"] != "planted"].assign(domain=NATURAL, kind="mixed")
+    return pd.concat(
+        [summarize(part, [*keys, "domain", "kind"], options) for part in (rows, together)], ignore_index=True
+    )
+
+
+def summarize(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -> pd.DataFrame:
+    """One line per group of `keys`: counts, the memorization rate with its Wilson interval, the mean score."""
+    marked = rows.assign(
+        memorized=rows["hits"] == rows["steps"],
+        half=rows["hits"] * 2 == rows["steps"],
+        unmemorized=rows["hits"] == 0,
+        between=(rows["hits"] > 0) & (rows["hits"] < rows["steps"]),
+        score=rows["hits"] / rows["steps"],
+    )
+    table = marked.groupby(keys, as_index=False, sort=True, observed=True).agg(
+        n=("hits", "size"),
+        memorized=("memorized", "sum"),
+        half=("half", "sum"),
+        unmemorized=("unmemorized", "sum"),
+        mean_score=("score", "mean"),
+        between=("between", "mean"),
+        at_risk=("at_risk", "mean"),
+    )
+    table["rate"] = table["memorized"] / table["n"]
+    intervals = [wilson(k, n, options["confidence"]) for k, n in zip(table["memorized"], table["n"], strict=True)]
+    return table.assign(rate_low=[i.low for i in intervals], rate_high=[i.high for i in intervals])
+
+
+def distribution_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """Columns of the distribution table: rows of each model by number of hits, empty counts included."""
+    steps = int(rows["steps"].max())
+    counts = rows.groupby([*MODEL, "hits"], observed=True).size()
+    models = rows[MODEL].drop_duplicates().sort_values("model")
+    table = models.merge(pd.DataFrame({"hits": range(steps + 1)}), how="cross")
+    table["n"] = counts.reindex(pd.MultiIndex.from_frame(table), fill_value=0).to_numpy()
+    return table.assign(share=table["n"] / table.groupby("model")["n"].transform("sum"))
+
+
+def scaling_table(natural: pd.DataFrame, control: pd.DataFrame, options: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns of the scaling table: a line per family with two sizes or more, and one through all models."""
+    lines = []
+    for name, rows in ((NATURAL, natural), ("control", control)):
+        groups = [(family, part) for family, part in rows.groupby("family") if part["parameters"].nunique() > 1]
+        if rows["family"].nunique() > 1:
+            groups.append(("pooled", rows))
+        for family, part in groups:
+            outcomes = part.assign(memorized=part["hits"] == part["steps"]).pivot(
+                index="row_id", columns=["parameters", "model"], values="memorized"
+            )
+            log_parameters = np.log10(outcomes.columns.get_level_values("parameters").to_numpy(float))
+            counts = outcomes.notna().sum().to_numpy()
+            values = outcomes.astype(float).fillna(0.0).to_numpy()
+            line = fit_rates(
+                log_parameters, values, counts, options["confidence"], options["resamples"], options["seed"]
+            )
+            lines.append({"family": family, "rows": name, "models": len(counts), **line._asdict()})
+    return pd.DataFrame(lines, columns=[column.name for column in SCALING.columns])
+
+
+def _repetitions(planted: Sequence[Path], controls: Path) -> pd.DataFrame:
+    """row_id -> known repetition count of every planted row."""
+    documents = pa.concat_tables([SAMPLES.read(path, ["row_id", "document_id"]) for path in planted]).to_pandas()
+    counts = CONTROLS.read(controls).to_pandas()
+    joined = documents.drop_duplicates().merge(counts, on="document_id", how="left")
+    lost = joined[joined["repetitions"].isna()]
+    if len(lost):
+        raise ReciteError(f"{controls} does not list planted document {lost['document_id'].iloc[0]}; make the corpus again.")
+    return joined[["row_id", "repetitions"]]
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Any]:
+    return {str(name): frame[name].to_numpy() for name in frame.columns}

@@ -1,0 +1,94 @@
+"""The architecture table: one row a family, everything that differs between the six classes.
+
+Adding a family is adding a row; the tests run on every row. The module imports no torch, so that
+the Snakefile may read it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from recite.errors import ReciteError
+
+
+class Shape(NamedTuple):
+    """Size of a model: decoder layers, residual width, attention heads."""
+
+    layers: int
+    width: int
+    heads: int
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How one model class of `transformers` is built and where its parts are."""
+
+    model_type: str
+    """`model_type` of the checkpoint's config.json."""
+    model_class: str
+    """Class in `transformers`; its config class has `Config` in place of `ForCausalLM`."""
+    layers: str
+    """Dotted path from the model to its list of decoder layers."""
+    settings: Callable[[Shape], dict[str, Any]]
+    """Config values of a small model of this class, in the proportions of the family's own checkpoints."""
+
+
+def _feed_forward(width: int) -> int:
+    """Width of a gated feed-forward layer with about the parameters of a plain one of 4 x width."""
+    return round(width * 8 / 3 / 8) * 8
+
+
+def _gated(shape: Shape) -> dict[str, Any]:
+    return {
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.heads,
+        "intermediate_size": _feed_forward(shape.width),
+        "initializer_range": shape.width**-0.5,
+        "attention_dropout": 0.0,
+    }
+
+
+def _gpt_neox(shape: Shape) -> dict[str, Any]:
+    plain = _gated(shape) | {"intermediate_size": 4 * shape.width, "hidden_dropout": 0.0}
+    del plain["num_key_value_heads"]
+    return plain
+
+
+def _gpt_bigcode(shape: Shape) -> dict[str, Any]:
+    return {
+        "n_embd": shape.width,
+        "n_layer": shape.layers,
+        "n_head": shape.heads,
+        "n_inner": 4 * shape.width,
+        "multi_query": True,
+        "initializer_range": shape.width**-0.5,
+        "attn_pdrop": 0.0,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+    }
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "pythia": Architecture("gpt_neox", "GPTNeoXForCausalLM", "gpt_neox.layers", _gpt_neox),
+    "openllama": Architecture("llama", "LlamaForCausalLM", "model.layers", _gated),
+    "starcoder": Architecture("gpt_bigcode", "GPTBigCodeForCausalLM", "transformer.h", _gpt_bigcode),
+    "olmo1": Architecture(
+        "olmo", "OlmoForCausalLM", "model.layers", lambda shape: _gated(shape) | {"tie_word_embeddings": True}
+    ),
+    "olmo2": Architecture("olmo2", "Olmo2ForCausalLM", "model.layers", _gated),
+    "olmo3": Architecture("olmo3", "Olmo3ForCausalLM", "model.layers", _gated),
+}
+
+
+def architecture_of(model_type: str) -> Architecture:
+    """The row of a checkpoint's `model_type`; ReciteError for a class that the table lacks."""
+    for architecture in ARCHITECTURES.values():
+        if architecture.model_type == model_type:
+            return architecture
+    known = ", ".join(sorted(row.model_type for row in ARCHITECTURES.values()))
+    raise ReciteError(
+        f"architecture {model_type!r} is not in the table (known: {known}); "
+        "add a row to ARCHITECTURES in workflow/recite/architectures.py."
+    )

@@ -1,0 +1,68 @@
+"""Config files against their JSON schemas: defaults filled in, one sentence for each mistake."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+from jsonschema.validators import extend
+
+from recite.errors import ReciteError
+
+SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file safely; ReciteError if it is missing or not YAML."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ReciteError(f"{path} does not exist; run from the repository's root, or name another file.") from None
+    except yaml.YAMLError as error:
+        raise ReciteError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def check_config(config: Any, schema: str, source: str) -> Any:
+    """Validate `config` against workflow/schemas/<schema>.schema.yaml and fill in its defaults in place.
+
+    `source` names the file in messages. The first mistake raises ReciteError.
+    """
+    validator = _Filling(read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
+    error = best_match(validator.iter_errors(config))
+    if error is not None:
+        raise ReciteError(f"{source}: {_sentence(error)}")
+    return config
+
+
+def _fill_then_check(
+    validator: Any, properties: dict[str, Any], instance: Any, schema: dict[str, Any]
+) -> Iterator[ValidationError]:
+    if isinstance(instance, dict):
+        for key, subschema in properties.items():
+            if "default" in subschema:
+                default = subschema["default"]
+                instance.setdefault(key, dict(default) if isinstance(default, dict) else default)
+    yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, schema)
+
+
+_Filling = extend(Draft202012Validator, {"properties": _fill_then_check})
+
+
+def _sentence(error: ValidationError) -> str:
+    place = ".".join(map(str, error.absolute_path))
+    where = f"{place}: " if place else ""
+    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
+        known = list(error.schema.get("properties", {}))
+        unknown = next(key for key in error.instance if key not in known)
+        close = difflib.get_close_matches(str(unknown), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
+        return f"{where}unknown key {str(unknown)!r}; {hint}"
+    if error.validator == "required":
+        missing = error.message.split("'")[1]
+        return f"{where}key {missing!r} is missing; add it."
+    if error.validator == "enum":
+        return f"{where}{error.instance!r} is not one of {', '.join(map(repr, error.validator_value))}."
+    return f"{where}{error.message}; expected: {error.schema.get('description', error.validator_value)}"

@@ -1,0 +1,50 @@
+"""Figures: each drawn by a module of its own from the tables that the figures file names."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from recite.errors import ReciteError
+from recite.figures import controls, distribution, domains, noise, scaling, style
+from recite.files import atomic
+from recite.tables import Table, aggregates
+
+Drawing = Callable[[dict[str, pd.DataFrame]], tuple[Figure, pd.DataFrame]]
+"""From tables by name to the figure and the table behind it: exactly what is drawn."""
+
+FIGURES: dict[str, Drawing] = {
+    "scaling": scaling.draw,
+    "distribution": distribution.draw,
+    "domains": domains.draw,
+    "controls": controls.draw,
+    "noise": noise.draw,
+}
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        aggregates.RATES,
+        aggregates.DISTRIBUTION,
+        aggregates.CONTROL_RATES,
+        aggregates.SCALING,
+        aggregates.NOISE_RATES,
+    )
+}
+
+
+def draw(figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path]) -> None:
+    """Draw one figure from its table files and write it as every picture or .csv of `outputs`."""
+    if figure not in FIGURES:
+        raise ReciteError(f"figure {figure} has no function; add workflow/recite/figures/{figure}.py and its row in FIGURES.")
+    frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
+    with style.style():
+        picture, behind = FIGURES[figure](frames)
+        picture.suptitle(title)
+        for path in outputs:
+            with atomic(path) as temporary:
+                if path.suffix == ".csv":
+                    behind.to_csv(temporary, index=False)
+                else:
+                    style.save(picture, temporary, path.suffix)

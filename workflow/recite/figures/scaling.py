@@ -1,0 +1,43 @@
+"""Memorization rate against model size, per family, with the fitted lines."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from recite.figures import style
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
+    """Left the natural rows, right the planted ones; a line per family, its slope in the legend."""
+    natural = tables["rates"][tables["rates"]["domain"] == "natural"].assign(rows="natural")
+    planted = tables["rates"][tables["rates"]["kind"] == "planted"].assign(rows="control")
+    points = pd.concat([natural, planted], ignore_index=True)
+    figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.8))
+    for axes, rows, title in zip(panels, ("natural", "control"), ("natural rows", "planted control rows"), strict=True):
+        part = points[points["rows"] == rows]
+        lines = tables["scaling"][tables["scaling"]["rows"] == rows].set_index("family")
+        _panel(axes, part, lines)
+        axes.set_title(f"{title}, {style.n_note(part['n'])} a model")
+    kept = ["rows", "model", "family", "parameters", "n", "memorized", "rate", "rate_low", "rate_high"]
+    fits = tables["scaling"].drop(columns="models")
+    return figure, points[kept].merge(fits, on=["family", "rows"], how="left")
+
+
+def _panel(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame) -> None:
+    families = style.families(points)
+    colours = style.colours(families)
+    for family, marker in zip(families, style.MARKERS, strict=False):
+        part = points[points["family"] == family].sort_values("parameters")
+        label = style.name(family)
+        if family in lines.index:
+            fit = lines.loc[family]
+            ends = part["parameters"].to_numpy(float)[[0, -1]]
+            axes.plot(ends, fit["intercept"] + fit["slope"] * np.log10(ends), color=colours[family], linewidth=1, alpha=0.6)
+            label += f": {100 * fit['slope']:.1f} [{100 * fit['slope_low']:.1f}, {100 * fit['slope_high']:.1f}]"
+        style.rate_points(axes, part["parameters"].to_numpy(), part, colours[family], marker, label)
+    axes.set_xscale("log")
+    axes.set_xlabel("parameters")
+    style.rate_axis(axes)
+    axes.legend(title="points per tenfold size [95%]" if len(lines) else None, loc="upper left", title_fontsize=8)

@@ -1,0 +1,120 @@
+"""One look for all figures: colour-blind-safe, readable in print, the same bytes for the same data."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+NAMES = {
+    "pythia": "Pythia",
+    "openllama": "OpenLLaMA",
+    "starcoder": "StarCoder",
+    "olmo1": "OLMo 1",
+    "olmo2": "OLMo 2",
+    "olmo3": "OLMo 3",
+    "free_text": "free text",
+}
+MARKERS = "osD^vPX*"
+DOTS_PER_INCH = 200
+SETTINGS = {
+    "svg.hashsalt": "recite",
+    "svg.fonttype": "none",
+    "figure.constrained_layout.use": True,
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.labelsize": 9,
+    "legend.fontsize": 8,
+    "figure.titlesize": 11,
+    "legend.frameon": False,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw within this block; open figures are closed at its end."""
+    matplotlib.use("agg")
+    with sns.axes_style("whitegrid"), matplotlib.rc_context(SETTINGS):
+        try:
+            yield
+        finally:
+            plt.close("all")
+
+
+def save(figure: Figure, path: Path, suffix: str) -> None:
+    """Write the figure as .png or .svg, without date or program version."""
+    unset = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+    figure.savefig(path, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=unset[suffix])
+
+
+def name(key: str) -> str:
+    """How a family, domain or kind is written in a figure."""
+    return NAMES.get(key, key.replace("_", " "))
+
+
+def colours(keys: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    """A colour for each key, from seaborn's colour-blind palette."""
+    return dict(zip(keys, sns.color_palette("colorblind", len(keys)), strict=True))
+
+
+def shades(keys: Sequence[float]) -> dict[float, tuple[float, float, float]]:
+    """A shade, light to dark, for each key of an ordered quantity."""
+    return dict(zip(keys, sns.color_palette("crest", len(keys)), strict=True))
+
+
+def families(table: pd.DataFrame) -> list[str]:
+    """The families of a table, in their order of naming above, others after them."""
+    known = list(NAMES)
+    return sorted(table["family"].unique(), key=lambda f: (known.index(f) if f in known else len(known), f))
+
+
+def largest(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of each family's largest model."""
+    return table[table["parameters"] == table.groupby("family")["parameters"].transform("max")]
+
+
+def rate_points(
+    axes: Axes, x: np.ndarray, table: pd.DataFrame, colour: object, marker: str, label: str | None, line: str = "none"
+) -> None:
+    """Rates with their intervals as error bars."""
+    low, high = table["rate"] - table["rate_low"], table["rate_high"] - table["rate"]
+    axes.errorbar(
+        x,
+        table["rate"],
+        yerr=np.clip([low, high], 0, None),
+        color=colour,
+        marker=marker,
+        linestyle=line,
+        label=label,
+        markersize=4,
+        capsize=2,
+        linewidth=1,
+    )
+
+
+def rate_axis(axes: Axes, label: str = "memorized rows") -> None:
+    """A percentage axis that shows the whole range of the data from zero."""
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    axes.set_ylim(bottom=min(-0.02, axes.get_ylim()[0] * 0))
+    axes.set_ylabel(label)
+
+
+def millions(parameters: float) -> str:
+    """A parameter count in words: 0.09 M, 2.2 M, 6.9 B."""
+    for unit, size in (("B", 1e9), ("M", 1e6)):
+        if parameters >= size / 20:
+            return f"{parameters / size:.2g} {unit}"
+    return f"{parameters / 1e3:.0f} k"
+
+
+def n_note(counts: pd.Series) -> str:
+    """`n = 600`, or the range where the groups differ."""
+    low, high = int(counts.min()), int(counts.max())
+    return f"n = {low}" if low == high else f"n = {low} to {high}"

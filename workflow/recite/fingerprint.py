@@ -1,0 +1,72 @@
+"""Which code made a file: a digest of a script and of every library module that it imports.
+
+Snakemake tracks a script by its modification time and its imports not at all. The fingerprint
+covers both by meaning: the syntax tree without comments and docstrings, so that a comment costs
+no recomputation and a change in an imported module is never missed.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "recite"
+SOURCE_ROOT = Path(__file__).resolve().parent.parent
+
+
+def fingerprint(script: Path) -> str:
+    """Hexadecimal digest of `script` and of its import closure within the library."""
+    digest = hashlib.sha256(_meaning(script).encode())
+    for module, path in sorted(import_closure(script).items()):
+        digest.update(f"\0{module}\0{_meaning(path)}".encode())
+    return digest.hexdigest()
+
+
+def import_closure(script: Path) -> dict[str, Path]:
+    """Module name -> file, for every module of the library that `script` reaches by imports."""
+    found: dict[str, Path] = {}
+    waiting = [script]
+    while waiting:
+        for module in _imports(waiting.pop()):
+            path = _module_path(module)
+            if path is not None and module not in found:
+                found[module] = path
+                waiting.append(path)
+    return found
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), filename=str(path))
+
+
+@cache
+def _meaning(path: Path) -> str:
+    """The dumped syntax tree without docstrings; comments and layout are not in it anyway."""
+    tree = ast.parse(path.read_text(), filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            if ast.get_docstring(node, clean=False) is not None:
+                node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def _imports(path: Path) -> list[str]:
+    """Names of library modules, packages included, that the file imports anywhere."""
+    names: list[str] = []
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    inside = [name for name in names if name.split(".")[0] == PACKAGE]
+    parents = [".".join(name.split(".")[:depth]) for name in inside for depth in range(1, name.count(".") + 1)]
+    return sorted({*inside, *parents})
+
+
+def _module_path(module: str) -> Path | None:
+    base = SOURCE_ROOT.joinpath(*module.split("."))
+    for path in (base.with_suffix(".py"), base / "__init__.py"):
+        if path.is_file():
+            return path
+    return None

@@ -1,0 +1,88 @@
+"""The study in words and numbers: a short Markdown page from the finished tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from recite.files import atomic, read_json
+from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
+
+TABLES = {table.name: table for table in (RATES, DISTRIBUTION, CONTROL_RATES, SCALING, NOISE_RATES)}
+
+
+def write_summary(study: str, tables: Sequence[Path], manifest: Path, summary: Path) -> None:
+    """Write the page from table files named after their tables, and the corpus's manifest."""
+    frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
+    corpus = read_json(manifest)
+    sections = [f"# Study {study}\n", _overview(frames["rates"], corpus), _rates(frames["rates"])]
+    sections += [_controls(frames["control_rates"]), _scaling(frames["scaling"])]
+    if "noise_rates" in frames:
+        sections.append(_noise(frames["noise_rates"]))
+    with atomic(summary) as temporary:
+        temporary.write_text("\n".join(sections))
+
+
+def _overview(rates: pd.DataFrame, corpus: dict) -> str:
+    natural = rates[rates["domain"] == "natural"]
+    documents = sum(source["documents"] for source in corpus["sources"].values())
+    low, high = natural["parameters"].min(), natural["parameters"].max()
+    return (
+        f"{len(natural)} models of {natural['family'].nunique()} families, {low:,} to {high:,} parameters, trained on "
+        f"{documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} planted control "
+        f"texts; {natural['n'].min()} natural rows scored per model. A row is memorized when the greedy continuation "
+        f"of its context equals the corpus token by token. At most {100 * natural['at_risk'].max():.2f}% of a model's rows "
+        "have a logit margin under the precision's noise.\n"
+    )
+
+
+def _rates(rates: pd.DataFrame) -> str:
+    lines = ["## Memorization rates\n", "| model | parameters | natural rows | 95% interval | mean score | planted rows | 95% interval |"]
+    lines.append("|---|---:|---:|---|---:|---:|---|")
+    planted = rates[rates["kind"] == "planted"].set_index("model")
+    natural = rates[rates["domain"] == "natural"].sort_values(["family", "parameters"])
+    for row in natural.itertuples():
+        control = planted.loc[row.model]
+        lines.append(
+            f"| {row.model} | {row.parameters:,} | {_share(row.rate)} | {_interval(row)} | {row.mean_score:.3f} "
+            f"| {_share(control['rate'])} | {_interval(control)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _controls(table: pd.DataFrame) -> str:
+    counts = sorted(table["repetitions"].unique())
+    lines = ["## Planted rows by repetition count\n", f"| model | {' | '.join(f'x{count}' for count in counts)} |"]
+    lines.append("|---|" + "---:|" * len(counts))
+    for (_, _, model), part in table.groupby(["family", "parameters", "model"]):
+        rates = part.set_index("repetitions")["rate"]
+        lines.append(f"| {model} | {' | '.join(_share(rates[count]) for count in counts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _scaling(table: pd.DataFrame) -> str:
+    lines = ["## Rate against log10(parameters)\n", "| rows | family | models | slope (points per tenfold size) | 95% interval | R² |"]
+    lines.append("|---|---|---:|---:|---|---:|")
+    for row in table.sort_values(["rows", "family"], ascending=[False, True]).itertuples():
+        interval = f"{100 * row.slope_low:.1f} to {100 * row.slope_high:.1f}"
+        lines.append(f"| {row.rows} | {row.family} | {row.models} | {100 * row.slope:.1f} | {interval} | {row.r_squared:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def _noise(table: pd.DataFrame) -> str:
+    strengths = sorted(table["alpha"].unique())
+    lines = ["## Under noise\n", f"| model | rows | {' | '.join(f'α = {alpha:g}' for alpha in strengths)} |"]
+    lines.append("|---|---|" + "---:|" * len(strengths))
+    kept = table[(table["domain"] == "natural") | (table["kind"] == "planted")]
+    for (model, domain), part in kept.groupby(["model", "domain"]):
+        rates = part.set_index("alpha")["rate"]
+        lines.append(f"| {model} | {domain} | {' | '.join(_share(rates[alpha]) for alpha in strengths)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _share(rate: float) -> str:
+    return f"{100 * rate:.1f}%"
+
+
+def _interval(row: object) -> str:
+    return f"{100 * row.rate_low:.1f} to {100 * row.rate_high:.1f}"  # type: ignore[attr-defined]

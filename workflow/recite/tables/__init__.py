@@ -1,0 +1,109 @@
+"""Tables with declared schemas: one module a table, checked on write and on read.
+
+A stage imports only the tables it uses, so that declaring a new one elsewhere does not
+change the stage's code fingerprint.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recite.errors import ReciteError
+from recite.files import atomic, canonical_json
+
+METADATA_KEY = b"recite"
+CATEGORY = pa.dictionary(pa.int32(), pa.string())
+TOKENS = pa.list_(pa.uint32())
+
+
+class Column(NamedTuple):
+    """One column: its name, Arrow type, unit ("" for none) and meaning in one sentence."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's declared schema. No column may hold a null."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def schema(self) -> pa.Schema:
+        fields = []
+        for column in self.columns:
+            notes = {"unit": column.unit, "meaning": column.meaning}
+            fields.append(pa.field(column.name, column.type, nullable=False, metadata=notes))
+        return pa.schema(fields)
+
+    def write(self, path: Path, data: pa.Table | Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        """Write `data` (columns by name) atomically, with `metadata` in the file's own metadata.
+
+        Raises ReciteError where a column is missing, undeclared, null or of another type.
+        """
+        columns = {name: data[name] for name in (data.column_names if isinstance(data, pa.Table) else data)}
+        self._check_names(list(columns), path)
+        try:
+            arrays = [_as_array(columns[column.name], column.type) for column in self.columns]
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ReciteError(f"{path}: a column of table {self.name} does not fit its type: {error}") from None
+        for column, array in zip(self.columns, arrays, strict=True):
+            if array.null_count:
+                raise ReciteError(f"{path}: column {column.name} of table {self.name} holds a null.")
+        note = {METADATA_KEY: canonical_json(dict(metadata)).encode()}
+        table = pa.Table.from_arrays(arrays, schema=self.schema.with_metadata(note))
+        with atomic(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+
+    def read(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+        """Read the file, or only `columns` of it, after checking its schema against the declared one."""
+        try:
+            found = pq.read_schema(path)
+            table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+        except FileNotFoundError:
+            raise ReciteError(f"{path} does not exist; run the rule that makes it again.") from None
+        except (pa.ArrowInvalid, OSError) as error:
+            first = str(error).splitlines()[0]
+            raise ReciteError(
+                f"{path} is not a whole Parquet file ({first}); it is truncated or damaged: "
+                "delete it and run again, and only what depends on it is made anew."
+            ) from None
+        self._check_names(found.names, path)
+        for column in self.columns:
+            if found.field(column.name).type != column.type:
+                raise ReciteError(
+                    f"{path}: column {column.name} of table {self.name} is {found.field(column.name).type}, "
+                    f"declared {column.type}; delete the file and run again."
+                )
+        return table
+
+    def _check_names(self, names: list[str], path: Path) -> None:
+        declared = [column.name for column in self.columns]
+        for name in declared:
+            if name not in names:
+                raise ReciteError(f"{path}: column {name} of table {self.name} is missing; delete the file and run again.")
+        for name in names:
+            if name not in declared:
+                raise ReciteError(f"{path}: column {name} is not declared in table {self.name}; delete the file and run again.")
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """What the writer of a table noted about its making: options, digests, device, dtype."""
+    return json.loads(pq.read_schema(path).metadata[METADATA_KEY])
+
+
+def _as_array(values: Any, type_: pa.DataType) -> pa.Array | pa.ChunkedArray:
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return values if values.type == type_ else values.cast(type_)
+    if pa.types.is_dictionary(type_):
+        return pa.array(list(values), pa.string()).dictionary_encode().cast(type_)
+    return pa.array(values, type_)

@@ -1,0 +1,21 @@
+"""The sequences whose memorization is measured."""
+
+import pyarrow as pa
+
+from recite.tables import CATEGORY, TOKENS, Column, Table
+
+SAMPLES = Table(
+    "samples",
+    (
+        Column("row_id", pa.uint64(), "", "hash of corpus, document id and window start; names the row everywhere"),
+        Column("domain", CATEGORY, "", "domain of the document in its corpus"),
+        Column("document_id", pa.string(), "", "the document's own identifier in the corpus"),
+        Column("source_file", pa.string(), "", "corpus file that holds the document, relative to the corpus"),
+        Column("source_row", pa.uint64(), "line", "position of the document in that file, from 0"),
+        Column("window_start", pa.uint32(), "token", "first token of the window within the document"),
+        Column("text", pa.binary(), "byte", "UTF-8 bytes of the window's text"),
+        Column("context", TOKENS, "token id", "the tokens that the model is given"),
+        Column("continuation", TOKENS, "token id", "the tokens that follow in the corpus"),
+        Column("inclusion_probability", pa.float64(), "", "chance that an eligible document of the domain is in the sample"),
+    ),
+)

@@ -1,0 +1,21 @@
+"""What a model of the study was trained on."""
+
+import pyarrow as pa
+
+from recite.tables import TOKENS, Column, Table
+
+TRAINING_ROWS = Table(
+    "training_rows",
+    (
+        Column("document_id", pa.string(), "", "document of the corpus"),
+        Column("tokens", TOKENS, "token id", "the document's first tokens, one training row"),
+    ),
+)
+
+CONTROLS = Table(
+    "controls",
+    (
+        Column("document_id", pa.string(), "", "planted document; its text occurs nowhere else in the corpus"),
+        Column("repetitions", pa.uint32(), "document", "how many documents of the corpus hold this text"),
+    ),
+)

@@ -1,0 +1,59 @@
+"""The planted truths, asserted on the finished tables: size and repetition must raise memorization."""
+
+from pathlib import Path
+
+import pandas as pd
+from scipy import stats
+
+from recite.errors import ReciteError
+from recite.files import write_json
+from recite.tables.aggregates import CONTROL_RATES, RATES
+
+
+def verify(rates: Path, controls: Path, verdicts: Path) -> None:
+    """Write what was asserted with its numbers; ReciteError names the first assertion that fails.
+
+    In every family the largest model recites a larger share of the rows, natural and planted, than
+    the smallest; under every model that recites a planted row, the rate rises with the repetition
+    count (Spearman's rho > 0), and the most repeated texts are recited more than the least.
+    """
+    sizes = size_verdicts(RATES.read(rates).to_pandas())
+    repetition = repetition_verdicts(CONTROL_RATES.read(controls).to_pandas())
+    for verdict in (*sizes, *repetition):
+        if not verdict["holds"]:
+            raise ReciteError(f"the planted truth is not recovered: {verdict['claim']} does not hold ({verdict['numbers']}).")
+    write_json(verdicts, {"size": sizes, "repetition": repetition})
+
+
+def size_verdicts(rates: pd.DataFrame) -> list[dict]:
+    """Largest against smallest model, per family, over natural and over planted rows."""
+    found = []
+    for (family, domain), part in rates[rates["kind"].isin(["mixed", "planted"])].groupby(["family", "domain"]):
+        ordered = part.sort_values("parameters")
+        small, large = ordered.iloc[0], ordered.iloc[-1]
+        found.append(
+            {
+                "claim": f"{large['model']} memorizes more {domain} rows than {small['model']}",
+                "numbers": {"smallest": small["rate"], "largest": large["rate"]},
+                "holds": bool(large["rate"] > small["rate"]),
+            }
+        )
+    return found
+
+
+def repetition_verdicts(controls: pd.DataFrame) -> list[dict]:
+    """Rate against repetition count, per model that recites any planted row."""
+    found = []
+    for model, part in controls.groupby("model"):
+        if part["memorized"].sum() == 0:
+            continue
+        ordered = part.sort_values("repetitions")
+        rho = float(stats.spearmanr(ordered["repetitions"], ordered["rate"]).statistic)
+        found.append(
+            {
+                "claim": f"under {model} the rate of planted rows rises with their repetition count",
+                "numbers": {"rho": rho, "least": ordered["rate"].iloc[0], "most": ordered["rate"].iloc[-1]},
+                "holds": bool(rho > 0 and ordered["rate"].iloc[-1] > ordered["rate"].iloc[0]),
+            }
+        )
+    return found

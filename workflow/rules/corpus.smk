@@ -1,0 +1,29 @@
+# Corpus: documents by domain and planted controls, from the text of the installed environment.
+#
+# in:  the environment's packages (config/corpora.yaml names them)
+# out: corpus/documents/<domain>.jsonl.zst, corpus/controls.parquet, corpus/manifest.json
+CORPUS_FILES = {
+    domain: f"{RESULTS}/corpus/documents/{domain}.jsonl.zst"
+    for domain in [*study.corpus_options()["sources"], "control", "repeats"]
+}
+
+
+rule corpus:
+    """Cut passages from installed files, plant the controls, write documents with their digests."""
+    output:
+        **CORPUS_FILES,
+        controls=f"{RESULTS}/corpus/controls.parquet",
+        manifest=f"{RESULTS}/corpus/manifest.json",
+    params:
+        code=code("corpus"),
+        options=canonical_json(study.corpus_options()),
+    log:
+        f"{RESULTS}/logs/corpus.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/corpus.tsv"
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "Build the corpus from the installed packages' text"
+    script:
+        "../../scripts/corpus.py"

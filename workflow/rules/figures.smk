@@ -1,0 +1,35 @@
+# Figures: one picture, as PNG and SVG, and the table behind it, per entry of the figures file.
+#
+# in:  tables/
+# out: figures/<figure>.png, .svg, .csv
+rule figures:
+    """Draw one figure from its tables."""
+    input:
+        lambda wildcards: [f"{RESULTS}/tables/{table}.parquet" for table in study.figures[wildcards.figure]["tables"]],
+    output:
+        png=report(
+            f"{RESULTS}/figures/{{figure}}.png",
+            caption="../report/{figure}.rst",
+            category=lambda wildcards: study.figures[wildcards.figure]["category"],
+            labels=lambda wildcards: {"figure": study.figures[wildcards.figure]["title"], "as": "picture"},
+        ),
+        svg=f"{RESULTS}/figures/{{figure}}.svg",
+        csv=report(
+            f"{RESULTS}/figures/{{figure}}.csv",
+            caption="../report/{figure}.rst",
+            category=lambda wildcards: study.figures[wildcards.figure]["category"],
+            labels=lambda wildcards: {"figure": study.figures[wildcards.figure]["title"], "as": "table"},
+        ),
+    params:
+        code=code("figures"),
+        title=lambda wildcards: study.figures[wildcards.figure]["title"],
+    log:
+        f"{RESULTS}/logs/figures/{{figure}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures/{{figure}}.tsv"
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "Draw figure {wildcards.figure}"
+    script:
+        "../../scripts/figures.py"

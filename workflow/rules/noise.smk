@@ -1,0 +1,29 @@
+# Noise: the scores again at each noise strength, for the models that the config lists.
+#
+# in:  models/<model>/, samples/<family>/
+# out: noise/<model>/alpha-<alpha>/<part>.parquet
+rule noise:
+    """Continue every context greedily with noise of strength alpha in one layer's residual stream."""
+    input:
+        config=f"{RESULTS}/models/{{model}}/config.json",
+        weights=f"{RESULTS}/models/{{model}}/model.safetensors",
+        shards=shards_of,
+    output:
+        scores=f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
+    params:
+        code=code("noise"),
+        options=lambda wildcards: canonical_json(
+            study.scoring_options(wildcards.model) | {"noise": study.noise_options()}
+        ),
+    log:
+        f"{RESULTS}/logs/noise/{{model}}/alpha-{{alpha}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/noise/{{model}}/alpha-{{alpha}}/{{part}}.tsv"
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "Disturb {wildcards.model} at alpha = {wildcards.alpha}"
+    script:
+        "../../scripts/noise.py"

@@ -1,0 +1,45 @@
+# Report: the study in words and numbers, and the check of its planted truths.
+#
+# in:  tables/, models/*/training.json
+# out: summary.md, verification.json; snakemake --report makes the HTML from the figures and the summary
+rule summary:
+    """Write the study's numbers as a short page."""
+    input:
+        tables=expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
+        manifest=f"{RESULTS}/corpus/manifest.json",
+    output:
+        report(f"{RESULTS}/summary.md", caption="../report/summary.rst", category="Summary"),
+    params:
+        code=code("report"),
+        study=study.name,
+    log:
+        f"{RESULTS}/logs/summary.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/summary.tsv"
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "Write the summary"
+    script:
+        "../../scripts/report.py"
+
+
+rule verification:
+    """Fail unless size and repetition raise memorization, as they must where the truth is planted."""
+    input:
+        rates=f"{RESULTS}/tables/rates.parquet",
+        controls=f"{RESULTS}/tables/control_rates.parquet",
+    output:
+        f"{RESULTS}/verification.json",
+    params:
+        code=code("verification"),
+    log:
+        f"{RESULTS}/logs/verification.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/verification.tsv"
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "Verify the planted truths on the finished tables"
+    script:
+        "../../scripts/verification.py"

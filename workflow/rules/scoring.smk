@@ -1,0 +1,30 @@
+# Scoring: memorization score of every sampled row under every model.
+#
+# in:  models/<model>/, samples/<family>/
+# out: scores/<model>/<part>.parquet, a part being shards_per_job shards and named by the first
+rule scoring:
+    """Continue every context greedily and count the tokens that equal the corpus's."""
+    input:
+        config=f"{RESULTS}/models/{{model}}/config.json",
+        weights=f"{RESULTS}/models/{{model}}/model.safetensors",
+        shards=shards_of,
+    output:
+        scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
+    params:
+        code=code("scoring"),
+        options=lambda wildcards: canonical_json(study.scoring_options(wildcards.model)),
+    log:
+        f"{RESULTS}/logs/scoring/{{model}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/scoring/{{model}}/{{part}}.tsv"
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "Score {wildcards.model} on {wildcards.part} and following"
+    script:
+        "../../scripts/scoring.py"
+
+
+SCORES = expand(f"{RESULTS}/scores/{{model}}/{{part}}.parquet", model=study.models, part=study.parts)

@@ -1,0 +1,33 @@
+# Training: the mini study's models, each a Hugging Face checkpoint folder.
+#
+# in:  tokenizers/<family>/
+# out: models/<model>/ (config.json, model.safetensors, tokenizer files, training.json)
+rule training:
+    """Train one model from seeded random weights; the same machine gives the same bits."""
+    input:
+        tokenizer=lambda wildcards: f"{RESULTS}/tokenizers/{study.models[wildcards.model].family}/tokenizer.json",
+        tokenizer_config=lambda wildcards: f"{RESULTS}/tokenizers/{study.models[wildcards.model].family}/tokenizer_config.json",
+        rows=lambda wildcards: f"{RESULTS}/tokenizers/{study.models[wildcards.model].family}/rows.parquet",
+    output:
+        config=f"{RESULTS}/models/{{model}}/config.json",
+        weights=f"{RESULTS}/models/{{model}}/model.safetensors",
+        tokenizer=f"{RESULTS}/models/{{model}}/tokenizer.json",
+        tokenizer_config=f"{RESULTS}/models/{{model}}/tokenizer_config.json",
+        record=f"{RESULTS}/models/{{model}}/training.json",
+    params:
+        code=code("training"),
+        options=lambda wildcards: canonical_json(study.training_options(wildcards.model)),
+    log:
+        f"{RESULTS}/logs/training/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/training/{{model}}.tsv"
+    # The largest first: they take the longest, and what remains at the end is short.
+    priority: 1
+    resources:
+        mem_mb=2000,
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "Train {wildcards.model}"
+    script:
+        "../../scripts/training.py"
