@@ -52,10 +52,10 @@ report: "workflow/report/workflow.rst"
 
 
 rule all:
+    default_target: True
     input:
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
         f"{RESULTS}/summary.md",
-    default_target: True
 
 
 include: "workflow/rules/corpus.smk"

@@ -154,7 +154,9 @@ def _repetitions(planted: Sequence[Path], controls: Path) -> pd.DataFrame:
     joined = documents.drop_duplicates().merge(counts, on="document_id", how="left")
     lost = joined[joined["repetitions"].isna()]
     if len(lost):
-        raise ReciteError(f"{controls} does not list planted document {lost['document_id'].iloc[0]}; make the corpus again.")
+        raise ReciteError(
+            f"{controls} does not list planted document {lost['document_id'].iloc[0]}; make the corpus again."
+        )
     return joined[["row_id", "repetitions"]]
 
 

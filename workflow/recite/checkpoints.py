@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 import transformers
 from torch import nn
+from transformers.utils import logging
 
 from recite.architectures import Architecture, architecture_of
 from recite.errors import ReciteError
@@ -45,6 +46,7 @@ def load_checkpoint(folder: Path, dtype: str) -> Checkpoint:
         raise ReciteError(f"{folder} has no weights (model.safetensors); make or fetch the checkpoint again.")
     architecture = architecture_of(read_json(folder / "config.json").get("model_type", "none"))
     model_class = getattr(transformers, architecture.model_class)
+    logging.disable_progress_bar()
     try:
         model, report = model_class.from_pretrained(
             folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True

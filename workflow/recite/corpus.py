@@ -64,11 +64,11 @@ def build_corpus(options: Mapping[str, Any], documents: Mapping[str, Path], cont
     for domain, source in options["sources"].items():
         files = find_files(source["packages"], source["patterns"])
         files.sort(key=lambda file: (hash64(options["seed"], domain, file.name), file.name))
-        passages, used = _take(files, source["documents"], options["passage_characters"], options["passages_per_file"])
+        passages, used = _take(domain, files, source["documents"], options)
         if len(passages) < source["documents"]:
             raise ReciteError(
-                f"corpus {options['name']}: domain {domain} has only {len(passages)} of {source['documents']} documents "
-                f"in {len(files)} files; ask for fewer, or add packages or patterns in the corpora file."
+                f"corpus {options['name']}: domain {domain} has only {len(passages)} of {source['documents']} "
+                f"documents in {len(files)} files; ask for fewer, or add packages or patterns in the corpora file."
             )
         chosen[domain] = passages
         counts[domain] = {"files": used, "documents": len(passages)}
@@ -132,8 +132,8 @@ def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], tex
             everything += "\0" + pieces[2]
     if len(planted) < len(wanted):
         raise ReciteError(
-            f"corpus {options['name']}: only {len(planted)} of {len(wanted)} control texts found in the unused files of "
-            f"domain {options['controls']['source']}; plant fewer, or add packages to that domain."
+            f"corpus {options['name']}: only {len(planted)} of {len(wanted)} control texts found in the unused files "
+            f"of domain {options['controls']['source']}; plant fewer, or add packages to that domain."
         )
     return planted
 
@@ -142,14 +142,14 @@ def _by_count(options: Mapping[str, Any]) -> dict[int, int]:
     return {int(count): rows for count, rows in options["controls"]["repetitions"].items()}
 
 
-def _take(files: Sequence[SourceFile], most: int, size: int, per_file: int) -> tuple[list[Passage], int]:
+def _take(domain: str, files: Sequence[SourceFile], most: int, options: Mapping[str, Any]) -> tuple[list[Passage], int]:
     """The first `most` passages of the files in order, and how many files were opened for them."""
     passages: list[Passage] = []
     for used, file in enumerate(files):
         if len(passages) >= most:
             return passages[:most], used
-        pieces = cut_passages(_text(file), size, per_file)
-        passages += [Passage(f"{file.name}#{index}", piece) for index, piece in enumerate(pieces)]
+        pieces = cut_passages(_text(file), options["passage_characters"], options["passages_per_file"])
+        passages += [Passage(f"{domain}/{file.name}#{index}", piece) for index, piece in enumerate(pieces)]
     return passages[:most], len(files)
 
 
@@ -172,7 +172,9 @@ def _package_files(package: str) -> list[SourceFile]:
     try:
         distribution = importlib.metadata.distribution(package)
     except importlib.metadata.PackageNotFoundError:
-        raise ReciteError(f"package {package}, a source of the corpus, is not installed; install it or drop it.") from None
+        raise ReciteError(
+            f"package {package}, a source of the corpus, is not installed; install it or drop it."
+        ) from None
     root = Path(str(distribution.locate_file("")))
     return [SourceFile(f"{package}/{file.as_posix()}", root / file) for file in distribution.files or []]
 

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from recite.errors import ReciteError
@@ -21,7 +22,7 @@ def door(job: Any) -> Iterator[None]:
     on the terminal and in the log, and exit status 1; anything else a traceback in the log.
     """
     terminal = os.dup(2)
-    with open(job.log[0], "w", buffering=1) as log:
+    with Path(job.log[0]).open("w", buffering=1) as log:
         sys.stdout.flush()
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

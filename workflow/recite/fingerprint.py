@@ -43,12 +43,15 @@ def _tree(path: Path) -> ast.Module:
 @cache
 def _meaning(path: Path) -> str:
     """The dumped syntax tree without docstrings; comments and layout are not in it anyway."""
-    tree = ast.parse(path.read_text(), filename=str(path))
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:]
-    return ast.dump(tree)
+    return ast.dump(_WithoutDocstrings().visit(ast.parse(path.read_text(), filename=str(path))))
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    """Drops every statement that is only a string: docstrings, of attributes too, do nothing."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        return None if is_text else node
 
 
 def _imports(path: Path) -> list[str]:

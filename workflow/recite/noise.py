@@ -35,7 +35,13 @@ def score_under_noise(
         rows,
         options,
         lambda batch: residual_noise(
-            layer, noise["layer"], [rows.ids[row] for row in batch], alpha, noise["seed"], noise["rms"], noise["positions"]
+            layer,
+            noise["layer"],
+            [rows.ids[row] for row in batch],
+            alpha,
+            noise["seed"],
+            noise["rms"],
+            noise["positions"],
         ),
     )
     columns = score_columns(rows, continuation) | {"alpha": [alpha] * len(rows.ids)}

@@ -31,13 +31,16 @@ def _overview(rates: pd.DataFrame, corpus: dict) -> str:
         f"{len(natural)} models of {natural['family'].nunique()} families, {low:,} to {high:,} parameters, trained on "
         f"{documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} planted control "
         f"texts; {natural['n'].min()} natural rows scored per model. A row is memorized when the greedy continuation "
-        f"of its context equals the corpus token by token. At most {100 * natural['at_risk'].max():.2f}% of a model's rows "
-        "have a logit margin under the precision's noise.\n"
+        f"of its context equals the corpus token by token. At most {100 * natural['at_risk'].max():.2f}% of a model's "
+        "rows have a logit margin under the precision's noise.\n"
     )
 
 
 def _rates(rates: pd.DataFrame) -> str:
-    lines = ["## Memorization rates\n", "| model | parameters | natural rows | 95% interval | mean score | planted rows | 95% interval |"]
+    lines = [
+        "## Memorization rates\n",
+        "| model | parameters | natural rows | 95% interval | mean score | planted rows | 95% interval |",
+    ]
     lines.append("|---|---:|---:|---|---:|---:|---|")
     planted = rates[rates["kind"] == "planted"].set_index("model")
     natural = rates[rates["domain"] == "natural"].sort_values(["family", "parameters"])
@@ -61,11 +64,16 @@ def _controls(table: pd.DataFrame) -> str:
 
 
 def _scaling(table: pd.DataFrame) -> str:
-    lines = ["## Rate against log10(parameters)\n", "| rows | family | models | slope (points per tenfold size) | 95% interval | R² |"]
+    lines = [
+        "## Rate against log10(parameters)\n",
+        "| rows | family | models | slope (points per tenfold size) | 95% interval | R² |",
+    ]
     lines.append("|---|---|---:|---:|---|---:|")
     for row in table.sort_values(["rows", "family"], ascending=[False, True]).itertuples():
         interval = f"{100 * row.slope_low:.1f} to {100 * row.slope_high:.1f}"
-        lines.append(f"| {row.rows} | {row.family} | {row.models} | {100 * row.slope:.1f} | {interval} | {row.r_squared:.2f} |")
+        lines.append(
+            f"| {row.rows} | {row.family} | {row.models} | {100 * row.slope:.1f} | {interval} | {row.r_squared:.2f} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -159,7 +159,9 @@ def load_study(config: dict[str, Any], source: str) -> Study:
     _check_training(study, source, corpora_file)
     _check_corpus(corpora, corpora_file)
     for domain in study.domains:
-        _known(domain, corpora[study.corpus]["domains"], f"{source}: sampling.domains", f"domain of corpus {study.corpus}")
+        _known(
+            domain, corpora[study.corpus]["domains"], f"{source}: sampling.domains", f"domain of corpus {study.corpus}"
+        )
     for model in study.noise_models:
         _known(model, study.models, f"{source}: noise.models", "model of this study")
     return study
@@ -181,8 +183,8 @@ def _check_training(study: Study, source: str, corpora_file: Path) -> None:
             )
         if shape.width // shape.heads % 8:
             raise ReciteError(
-                f"{source}: training.sizes.{size}: heads of width {shape.width // shape.heads} cannot be rotated by every "
-                "family; choose width / heads as a multiple of 8."
+                f"{source}: training.sizes.{size}: heads of width {shape.width // shape.heads} cannot be rotated by "
+                "every family; choose width / heads as a multiple of 8."
             )
     sampling = study.config["sampling"]
     window = sampling["context_tokens"] + sampling["continuation_tokens"]
@@ -201,7 +203,9 @@ def _check_corpus(corpora: dict[str, Any], corpora_file: Path) -> None:
         source = build["controls"]["source"]
         _known(source, build["sources"], f"{corpora_file}: {name}.build.controls.source", "source of that corpus")
         if "planted" not in corpus["domains"].values():
-            raise ReciteError(f"{corpora_file}: {name}.domains has no domain of kind planted for its controls; add one.")
+            raise ReciteError(
+                f"{corpora_file}: {name}.domains has no domain of kind planted for its controls; add one."
+            )
 
 
 def _known(name: str, known: Any, place: str, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
+from transformers.utils import logging
 
 from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
@@ -128,8 +129,8 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
         loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch[:, 1:].flatten())
         if not torch.isfinite(loss):
             raise ReciteError(
-                f"training {options['family']} at width {width} diverged at step {step} of {steps} (loss {loss.item()}); "
-                f"lower learning_rate (now {recipe['learning_rate']}) of that family."
+                f"training {options['family']} at width {width} diverged at step {step} of {steps} (loss "
+                f"{loss.item()}); lower learning_rate (now {recipe['learning_rate']}) of that family."
             )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
@@ -163,6 +164,7 @@ def _vocabulary(tokenizer: Path) -> int:
 def _save(model: transformers.PreTrainedModel, folder: Path) -> None:
     """Save beside the folder, then rename each file into it, the weights last."""
     temporary = folder.with_name(f".{folder.name}.tmp")
+    logging.disable_progress_bar()
     model.save_pretrained(temporary)
     for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".safetensors"):
         path.replace(folder / path.name)

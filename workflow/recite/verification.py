@@ -21,14 +21,16 @@ def verify(rates: Path, controls: Path, verdicts: Path) -> None:
     repetition = repetition_verdicts(CONTROL_RATES.read(controls).to_pandas())
     for verdict in (*sizes, *repetition):
         if not verdict["holds"]:
-            raise ReciteError(f"the planted truth is not recovered: {verdict['claim']} does not hold ({verdict['numbers']}).")
+            raise ReciteError(
+                f"the planted truth is not recovered: {verdict['claim']} does not hold ({verdict['numbers']})."
+            )
     write_json(verdicts, {"size": sizes, "repetition": repetition})
 
 
 def size_verdicts(rates: pd.DataFrame) -> list[dict]:
     """Largest against smallest model, per family, over natural and over planted rows."""
     found = []
-    for (family, domain), part in rates[rates["kind"].isin(["mixed", "planted"])].groupby(["family", "domain"]):
+    for (_, domain), part in rates[rates["kind"].isin(["mixed", "planted"])].groupby(["family", "domain"]):
         ordered = part.sort_values("parameters")
         small, large = ordered.iloc[0], ordered.iloc[-1]
         found.append(

@@ -21,15 +21,15 @@ rule aggregation:
         distribution=f"{RESULTS}/tables/distribution.parquet",
         control_rates=f"{RESULTS}/tables/control_rates.parquet",
         scaling=f"{RESULTS}/tables/scaling.parquet",
-    params:
-        code=code("aggregation"),
-        options=canonical_json(study.aggregation_options()),
     log:
         f"{RESULTS}/logs/aggregation.log",
     benchmark:
         f"{RESULTS}/benchmarks/aggregation.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("aggregation"),
+        options=canonical_json(study.aggregation_options()),
     message:
         "Aggregate the scores of all models"
     script:
@@ -48,15 +48,15 @@ rule noise_aggregation:
         ),
     output:
         rates=f"{RESULTS}/tables/noise_rates.parquet",
-    params:
-        code=code("noise_aggregation"),
-        options=canonical_json(study.aggregation_options()),
     log:
         f"{RESULTS}/logs/noise_aggregation.log",
     benchmark:
         f"{RESULTS}/benchmarks/noise_aggregation.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("noise_aggregation"),
+        options=canonical_json(study.aggregation_options()),
     message:
         "Aggregate the scores under noise"
     script:

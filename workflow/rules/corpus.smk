@@ -14,15 +14,15 @@ rule corpus:
         **CORPUS_FILES,
         controls=f"{RESULTS}/corpus/controls.parquet",
         manifest=f"{RESULTS}/corpus/manifest.json",
-    params:
-        code=code("corpus"),
-        options=canonical_json(study.corpus_options()),
     log:
         f"{RESULTS}/logs/corpus.log",
     benchmark:
         f"{RESULTS}/benchmarks/corpus.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("corpus"),
+        options=canonical_json(study.corpus_options()),
     message:
         "Build the corpus from the installed packages' text"
     script:

@@ -20,15 +20,15 @@ rule figures:
             category=lambda wildcards: study.figures[wildcards.figure]["category"],
             labels=lambda wildcards: {"figure": study.figures[wildcards.figure]["title"], "as": "table"},
         ),
-    params:
-        code=code("figures"),
-        title=lambda wildcards: study.figures[wildcards.figure]["title"],
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures/{{figure}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("figures"),
+        title=lambda wildcards: study.figures[wildcards.figure]["title"],
     message:
         "Draw figure {wildcards.figure}"
     script:

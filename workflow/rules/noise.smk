@@ -10,19 +10,19 @@ rule noise:
         shards=shards_of,
     output:
         scores=f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
+    log:
+        f"{RESULTS}/logs/noise/{{model}}/alpha-{{alpha}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/noise/{{model}}/alpha-{{alpha}}/{{part}}.tsv"
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        mem_mb=2000,
     params:
         code=code("noise"),
         options=lambda wildcards: canonical_json(
             study.scoring_options(wildcards.model) | {"noise": study.noise_options()}
         ),
-    log:
-        f"{RESULTS}/logs/noise/{{model}}/alpha-{{alpha}}/{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/noise/{{model}}/alpha-{{alpha}}/{{part}}.tsv"
-    resources:
-        mem_mb=2000,
-    conda:
-        "../../envs/recite.yaml"
     message:
         "Disturb {wildcards.model} at alpha = {wildcards.alpha}"
     script:

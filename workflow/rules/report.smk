@@ -9,15 +9,15 @@ rule summary:
         manifest=f"{RESULTS}/corpus/manifest.json",
     output:
         report(f"{RESULTS}/summary.md", caption="../report/summary.rst", category="Summary"),
-    params:
-        code=code("report"),
-        study=study.name,
     log:
         f"{RESULTS}/logs/summary.log",
     benchmark:
         f"{RESULTS}/benchmarks/summary.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("report"),
+        study=study.name,
     message:
         "Write the summary"
     script:
@@ -31,14 +31,14 @@ rule verification:
         controls=f"{RESULTS}/tables/control_rates.parquet",
     output:
         f"{RESULTS}/verification.json",
-    params:
-        code=code("verification"),
     log:
         f"{RESULTS}/logs/verification.log",
     benchmark:
         f"{RESULTS}/benchmarks/verification.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("verification"),
     message:
         "Verify the planted truths on the finished tables"
     script:

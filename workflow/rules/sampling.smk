@@ -9,15 +9,15 @@ rule sampling:
         tokenizer=f"{RESULTS}/tokenizers/{{family}}/tokenizer.json",
     output:
         **{shard: f"{RESULTS}/samples/{{family}}/{shard}.parquet" for shard in study.shards},
-    params:
-        code=code("sampling"),
-        options=canonical_json(study.sampling_options()),
     log:
         f"{RESULTS}/logs/sampling/{{family}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/sampling/{{family}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("sampling"),
+        options=canonical_json(study.sampling_options()),
     message:
         "Sample the domains for {wildcards.family}"
     script:

@@ -10,17 +10,17 @@ rule scoring:
         shards=shards_of,
     output:
         scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
-    params:
-        code=code("scoring"),
-        options=lambda wildcards: canonical_json(study.scoring_options(wildcards.model)),
     log:
         f"{RESULTS}/logs/scoring/{{model}}/{{part}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/scoring/{{model}}/{{part}}.tsv"
-    resources:
-        mem_mb=2000,
     conda:
         "../../envs/recite.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code("scoring"),
+        options=lambda wildcards: canonical_json(study.scoring_options(wildcards.model)),
     message:
         "Score {wildcards.model} on {wildcards.part} and following"
     script:

@@ -10,15 +10,15 @@ rule tokenization:
         tokenizer=f"{RESULTS}/tokenizers/{{family}}/tokenizer.json",
         tokenizer_config=f"{RESULTS}/tokenizers/{{family}}/tokenizer_config.json",
         rows=f"{RESULTS}/tokenizers/{{family}}/rows.parquet",
-    params:
-        code=code("tokenization"),
-        options=lambda wildcards: canonical_json(study.tokenization_options(wildcards.family)),
     log:
         f"{RESULTS}/logs/tokenization/{{family}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/tokenization/{{family}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    params:
+        code=code("tokenization"),
+        options=lambda wildcards: canonical_json(study.tokenization_options(wildcards.family)),
     message:
         "Train the tokenizer of {wildcards.family}"
     script:

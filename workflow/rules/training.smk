@@ -14,19 +14,19 @@ rule training:
         tokenizer=f"{RESULTS}/models/{{model}}/tokenizer.json",
         tokenizer_config=f"{RESULTS}/models/{{model}}/tokenizer_config.json",
         record=f"{RESULTS}/models/{{model}}/training.json",
-    params:
-        code=code("training"),
-        options=lambda wildcards: canonical_json(study.training_options(wildcards.model)),
     log:
         f"{RESULTS}/logs/training/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/training/{{model}}.tsv"
     # The largest first: they take the longest, and what remains at the end is short.
     priority: 1
-    resources:
-        mem_mb=2000,
     conda:
         "../../envs/recite.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code("training"),
+        options=lambda wildcards: canonical_json(study.training_options(wildcards.model)),
     message:
         "Train {wildcards.model}"
     script:

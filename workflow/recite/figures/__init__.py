@@ -37,7 +37,9 @@ TABLES: dict[str, Table] = {
 def draw(figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path]) -> None:
     """Draw one figure from its table files and write it as every picture or .csv of `outputs`."""
     if figure not in FIGURES:
-        raise ReciteError(f"figure {figure} has no function; add workflow/recite/figures/{figure}.py and its row in FIGURES.")
+        raise ReciteError(
+            f"figure {figure} has no function; add workflow/recite/figures/{figure}.py and its row in FIGURES."
+        )
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     with style.style():
         picture, behind = FIGURES[figure](frames)

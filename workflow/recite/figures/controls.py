@@ -20,7 +20,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         shades = style.shades(sorted(part["parameters"].unique()))
         for (parameters, colour), marker in zip(shades.items(), style.MARKERS, strict=False):
             line = part[part["parameters"] == parameters].sort_values("repetitions")
-            style.rate_points(axes, line["repetitions"].to_numpy(), line, colour, marker, style.millions(parameters), "-")
+            style.rate_points(
+                axes, line["repetitions"].to_numpy(), line, colour, marker, style.millions(parameters), "-"
+            )
         axes.set_xscale("log", base=2)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.set_title(style.name(family))

@@ -19,7 +19,15 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         shades = style.shades(sorted(part["parameters"].unique()))
         for parameters, colour in shades.items():
             line = part[(part["parameters"] == parameters) & (part["n"] > 0)]
-            axes.plot(line["hits"], line["share"], "o-", color=colour, markersize=2.5, linewidth=0.8, label=style.millions(parameters))
+            axes.plot(
+                line["hits"],
+                line["share"],
+                "o-",
+                color=colour,
+                markersize=2.5,
+                linewidth=0.8,
+                label=style.millions(parameters),
+            )
         axes.set_title(f"{style.name(family)}, {style.n_note(part.groupby('model')['n'].sum())}")
         axes.set_yscale("log")
         axes.legend(title="parameters", title_fontsize=7, fontsize=7, loc="upper center", ncols=2)

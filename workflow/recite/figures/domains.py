@@ -22,8 +22,21 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         y = part["domain"].map(places) + 0.11 * (index - (len(families) - 1) / 2)
         errors = [part["rate"] - part["rate_low"], part["rate_high"] - part["rate"]]
         label = f"{style.name(family)} {style.millions(part['parameters'].iloc[0])}"
-        axes.errorbar(part["rate"], y, xerr=errors, fmt=marker, color=colours[family], label=label, markersize=4, capsize=2, linewidth=1)
-    labels = [f"{style.name(domain)}\n({style.name(kind)})" for domain, kind in zip(kinds["domain"], kinds["kind"], strict=True)]
+        axes.errorbar(
+            part["rate"],
+            y,
+            xerr=errors,
+            fmt=marker,
+            color=colours[family],
+            label=label,
+            markersize=4,
+            capsize=2,
+            linewidth=1,
+        )
+    labels = [
+        f"{style.name(domain)}\n({style.name(kind)})"
+        for domain, kind in zip(kinds["domain"], kinds["kind"], strict=True)
+    ]
     axes.set_yticks(range(len(places)), labels)
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)

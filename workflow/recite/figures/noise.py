@@ -16,11 +16,14 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.6))
     for axes, (title, part) in zip(
         panels,
-        (("natural rows", table[table["domain"] == "natural"]), ("planted control rows", table[table["kind"] == "planted"])),
+        (
+            ("natural rows", table[table["domain"] == "natural"]),
+            ("planted control rows", table[table["kind"] == "planted"]),
+        ),
         strict=True,
     ):
         for family, marker in zip(families, style.MARKERS, strict=False):
-            for model, line in part[part["family"] == family].groupby("model"):
+            for _, line in part[part["family"] == family].groupby("model"):
                 line = line.sort_values("alpha")
                 label = f"{style.name(family)} {style.millions(line['parameters'].iloc[0])}"
                 style.rate_points(axes, line["alpha"].to_numpy(), line, colours[family], marker, label, "-")

@@ -34,7 +34,9 @@ def _panel(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame) -> None:
         if family in lines.index:
             fit = lines.loc[family]
             ends = part["parameters"].to_numpy(float)[[0, -1]]
-            axes.plot(ends, fit["intercept"] + fit["slope"] * np.log10(ends), color=colours[family], linewidth=1, alpha=0.6)
+            axes.plot(
+                ends, fit["intercept"] + fit["slope"] * np.log10(ends), color=colours[family], linewidth=1, alpha=0.6
+            )
             label += f": {100 * fit['slope']:.1f} [{100 * fit['slope_low']:.1f}, {100 * fit['slope_high']:.1f}]"
         style.rate_points(axes, part["parameters"].to_numpy(), part, colours[family], marker, label)
     axes.set_xscale("log")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -24,7 +25,7 @@ NAMES = {
 }
 MARKERS = "osD^vPX*"
 DOTS_PER_INCH = 200
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "recite",
     "svg.fonttype": "none",
     "figure.constrained_layout.use": True,

@@ -90,10 +90,14 @@ class Table:
         declared = [column.name for column in self.columns]
         for name in declared:
             if name not in names:
-                raise ReciteError(f"{path}: column {name} of table {self.name} is missing; delete the file and run again.")
+                raise ReciteError(
+                    f"{path}: column {name} of table {self.name} is missing; delete the file and run again."
+                )
         for name in names:
             if name not in declared:
-                raise ReciteError(f"{path}: column {name} is not declared in table {self.name}; delete the file and run again.")
+                raise ReciteError(
+                    f"{path}: column {name} is not declared in table {self.name}; delete the file and run again."
+                )
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

@@ -16,6 +16,8 @@ SAMPLES = Table(
         Column("text", pa.binary(), "byte", "UTF-8 bytes of the window's text"),
         Column("context", TOKENS, "token id", "the tokens that the model is given"),
         Column("continuation", TOKENS, "token id", "the tokens that follow in the corpus"),
-        Column("inclusion_probability", pa.float64(), "", "chance that an eligible document of the domain is in the sample"),
+        Column(
+            "inclusion_probability", pa.float64(), "", "chance that an eligible document of the domain is in the sample"
+        ),
     ),
 )

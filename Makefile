@@ -1,0 +1,47 @@
+# Two commands do all set-up on a fresh machine: `make demo` runs the mini study, `make test` the tests.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+SNAKEMAKE = .venv/bin/python -m snakemake
+REPORT = results/mini/report.html
+SHOWN = results/mini/figures results/mini/summary.md workflow/report config
+
+.PHONY: demo test check format clean
+
+## The mini study: install, train, sample, score, disturb, draw, verify, report.
+demo: .venv/installed
+	$(SNAKEMAKE) all verification
+	@if [ -f $(REPORT) ] && [ -z "$$(find $(SHOWN) -type f -newer $(REPORT))" ]; then true; \
+	else echo "Write the report" && $(SNAKEMAKE) --report $(REPORT) && touch $(REPORT); fi
+	@echo "Done: read results/mini/summary.md, open $(REPORT) in a browser."
+
+## Unit tests of the library, and real runs of a tiny study.
+test: .venv/developing
+	.venv/bin/python -m pytest
+
+## Style, types and lint; nothing is changed.
+check: .venv/developing
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/snakefmt --check Snakefile workflow/rules
+	.venv/bin/mypy
+	$(SNAKEMAKE) --lint
+
+format: .venv/developing
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+	.venv/bin/snakefmt Snakefile workflow/rules
+
+clean:
+	rm -rf .venv .snakemake results
+
+.venv/installed: envs/recite.yaml
+	@$(PYTHON) -c 'import sys; sys.exit("recite: Python 3.11 or newer is needed, $(PYTHON) is %d.%d; say make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	@echo "Install the pinned packages into .venv (once, about two minutes)"
+	$(PYTHON) -m venv .venv
+	sed -n 's/^ *- \([A-Za-z].*==.*\)/\1/p' envs/recite.yaml > .venv/requirements.txt
+	$(PIP) -r .venv/requirements.txt
+	@touch $@
+
+.venv/developing: .venv/installed envs/dev.txt
+	$(PIP) -r envs/dev.txt -c .venv/requirements.txt
+	@touch $@

@@ -1,0 +1,57 @@
+"""Random-weight checkpoints of all six architectures, made offline once per run."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from recite.architectures import ARCHITECTURES, Shape
+from recite.checkpoints import Checkpoint, load_checkpoint
+from recite.training import build_model
+from transformers.utils import logging
+
+VOCABULARY = 300
+SHAPE = Shape(layers=3, width=48, heads=2)
+
+logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="session", params=list(ARCHITECTURES))
+def family(request: pytest.FixtureRequest) -> str:
+    """Every row of the architecture table in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Family -> folder of its random-weight checkpoint; not to be changed by a test."""
+    root = tmp_path_factory.mktemp("checkpoints")
+
+    def folder(family: str) -> Path:
+        path = root / family
+        if not path.exists():
+            build_model(family, SHAPE, VOCABULARY, 64, seed=5).save_pretrained(path)
+        return path
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
+    """The family's random-weight model, loaded in float32."""
+    return load_checkpoint(checkpoint_folder(family), "float32")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """Jobs compute on one thread; so do the tests."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def context() -> torch.Tensor:
+    """23 rows of 32 random tokens: not a multiple of any batch size in use."""
+    return torch.randint(0, VOCABULARY, (23, 32), generator=torch.Generator().manual_seed(3))

@@ -1,0 +1,82 @@
+"""What runs again after an edit: exactly what the edit invalidates."""
+
+import os
+
+import pytest
+from conftest import CONFIG, Checkout
+
+DOWNSTREAM = {"aggregation": 1, "noise_aggregation": 1, "figures": 5, "summary": 1}
+
+
+def test_comments_and_docstrings_cost_nothing(checkout: Checkout) -> None:
+    """A comment that reran two months of GPU time would never be written."""
+    checkout.edit("workflow/recite/engine.py", "    parts = []\n", "    # a remark\n\n    parts = []\n")
+    checkout.edit("workflow/recite/training.py", '"""Training the mini', '"""Training the very mini')
+    checkout.edit("scripts/scoring.py", "with door", "# a remark\nwith door")
+    assert checkout.jobs() == {}
+
+
+def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
+    """A fresh clone has new modification times everywhere."""
+    for folder in ("workflow", "scripts", "config", "tests"):
+        for path in (checkout.root / folder).rglob("*"):
+            os.utime(path)
+    assert checkout.jobs() == {}
+
+
+def test_plot_code_redraws_only(checkout: Checkout) -> None:
+    """A changed figure size must not score anything."""
+    checkout.edit("workflow/recite/figures/noise.py", "figsize=(8.2, 3.6)", "figsize=(8.2, 3.7)")
+    assert checkout.jobs() == {"figures": 5}
+
+
+def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
+    """The other family's models and scores must stay."""
+    checkout.edit(CONFIG, "seed: 11", "seed: 21")
+    assert checkout.jobs() == {"training": 2, "scoring": 2, "noise": 1, **DOWNSTREAM}
+    assert "starcoder" not in checkout.messages()
+
+
+def test_a_vocabulary_reruns_its_family_from_the_tokenizer(checkout: Checkout) -> None:
+    """The tokenizer decides the sample too."""
+    checkout.edit(CONFIG, "vocabulary: 500", "vocabulary: 510")
+    expected = {"tokenization": 1, "sampling": 1, "training": 2, "scoring": 2, **DOWNSTREAM}
+    assert checkout.jobs() == expected | {"noise": 0} or checkout.jobs() == expected
+    assert "pythia" not in checkout.messages()
+
+
+def test_a_size_reruns_that_size(checkout: Checkout) -> None:
+    """The other sizes must stay."""
+    checkout.edit(CONFIG, "width: 16, heads: 2", "width: 32, heads: 2")
+    jobs = checkout.jobs()
+    assert (jobs["training"], jobs["scoring"]) == (2, 2)
+    assert "noise" not in jobs and "tokenization" not in jobs
+
+
+def test_a_new_strength_runs_alone(checkout: Checkout) -> None:
+    """Adding a point to a sweep must not repeat the sweep."""
+    checkout.edit(CONFIG, "[0.0, 0.5]", "[0.0, 0.25, 0.5]")
+    assert checkout.jobs() == {"noise": 1, "noise_aggregation": 1, "figures": 1, "summary": 1}
+
+
+@pytest.mark.parametrize("module", ["engine", "checkpoints", "scoring"])
+def test_engine_code_rescores_but_does_not_retrain(checkout: Checkout, module: str) -> None:
+    """An imported module is not tracked by Snakemake; its change must not go unseen."""
+    path = checkout.root / f"workflow/recite/{module}.py"
+    path.write_text(path.read_text() + "\n\nADDED = 1\n")
+    assert checkout.jobs() == {"scoring": 4, "noise": 1, **DOWNSTREAM}
+
+
+def test_a_swapped_pair_is_seen(checkout: Checkout) -> None:
+    """Snakemake compares params as an unordered set; two values that change places must still count."""
+    checkout.edit(
+        CONFIG, "context_tokens: 16\n  continuation_tokens: 16", "context_tokens: 12\n  continuation_tokens: 20"
+    )
+    assert checkout.jobs()["sampling"] == 2
+
+
+def test_a_new_caption_reruns_nothing(checkout: Checkout) -> None:
+    """Words in the report are no computation."""
+    path = checkout.root / "workflow/report/noise.rst"
+    path.write_text(path.read_text() + "More words.\n")
+    assert checkout.jobs() == {}

@@ -1,0 +1,97 @@
+"""The tiny study as a whole: what is made, that it is whole, and that it comes out the same again."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import Checkout
+from recite.files import sha256_file
+from recite.tables.aggregates import CONTROL_RATES, RATES
+from recite.tables.samples import SAMPLES
+from recite.tables.scores import SCORES
+from safetensors import safe_open
+
+MODELS = ["pythia-xs", "pythia-s", "starcoder-xs", "starcoder-s"]
+FIGURES = ["scaling", "distribution", "domains", "controls", "noise"]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Path -> digest of everything made, logs and timings left out."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    kept = [path for path in files if path.relative_to(folder).parts[0] not in ("logs", "benchmarks")]
+    return {str(path.relative_to(folder)): sha256_file(path) for path in kept}
+
+
+def test_everything_is_there_and_nothing_else(finished: Checkout) -> None:
+    """A missing figure, or a temporary file left behind, would go unnoticed."""
+    made = digests(finished.results)
+    for figure in FIGURES:
+        assert {f"figures/{figure}.{kind}" for kind in ("png", "svg", "csv")} <= set(made)
+    assert "summary.md" in made
+    assert not [path for path in made if Path(path).name.startswith(".")]
+    assert finished.jobs() == {}
+
+
+def test_tables_hold_every_row_once(finished: Checkout) -> None:
+    """Rows lost or doubled between sample, scores and rates."""
+    for model in MODELS:
+        family = model.partition("-")[0]
+        shards = sorted((finished.results / "samples" / family).iterdir())
+        sampled = [row for path in shards for row in SAMPLES.read(path, ["row_id"])["row_id"].to_pylist()]
+        parts = sorted((finished.results / "scores" / model).iterdir())
+        scored = [row for path in parts for row in SCORES.read(path, ["row_id"])["row_id"].to_pylist()]
+        assert len(set(sampled)) == 36
+        assert sorted(scored) == sorted(sampled)
+    rates = RATES.read(finished.results / "tables/rates.parquet").to_pandas()
+    assert set(rates["model"]) == set(MODELS)
+    assert (rates[rates["domain"] == "natural"]["n"] == 24).all()
+    controls = CONTROL_RATES.read(finished.results / "tables/control_rates.parquet").to_pandas()
+    assert set(controls["repetitions"]) == {1, 8, 32}
+    assert (controls["n"] == 4).all()
+
+
+def test_records_carry_digests(finished: Checkout) -> None:
+    """Weights and training data must be named by what they are."""
+    for model in MODELS:
+        folder = finished.results / "models" / model
+        record = json.loads((folder / "training.json").read_text())
+        assert record["weights_sha256"] == sha256_file(folder / "model.safetensors")
+        with safe_open(folder / "model.safetensors", "pt") as weights:
+            assert len(list(weights.keys())) > 10
+    manifest = json.loads((finished.results / "corpus/manifest.json").read_text())
+    for domain, digest in manifest["sha256"].items():
+        assert digest == sha256_file(finished.results / f"corpus/documents/{domain}.jsonl.zst")
+
+
+def test_a_truncated_shard_is_named_and_the_next_run_carries_on(finished: Checkout) -> None:
+    """A damaged intermediate must stop its readers with one sentence, and mending it must give the same bytes."""
+    before = digests(finished.results)
+    shard = finished.results / "samples/pythia/code-0000.parquet"
+    shard.write_bytes(shard.read_bytes()[:700])
+    run = finished.snakemake()
+    assert run.returncode == 1
+    assert "recite: results/tiny/samples/pythia/code-0000.parquet is not a whole Parquet file" in run.stdout
+    assert "Traceback" not in run.stdout
+    shard.unlink()
+    run = finished.snakemake()
+    assert run.returncode == 0, run.stdout
+    assert digests(finished.results) == before
+
+
+def test_report(finished: Checkout, tmp_path: Path) -> None:
+    """The report must hold every figure and its caption, with no network."""
+    run = finished.snakemake("--report", str(tmp_path / "report.html"))
+    assert run.returncode == 0, run.stdout
+    page = (tmp_path / "report.html").read_text()
+    for title in ("Memorization against model size", "Planted rows by known repetition count", "Summary"):
+        assert title in page
+    assert page.count("data:image/png;base64") >= len(FIGURES)
+
+
+@pytest.mark.parametrize("kind", ["scores", "samples", "tables"])
+def test_no_machine_in_the_outputs(finished: Checkout, kind: str) -> None:
+    """An absolute path in a table would differ between machines and betray a user's name."""
+    for path in (finished.results / kind).rglob("*.parquet"):
+        assert str(finished.root).encode() not in (pq.read_schema(path).metadata or {}).get(b"recite", b"")
+        assert b"/home/" not in path.read_bytes() and str(Path.home()).encode() not in path.read_bytes()
