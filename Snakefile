@@ -15,11 +15,9 @@ min_version("9.27")
 SOURCE = Path(workflow.basedir, "workflow")
 sys.path.insert(0, str(SOURCE))
 # Jobs, here or on a cluster's node, import the library of this checkout.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))
 
 from recite.errors import ReciteError
-from recite.files import canonical_json
-from recite.fingerprint import fingerprint
 from recite.study import load_study
 
 if "study" not in config:
@@ -33,11 +31,6 @@ except ReciteError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = study.results
-
-
-def code(stage):
-    """Fingerprint of a stage's script and of all that it imports: a changed comment changes nothing."""
-    return fingerprint(Path(workflow.basedir, "scripts", f"{stage}.py"))
 
 
 wildcard_constraints:
@@ -58,6 +51,7 @@ rule all:
         f"{RESULTS}/summary.md",
 
 
+include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/tokenization.smk"
 include: "workflow/rules/training.smk"

@@ -22,9 +22,3 @@ rule sampling:
         "Sample the domains for {wildcards.family}"
     script:
         "../../scripts/sampling.py"
-
-
-def shards_of(wildcards):
-    """The sample shards of one part of one model's rows."""
-    family = study.models[wildcards.model].family
-    return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in study.parts[wildcards.part]]

@@ -5,9 +5,9 @@
 rule training:
     """Train one model from seeded random weights; the same machine gives the same bits."""
     input:
-        tokenizer=lambda wildcards: f"{RESULTS}/tokenizers/{study.models[wildcards.model].family}/tokenizer.json",
-        tokenizer_config=lambda wildcards: f"{RESULTS}/tokenizers/{study.models[wildcards.model].family}/tokenizer_config.json",
-        rows=lambda wildcards: f"{RESULTS}/tokenizers/{study.models[wildcards.model].family}/rows.parquet",
+        tokenizer=tokenizer_of("tokenizer.json"),
+        tokenizer_config=tokenizer_of("tokenizer_config.json"),
+        rows=tokenizer_of("rows.parquet"),
     output:
         config=f"{RESULTS}/models/{{model}}/config.json",
         weights=f"{RESULTS}/models/{{model}}/model.safetensors",
@@ -18,7 +18,7 @@ rule training:
         f"{RESULTS}/logs/training/{{model}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/training/{{model}}.tsv"
-    # The largest first: they take the longest, and what remains at the end is short.
+    # Everything waits for models.
     priority: 1
     conda:
         "../../envs/recite.yaml"
