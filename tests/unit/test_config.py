@@ -64,7 +64,7 @@ def put(config: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         (
             "training.families.pythia.order",
             "sorted",
-            r"training\.families\.pythia\.order: 'sorted' is not one of 'shuffled', 'spaced'\.",
+            r"training\.families\.pythia\.order: 'sorted' is not one of 'shuffled', ",
         ),
         ("study", "../elsewhere", r"study: '\.\./elsewhere' does not match .*expected: Name of the study"),
         ("training.sizes", {"x-l": {"layers": 1, "width": 8, "heads": 1}}, r"training\.sizes: 'x-l' does not match"),

@@ -166,9 +166,7 @@ def test_read_of_a_truncated_file(written: Path) -> None:
     whole = written.read_bytes()
     for end in (0, 1, 4, len(whole) // 2, len(whole) - 9, len(whole) - 1):
         written.write_bytes(whole[:end])
-        with pytest.raises(
-            ReciteError, match=r"things\.parquet is not a whole Parquet file .*: delete it and run again"
-        ):
+        with pytest.raises(ReciteError, match=r"things\.parquet is not a whole Parquet file .*: delete it and run"):
             THINGS.read(written)
 
 

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 WORDS = ["the", "licence", "of", "software", "def", "return", "import", "warranty", "value", "self"]
 ROW_TOKENS = 16
-VOCABULARY = 320
+VOCABULARY = 300
 TEXTS = [" ".join(random.Random(seed).choices(WORDS, k=5 + 3 * seed)) + "\n" for seed in range(14)]
 ODD = [
     "",

@@ -2,6 +2,10 @@
 #
 # in:  tables/
 # out: figures/<figure>.png, .svg, .csv
+
+# The report's captions read it from here.
+config["figures"] = study.figures
+
 rule figures:
     """Draw one figure from its tables."""
     input:
@@ -9,14 +13,14 @@ rule figures:
     output:
         png=report(
             f"{RESULTS}/figures/{{figure}}.png",
-            caption="../report/{figure}.rst",
+            caption="../report/figure.rst",
             category=lambda wildcards: study.figures[wildcards.figure]["category"],
             labels=lambda wildcards: {"figure": study.figures[wildcards.figure]["title"], "as": "picture"},
         ),
         svg=f"{RESULTS}/figures/{{figure}}.svg",
         csv=report(
             f"{RESULTS}/figures/{{figure}}.csv",
-            caption="../report/{figure}.rst",
+            caption="../report/figure.rst",
             category=lambda wildcards: study.figures[wildcards.figure]["category"],
             labels=lambda wildcards: {"figure": study.figures[wildcards.figure]["title"], "as": "table"},
         ),

@@ -1,38 +1,44 @@
-"""How the memorization score is distributed: a panel per family, a line per size."""
+"""How the memorization score is distributed: a line per model, a column per number of hits."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import seaborn as sns
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from recite.figures import style
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """Share of natural rows by number of hits, on a logarithmic axis; empty counts are left out."""
+    """Share of natural rows by number of hits, as a heat map with a logarithmic scale."""
     table = tables["distribution"]
-    families = style.families(table)
-    columns = min(3, len(families))
-    rows = -(-len(families) // columns)
-    figure, panels = plt.subplots(rows, columns, figsize=(8.2, 2.4 * rows), sharex=True, sharey=True, squeeze=False)
-    for axes, family in zip(panels.flat, families, strict=False):
-        part = table[table["family"] == family]
-        shades = style.shades(sorted(part["parameters"].unique()))
-        for parameters, colour in shades.items():
-            line = part[(part["parameters"] == parameters) & (part["n"] > 0)]
-            axes.plot(
-                line["hits"],
-                line["share"],
-                "o-",
-                color=colour,
-                markersize=2.5,
-                linewidth=0.8,
-                label=style.millions(parameters),
-            )
-        axes.set_title(f"{style.name(family)}, {style.n_note(part.groupby('model')['n'].sum())}")
-        axes.set_yscale("log")
-        axes.legend(title="parameters", title_fontsize=7, fontsize=7, loc="upper center", ncols=2)
-    for axes in panels.flat[len(families) :]:
-        axes.set_visible(False)
-    figure.supxlabel(f"hits among {int(table['hits'].max())} continuation tokens", fontsize=9)
-    figure.supylabel("share of natural rows", fontsize=9)
+    models = table.drop_duplicates("model").set_index("model")
+    order = [
+        model
+        for family in style.families(table)
+        for model in models[models["family"] == family].sort_values("parameters").index
+    ]
+    shares = table.pivot(index="model", columns="hits", values="share").loc[order]
+    figure, axes = plt.subplots(figsize=(8.2, 0.19 * len(order) + 1.6))
+    sns.heatmap(
+        shares,
+        mask=shares == 0,
+        norm=LogNorm(vmin=float(shares[shares > 0].min().min()), vmax=1),
+        cmap="crest",
+        xticklabels=4,
+        yticklabels=[
+            f"{style.name(models.loc[m, 'family'])}, {style.millions(models.loc[m, 'parameters'])}" for m in order
+        ],
+        cbar_kws={"label": "share of natural rows"},
+        ax=axes,
+    )
+    families = models.loc[order, "family"].tolist()
+    borders = [place for place in range(1, len(families)) if families[place] != families[place - 1]]
+    axes.hlines(borders, *axes.get_xlim(), color="white", linewidth=3)
+    axes.grid(visible=False)
+    axes.tick_params(axis="y", labelsize=7)
+    axes.tick_params(axis="x", rotation=0)
+    rows = table.groupby("model")["n"].sum()
+    axes.set_xlabel(f"hits among {int(table['hits'].max())} continuation tokens, {style.n_note(rows)} rows a model")
+    axes.set_ylabel("")
     return figure, table

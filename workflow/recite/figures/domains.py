@@ -21,7 +21,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         part = table[table["family"] == family]
         y = part["domain"].map(places) + 0.11 * (index - (len(families) - 1) / 2)
         errors = [part["rate"] - part["rate_low"], part["rate_high"] - part["rate"]]
-        label = f"{style.name(family)} {style.millions(part['parameters'].iloc[0])}"
+        label = f"{style.name(family)}, {style.millions(part['parameters'].iloc[0])}"
         axes.errorbar(
             part["rate"],
             y,

@@ -2,33 +2,36 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recite.figures import style
+
+DODGE = 0.008
+"""How far apart, in units of alpha, the families' points stand."""
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """Left the natural rows, right the planted ones; a line per disturbed model."""
     rates = tables["noise_rates"]
-    table = rates[(rates["domain"] == "natural") | (rates["kind"] == "planted")]
+    natural, planted = rates[rates["domain"] == "natural"], rates[rates["kind"] == "planted"]
+    figure, panels = plt.subplots(1, 2, figsize=(8.2, 4.2))
+    _panel(panels[0], natural, "natural rows")
+    _panel(panels[1], planted, "planted control rows")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure, pd.concat([natural, planted], ignore_index=True)
+
+
+def _panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
     families = style.families(table)
     colours = style.colours(families)
-    figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.6))
-    for axes, (title, part) in zip(
-        panels,
-        (
-            ("natural rows", table[table["domain"] == "natural"]),
-            ("planted control rows", table[table["kind"] == "planted"]),
-        ),
-        strict=True,
-    ):
-        for family, marker in zip(families, style.MARKERS, strict=False):
-            for _, line in part[part["family"] == family].groupby("model"):
-                line = line.sort_values("alpha")
-                label = f"{style.name(family)} {style.millions(line['parameters'].iloc[0])}"
-                style.rate_points(axes, line["alpha"].to_numpy(), line, colours[family], marker, label, "-")
-        axes.set_xlabel("noise strength α (σ = α · RMS of the residual stream)")
-        axes.set_title(f"{title}, {style.n_note(part['n'])} a point")
-        style.rate_axis(axes)
-    panels[1].legend(loc="best")
-    return figure, table
+    for index, (family, marker) in enumerate(zip(families, style.MARKERS, strict=False)):
+        shift = DODGE * (index - (len(families) - 1) / 2)
+        for _, line in table[table["family"] == family].groupby("model"):
+            line = line.sort_values("alpha")
+            label = f"{style.name(family)}, {style.millions(line['parameters'].iloc[0])}"
+            style.rate_points(axes, line["alpha"].to_numpy() + shift, line, colours[family], marker, label, "-")
+    axes.set_xlabel("noise strength α (σ = α · RMS of the residual stream)")
+    axes.set_title(f"{title}, {style.n_note(table['n'])} a point")
+    style.rate_axis(axes)

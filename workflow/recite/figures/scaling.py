@@ -14,7 +14,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     natural = tables["rates"][tables["rates"]["domain"] == "natural"].assign(rows="natural")
     planted = tables["rates"][tables["rates"]["kind"] == "planted"].assign(rows="control")
     points = pd.concat([natural, planted], ignore_index=True)
-    figure, panels = plt.subplots(1, 2, figsize=(8.2, 3.8))
+    figure, panels = plt.subplots(1, 2, figsize=(8.2, 4.6))
     for axes, rows, title in zip(panels, ("natural", "control"), ("natural rows", "planted control rows"), strict=True):
         part = points[points["rows"] == rows]
         lines = tables["scaling"][tables["scaling"]["rows"] == rows].set_index("family")
@@ -42,4 +42,12 @@ def _panel(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame) -> None:
     axes.set_xscale("log")
     axes.set_xlabel("parameters")
     style.rate_axis(axes)
-    axes.legend(title="points per tenfold size [95%]" if len(lines) else None, loc="upper left", title_fontsize=8)
+    axes.legend(
+        title="slope: percentage points per tenfold size [interval]" if len(lines) else None,
+        title_fontsize=8,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.16),
+        ncols=2,
+        columnspacing=1,
+        handletextpad=0.2,
+    )

@@ -103,15 +103,15 @@ def rate_points(
 def rate_axis(axes: Axes, label: str = "memorized rows") -> None:
     """A percentage axis that shows the whole range of the data from zero."""
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_ylim(bottom=min(-0.02, axes.get_ylim()[0] * 0))
+    axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])
     axes.set_ylabel(label)
 
 
 def millions(parameters: float) -> str:
-    """A parameter count in words: 0.09 M, 2.2 M, 6.9 B."""
+    """A parameter count in words: 91 k, 2.2 M, 6.9 B."""
     for unit, size in (("B", 1e9), ("M", 1e6)):
-        if parameters >= size / 20:
-            return f"{parameters / size:.2g} {unit}"
+        if parameters >= 0.95 * size:
+            return f"{parameters / size:.1f} {unit}"
     return f"{parameters / 1e3:.0f} k"
 
 

@@ -1,0 +1,300 @@
+"""recite.figures: each figure draws what its tables say, and the same bytes for the same tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib.image
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from recite.errors import ReciteError
+from recite.figures import FIGURES, TABLES, draw, style
+from recite.statistics import wilson
+
+ROOT = Path(__file__).resolve().parents[2]
+ENTRIES = yaml.safe_load((ROOT / "config" / "figures.yaml").read_text())
+FAMILIES = ["pythia", "olmo2", "newcomer"]
+SIZES = [150_000, 2_000_000, 30_000_000]
+DOMAINS = {"code": "structural", "prose": "free_text", "control": "planted", "natural": "mixed"}
+NAMES = {"pythia": "Pythia", "olmo2": "OLMo 2", "newcomer": "newcomer"}
+KINDS = (".png", ".svg", ".csv")
+Tables = dict[str, pd.DataFrame]
+Drawn = Callable[[str], list[Path]]
+
+
+def rate(index: int) -> dict[str, Any]:
+    """A rate that no other line has, with an interval."""
+    value = (7 * index % 101) / 101
+    counts = {"n": 101, "memorized": 7 * index % 101, "rate": value, "mean_score": value}
+    return counts | {"rate_low": 0.8 * value, "rate_high": value + 0.1 * (1 - value)}
+
+
+def make_tables(families: list[str], sizes: list[int]) -> Tables:
+    """Synthetic tables of a study."""
+    models = [
+        {"model": f"{family}-{size}", "family": family, "parameters": size + 1000 * place}
+        for place, family in enumerate(families)
+        for size in sizes
+    ]
+    rest = {"half": 1, "unmemorized": 2, "between": 0.5, "at_risk": 0.0}
+    places = [{"domain": domain, "kind": kind} for domain, kind in DOMAINS.items()]
+    lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for model in models:
+        for place in places:
+            lines["rates"].append(model | place | rate(len(lines["rates"]) + 1) | rest)
+            lines["noise_rates"] += [
+                model | place | {"alpha": a} | rate(int(10 * a) + len(lines["rates"])) for a in (0.5, 0.0)
+            ]
+        counts = [20, 0, 3, 10] if model is models[0] else [4, 5, 6, 7]
+        lines["distribution"] += [model | {"hits": h, "n": n, "share": n / sum(counts)} for h, n in enumerate(counts)]
+        lines["control_rates"] += [
+            model | {"repetitions": count} | rate(count + len(lines["rates"])) for count in (8, 1, 2)
+        ]
+    if len(sizes) > 1:
+        for rows in ("natural", "control"):
+            for place, family in enumerate([*families, "pooled"]):
+                ends = {"slope": 0.01 * place + 0.02, "slope_low": 0.01, "slope_high": 0.06 + place / 100}
+                fit = {"family": family, "rows": rows, "models": len(sizes)} | ends
+                lines["scaling"].append(fit | {"intercept": 0.1 * place, "r_squared": 0.9})
+    return {
+        name: pd.DataFrame(found, columns=[column.name for column in TABLES[name].columns])
+        for name, found in lines.items()
+    }
+
+
+def write(folder: Path, tables: Tables) -> dict[str, Path]:
+    paths = {name: folder / f"{name}.parquet" for name in tables}
+    for name, frame in tables.items():
+        TABLES[name].write(paths[name], {column: frame[column].to_numpy() for column in frame}, {})
+    return paths
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return make_tables(FAMILIES, SIZES)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> Drawn:
+    """Draw a figure twice, once: the two folders."""
+    folder = tmp_path_factory.mktemp("figures")
+    paths = write(folder, tables)
+
+    def twice(figure: str) -> list[Path]:
+        runs = [folder / "first", folder / "second"]
+        for run in runs:
+            outputs = [run / f"{figure}{kind}" for kind in KINDS]
+            if not outputs[0].exists():
+                draw(figure, f"Title of {figure}", [paths[name] for name in ENTRIES[figure]["tables"]], outputs)
+        return runs
+
+    return twice
+
+
+def test_entries_functions_and_captions_agree() -> None:
+    """Prevents an entry of figures.yaml without a function or caption, and a drawing that no entry shows."""
+    modules = {path.stem for path in (ROOT / "workflow" / "recite" / "figures").glob("[!_]*.py")} - {"style"}
+    assert set(ENTRIES) == set(FIGURES) == modules
+    assert all(entry["caption"].strip() for entry in ENTRIES.values())
+    assert {table for entry in ENTRIES.values() for table in entry["tables"]} <= set(TABLES)
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_pictures_are_whole_and_not_blank(drawn: Drawn, figure: str) -> None:
+    """Prevents an empty or unreadable picture."""
+    run, _ = drawn(figure)
+    pixels = matplotlib.image.imread(run / f"{figure}.png")
+    assert min(pixels.shape[:2]) > 200
+    shown = pixels[..., :3].reshape(-1, 3)
+    assert 0.01 < (shown.min(axis=1) < 0.9).mean() < 0.7
+    assert (np.ptp(shown[::7], axis=1) > 0.2).any()  # colour, not text alone
+    picture = (run / f"{figure}.svg").read_text(encoding="utf-8")
+    assert picture.rstrip().endswith("</svg>") and f"Title of {figure}" in picture
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_two_draws_give_the_same_bytes(drawn: Drawn, figure: str) -> None:
+    """Prevents dates, versions and random identifiers in pictures, which would make equal results differ."""
+    first, second = drawn(figure)
+    for kind in KINDS:
+        assert (first / f"{figure}{kind}").read_bytes() == (second / f"{figure}{kind}").read_bytes()
+    assert {path.suffix for path in first.glob(f"*{figure}*")} == set(KINDS)
+
+
+def behind(tables: Tables, figure: str) -> pd.DataFrame:
+    """The lines of the tables that a figure shows."""
+    rates, noise = tables["rates"], tables["noise_rates"]
+    largest = [f"{family}-{SIZES[-1]}" for family in FAMILIES]
+    return {
+        "distribution": tables["distribution"],
+        "controls": tables["control_rates"],
+        "domains": rates[rates["domain"].isin(["code", "prose"]) & rates["model"].isin(largest)],
+        "noise": noise[noise["domain"].isin(["natural", "control"])],
+        "scaling": rates[rates["domain"].isin(["natural", "control"])],
+    }[figure]
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_csv_holds_the_numbers(drawn: Drawn, tables: Tables, figure: str) -> None:
+    """Prevents a table beside a figure that has other lines or rounded numbers."""
+    found = pd.read_csv(drawn(figure)[0] / f"{figure}.csv")
+    expected = behind(tables, figure)
+    if figure == "scaling":
+        expected = expected.assign(rows=expected["domain"])
+        expected = expected.merge(tables["scaling"], on=["family", "rows"], validate="many_to_one")
+    assert set(found.columns) <= set(expected.columns) and {"model", "parameters", "n"} <= set(found.columns)
+    keys = sorted(set(found.columns) & {"model", "domain", "rows", "hits", "repetitions", "alpha"})
+    left, right = (frame[list(found.columns)].sort_values(keys).reset_index(drop=True) for frame in (found, expected))
+    pd.testing.assert_frame_equal(left, right, check_exact=False, rtol=1e-15, check_dtype=False)
+
+
+def points(axes: Axes, places: int = 9) -> set[tuple[float, float]]:
+    """Coordinates of all markers in a panel; x is rounded to `places`, where points are set apart."""
+    bars = [container.lines[0] for container in axes.containers if isinstance(container, ErrorbarContainer)]
+    lines = bars or axes.get_lines()
+    return {(round(float(x), places), round(float(y), 9)) for line in lines for x, y in line.get_xydata()}
+
+
+def panels(figure: str, tables: Tables) -> tuple[list[Axes], list[set[tuple[float, float]]]]:
+    """The visible panels of a figure and the points that they show."""
+    with style.style():
+        picture, _ = FIGURES[figure](tables)
+        visible = [axes for axes in picture.axes if axes.get_visible()]
+        return visible, [points(axes, places=1 if figure == "noise" else 9) for axes in visible]
+
+
+def pairs(table: pd.DataFrame, x: str, y: str) -> set[tuple[float, float]]:
+    return {(round(float(a), 9), round(float(b), 9)) for a, b in zip(table[x], table[y], strict=True)}
+
+
+def test_controls_show_a_panel_per_family(tables: Tables) -> None:
+    """Prevents points under another family's title."""
+    axes, shown = panels("controls", tables)
+    assert [panel.get_title() for panel in axes] == list(NAMES.values())
+    for family, found in zip(FAMILIES, shown, strict=True):
+        table = tables["control_rates"]
+        assert found == pairs(table[table["family"] == family], "repetitions", "rate")
+
+
+def test_distribution_shows_the_shares(tables: Tables) -> None:
+    """Prevents a line of the heat map beside another model's name, and a colour where no row is."""
+    (axes, *_), _ = panels("distribution", tables)
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    sizes = ["150 k", "2.0 M", "30.0 M"]
+    assert [label.split(", ")[0] for label in labels] == [NAMES[family] for family in FAMILIES for _ in sizes]
+    assert labels[:3] == [f"Pythia, {size}" for size in sizes]
+    shown = axes.collections[0].get_array()
+    expected = tables["distribution"]["share"].to_numpy().reshape(9, 4)
+    assert np.array_equal(np.ma.getmaskarray(shown), expected == 0)
+    assert shown.filled(0) == pytest.approx(expected)
+
+
+def test_distribution_of_rows_that_are_all_alike() -> None:
+    """Prevents a colour scale without extent, where no model recites a token, from stopping the figure."""
+    tables = make_tables(["pythia"], SIZES)
+    hits = tables["distribution"]["hits"]
+    tables["distribution"] = tables["distribution"].assign(n=20 * (hits == 0), share=1.0 * (hits == 0))
+    (axes, *_), _ = panels("distribution", tables)
+    assert axes.collections[0].get_array().filled(0).sum() == 3
+
+
+@pytest.mark.parametrize(("figure", "x"), [("scaling", "parameters"), ("noise", "alpha")])
+def test_natural_rows_left_planted_rows_right(tables: Tables, figure: str, x: str) -> None:
+    """Prevents the two kinds of rows from being swapped or mixed."""
+    axes, shown = panels(figure, tables)
+    table = behind(tables, figure)
+    assert [panel.get_title().split(" rows")[0] for panel in axes] == ["natural", "planted control"]
+    for domain, found in zip(("natural", "control"), shown, strict=True):
+        assert found == pairs(table[table["domain"] == domain], x, "rate")
+
+
+def test_domains_show_the_largest_models(tables: Tables) -> None:
+    """Prevents a smaller model's rate, or one beside another domain's name."""
+    (axes,), (found,) = panels("domains", tables)
+    table = behind(tables, "domains")
+    labels = [label.get_text().split("\n")[0] for label in axes.get_yticklabels()]
+    assert labels == ["code", "prose"]  # structural first
+    expected = {(round(rate, 9), domain) for rate, domain in zip(table["rate"], table["domain"], strict=True)}
+    assert {(rate, labels[round(y)]) for rate, y in found} == expected
+
+
+def test_fitted_lines_are_those_of_the_table(tables: Tables) -> None:
+    """Prevents a drawn line that is not the fit that the legend and the table state."""
+    axes, _ = panels("scaling", tables)
+    bars = {container.lines[0] for panel in axes for container in panel.containers}
+    for panel, rows in zip(axes, ("natural", "control"), strict=True):
+        fits = tables["scaling"][(tables["scaling"]["rows"] == rows) & (tables["scaling"]["family"] != "pooled")]
+        drawn = [line.get_xydata() for line in panel.get_lines() if line not in bars and len(line.get_xydata()) == 2]
+        slopes = [np.diff(line[:, 1])[0] / np.diff(np.log10(line[:, 0]))[0] for line in drawn]
+        heights = [line[0, 1] - slope * np.log10(line[0, 0]) for line, slope in zip(drawn, slopes, strict=True)]
+        assert sorted(slopes) == pytest.approx(sorted(fits["slope"]))
+        assert sorted(heights) == pytest.approx(sorted(fits["intercept"]))
+        labels = [text.get_text() for text in panel.get_legend().get_texts()]
+        assert labels == ["Pythia: 2.0 [1.0, 6.0]", "OLMo 2: 3.0 [1.0, 7.0]", "newcomer: 4.0 [1.0, 8.0]"]
+
+
+@pytest.mark.parametrize("sizes", [[150_000], SIZES])
+@pytest.mark.parametrize("figure", FIGURES)
+def test_one_family(tmp_path: Path, figure: str, sizes: list[int]) -> None:
+    """Prevents a study of one family, or of one model, from failing at its figures."""
+    paths = write(tmp_path, make_tables(["pythia"], sizes))
+    draw(figure, "One", [paths[name] for name in ENTRIES[figure]["tables"]], [tmp_path / "f.svg", tmp_path / "f.csv"])
+    assert len(pd.read_csv(tmp_path / "f.csv")) > 0
+    assert "Pythia" in (tmp_path / "f.svg").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("figure", ["controls", "scaling", "domains", "noise"])
+def test_many_sizes_and_families_are_all_drawn(figure: str) -> None:
+    """Prevents the ninth size or family, Pythia alone has ten sizes, from being left out for want of markers."""
+    sizes = [10**6 * 2**step for step in range(9)] if figure == "controls" else [10**6]
+    families = ["pythia"] if figure == "controls" else [f"family{index}" for index in range(9)]
+    axes, _ = panels(figure, make_tables(families, sizes))
+    assert len([item for item in axes[-1].containers if isinstance(item, ErrorbarContainer)]) == 9
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+@pytest.mark.parametrize("figure", ["controls", "scaling", "domains", "noise"])
+def test_rates_of_nothing_and_everything(tables: Tables, figure: str, value: float) -> None:
+    """Prevents error bars of no or negative length from stopping a figure, and points at the edge from being lost."""
+    low, high = wilson(round(value * 101), 101, 0.95)
+    ends = {"rate": value, "rate_low": low, "rate_high": high}
+    changed = {name: frame.assign(**ends) if "rate" in frame else frame for name, frame in tables.items()}
+    _, shown = panels(figure, changed)
+    assert all({y if figure != "domains" else x for x, y in found} == {value} for found in shown)
+
+
+def test_unknown_figure(tmp_path: Path) -> None:
+    """Prevents a traceback for an entry of figures.yaml that nobody draws."""
+    with pytest.raises(ReciteError, match=r"figure pie has no function; add workflow/recite/figures/pie\.py and"):
+        draw("pie", "Pie", [], [tmp_path / "pie.png"])
+
+
+def test_failed_drawing_leaves_no_figure_open(tmp_path: Path) -> None:
+    """Prevents a failed figure from staying in memory, or a partial picture on disk."""
+    paths = write(tmp_path, make_tables(["pythia"], SIZES))
+    output = tmp_path / "out" / "controls.png"
+    with pytest.raises(ReciteError, match=r"control_rates\.parquet does not exist"):
+        draw("controls", "C", [tmp_path / "gone" / "control_rates.parquet"], [output])
+    with pytest.raises(KeyError):
+        draw("controls", "C", [paths["rates"]], [output])
+    assert plt.get_fignums() == [] and not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"), [(92_000, "92 k"), (2_213_000, "2.2 M"), (6_900_000_000, "6.9 B"), (31_000, "31 k")]
+)
+def test_parameter_counts_in_words(parameters: int, words: str) -> None:
+    """Prevents a legend that is wrong by a factor of a thousand."""
+    assert style.millions(parameters) == words
+
+
+def test_families_keep_their_order() -> None:
+    """Prevents a family from changing its colour where another is added after it in the order of names."""
+    table = pd.DataFrame({"family": ["zeta", "olmo2", "pythia", "alpha", "olmo2"]})
+    assert style.families(table) == ["pythia", "olmo2", "alpha", "zeta"]
+    assert len(set(style.colours(style.families(table)).values())) == 4

@@ -1,0 +1,149 @@
+"""recite.report: the page holds the tables' numbers, each in its place."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recite.errors import ReciteError
+from recite.files import write_json
+from recite.report import write_summary
+from recite.tables import Table
+from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
+
+MODELS = {"b-s": ("b", 1_234), "a-l": ("a", 2_500_000), "a-s": ("a", 30_000)}
+
+
+def model(name: str) -> dict[str, Any]:
+    return {"model": name, "family": MODELS[name][0], "parameters": MODELS[name][1]}
+
+
+def rate(value: float, n: int = 500) -> dict[str, Any]:
+    counts = {"n": n, "memorized": round(value * n), "rate": value}
+    return counts | {"rate_low": value - 0.012, "rate_high": value + 0.034, "mean_score": value + 0.1}
+
+
+def place(domain: str) -> dict[str, str]:
+    return {"domain": domain, "kind": {"natural": "mixed", "control": "planted"}.get(domain, "structural")}
+
+
+RATE_OF = {"a-s": (0.1, 0.4), "a-l": (0.223, 0.56), "b-s": (0.05, 0.3)}
+"""Natural and planted rate of each model."""
+REST = {"half": 1, "unmemorized": 2, "between": 0.5}
+LINES: dict[str, list[dict[str, Any]]] = {
+    "rates": [
+        model(name) | place(domain) | rate(value, n) | REST | {"at_risk": 0.004 if name == "a-l" else 0.001}
+        for name, (natural, planted) in RATE_OF.items()
+        for domain, value, n in (("code", 0.9, 7), ("natural", natural, 600), ("control", planted, 120))
+    ],
+    "distribution": [model("a-s") | {"hits": 0, "n": 3, "share": 1.0}],
+    "control_rates": [
+        model(name) | {"repetitions": count} | rate(value / count)
+        for name, (_, value) in RATE_OF.items()
+        for count in (16, 2, 4)
+    ],
+    "scaling": [
+        {"family": "a", "rows": "natural", "models": 2, "slope": 0.0644, "slope_low": -0.0111, "slope_high": 0.1}
+        | {"intercept": -0.1, "r_squared": 0.987},
+        {"family": "pooled", "rows": "control", "models": 3, "slope": 0.25, "slope_low": 0.2, "slope_high": 0.3}
+        | {"intercept": 0.0, "r_squared": 0.5},
+    ],
+    "noise_rates": [
+        model("a-l") | {"alpha": alpha} | place(domain) | rate(value - alpha / 10)
+        for alpha in (0.5, 0.0, 0.25)
+        for domain, value in (("code", 0.9), ("natural", 0.2), ("control", 0.5))
+    ],
+}
+TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, NOISE_RATES]
+
+
+def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
+    """The page written from the lines above."""
+    paths = []
+    metadata = {"options": {"confidence": confidence}}
+    for table in TABLES:
+        if table.name != left_out:
+            lines = LINES[table.name]
+            paths.append(folder / f"{table.name}.parquet")
+            table.write(paths[-1], {name: [line[name] for line in lines] for name in lines[0]}, metadata)
+    manifest = {"sources": {"code": {"documents": 150, "files": 9}, "prose": {"documents": 75, "files": 9}}}
+    write_json(folder / "manifest.json", manifest | {"controls": 33})
+    write_summary("tiny", paths, folder / "manifest.json", folder / "out" / "summary.md")
+    return (folder / "out" / "summary.md").read_text(encoding="utf-8")
+
+
+def rows(page: str, heading: str) -> list[list[str]]:
+    """The cells of the table under a heading, without its header."""
+    section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_overview(tmp_path: Path) -> None:
+    """Prevents an opening paragraph that counts domains as models, or planted texts as documents."""
+    page = summary(tmp_path)
+    assert page.startswith("# Study tiny\n")
+    assert "3 models of 2 families, 1,234 to 2,500,000 parameters" in page
+    assert "225 natural documents of 2 domains and 33 planted control texts" in page
+    assert "600 natural rows scored per model" in page
+    assert "At most 0.40% of a model's rows" in page
+
+
+def test_rates(tmp_path: Path) -> None:
+    """Prevents a natural rate beside another model's planted one; models come by family and size."""
+    header, _, *found = rows(summary(tmp_path), "Memorization rates")
+    assert found == [
+        ["a-s", "30,000", "10.0%", "8.8 to 13.4", "0.200", "40.0%", "38.8 to 43.4"],
+        ["a-l", "2,500,000", "22.3%", "21.1 to 25.7", "0.323", "56.0%", "54.8 to 59.4"],
+        ["b-s", "1,234", "5.0%", "3.8 to 8.4", "0.150", "30.0%", "28.8 to 33.4"],
+    ]
+    assert len(header) == len(found[0])
+
+
+def test_controls(tmp_path: Path) -> None:
+    """Prevents the columns of repetition counts from being in another order than their header."""
+    header, _, *found = rows(summary(tmp_path), "Planted rows by repetition count")
+    assert header == ["model", "x2", "x4", "x16"]
+    assert found == [
+        ["a-s", "20.0%", "10.0%", "2.5%"],
+        ["a-l", "28.0%", "14.0%", "3.5%"],
+        ["b-s", "15.0%", "7.5%", "1.9%"],
+    ]
+
+
+def test_scaling(tmp_path: Path) -> None:
+    """Prevents slopes from being shown as shares where points are announced."""
+    header, _, *found = rows(summary(tmp_path), "Rate against log10(parameters)")
+    assert found == [
+        ["natural", "a", "2", "6.4", "-1.1 to 10.0", "0.99"],
+        ["control", "pooled", "3", "25.0", "20.0 to 30.0", "0.50"],
+    ]
+    assert len(header) == len(found[0])
+
+
+def test_noise(tmp_path: Path) -> None:
+    """Prevents rates under another strength than their header's, and rows of single domains."""
+    header, _, *found = rows(summary(tmp_path), "Under noise")
+    assert header == ["model", "rows", "α = 0", "α = 0.25", "α = 0.5"]
+    natural, control = ["a-l", "natural", "20.0%", "17.5%", "15.0%"], ["a-l", "control", "50.0%", "47.5%", "45.0%"]
+    assert sorted(found) == sorted([natural, control])
+
+
+def test_a_study_without_noise(tmp_path: Path) -> None:
+    """Prevents a study without noise from failing for want of its table."""
+    assert "Under noise" not in summary(tmp_path, left_out="noise_rates")
+
+
+def test_a_level_other_than_95_is_not_called_95(tmp_path: Path) -> None:
+    """Prevents a header that states a level which the study did not use; the tables' metadata holds it."""
+    assert "95%" not in summary(tmp_path, confidence=0.8)
+
+
+def test_missing_manifest(tmp_path: Path) -> None:
+    """Prevents a traceback where the manifest was deleted, and a page without it."""
+    summary(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "out" / "summary.md").unlink()
+    paths = [tmp_path / f"{table.name}.parquet" for table in TABLES]
+    with pytest.raises(ReciteError, match=r"manifest\.json does not exist; run the rule"):
+        write_summary("tiny", paths, tmp_path / "manifest.json", tmp_path / "out" / "summary.md")
+    assert not (tmp_path / "out" / "summary.md").exists()

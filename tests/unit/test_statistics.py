@@ -1,0 +1,133 @@
+"""recite.statistics against closed forms, enumeration and simulation."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from recite.statistics import fit_rates, wilson
+from scipy.stats import norm
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize(("successes", "n"), [(0, 1), (1, 1), (0, 40), (40, 40), (3, 10), (17, 600), (299999, 300000)])
+def test_wilson_closed_form(successes: int, n: int, confidence: float) -> None:
+    """Prevents another interval, or one at another level, from passing for Wilson's."""
+    z = norm.ppf((1 + confidence) / 2)
+    p = successes / n
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    interval = wilson(successes, n, confidence)
+    assert interval.low == pytest.approx(centre - half, abs=1e-12)
+    assert interval.high == pytest.approx(centre + half, abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 30, 99, 100, 120, 1000])
+def test_wilson_holds_the_rate(n: int) -> None:
+    """Prevents an error bar of negative length, at which drawing fails."""
+    for successes in {0, 1, n // 3, n - 1, n}:
+        low, high = wilson(successes, n, 0.95)
+        assert 0 <= low <= successes / n <= high <= 1
+
+
+def test_wilson_takes_the_counts_of_a_table() -> None:
+    """Prevents NumPy integers of a grouped table from being refused."""
+    assert wilson(np.uint64(3), np.int64(10), 0.95) == wilson(3, 10, 0.95)
+
+
+def complete(seed: int, documents: int, models: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """log10 parameters, outcomes and counts where every model was given every document."""
+    source = np.random.default_rng(seed)
+    x = np.sort(source.uniform(4, 7, models))
+    outcomes = (source.random((documents, models)) < np.linspace(0.2, 0.7, models)).astype(float)
+    return x, outcomes, np.full(models, documents)
+
+
+@pytest.mark.parametrize(("documents", "models"), [(2, 2), (30, 3), (200, 5)])
+def test_line_is_the_least_squares_line(documents: int, models: int) -> None:
+    """Prevents a wrong slope, intercept or R squared; NumPy's polynomial fit is the reference."""
+    x, outcomes, counts = complete(documents, documents, models)
+    line = fit_rates(x, outcomes, counts, 0.95, 100, seed=1)
+    rates = outcomes.mean(axis=0)
+    slope, intercept = np.polyfit(x, rates, 1)
+    assert line.slope == pytest.approx(slope)
+    assert line.intercept == pytest.approx(intercept)
+    residual = ((rates - slope * x - intercept) ** 2).sum()
+    if rates.var() > 0:
+        assert line.r_squared == pytest.approx(1 - residual / ((rates - rates.mean()) ** 2).sum())
+
+
+def test_line_through_rates_of_unequal_counts() -> None:
+    """Prevents a document that a model was not given from counting as one that it does not recite."""
+    x = np.array([4.0, 5.0, 7.0])
+    outcomes = np.array([[1, 1, 1], [0, 0, 1], [0, 1, 0], [0, 0, 0]], float)
+    counts = np.array([2, 4, 3])
+    line = fit_rates(x, outcomes, counts, 0.95, 100, seed=1)
+    slope, intercept = np.polyfit(x, [1 / 2, 2 / 4, 2 / 3], 1)
+    assert (line.slope, line.intercept) == pytest.approx((slope, intercept))
+
+
+def test_slope_of_two_models_is_the_difference_per_decade() -> None:
+    """Prevents natural logarithms, or a slope per parameter, from being reported per decade."""
+    outcomes = np.array([[0, 1], [0, 1], [1, 1], [0, 0]], float)
+    line = fit_rates(np.log10([1e5, 1e7]), outcomes, np.array([4, 4]), 0.95, 100, seed=1)
+    assert line.slope == pytest.approx((0.75 - 0.25) / 2)
+    assert line.r_squared == pytest.approx(1)
+
+
+@pytest.mark.parametrize("models", [2, 3, 6])
+@pytest.mark.parametrize(("recited", "documents"), [(0, 10), (1, 10), (3, 13), (7, 7)])
+def test_equal_rates_give_a_flat_line(models: int, recited: int, documents: int) -> None:
+    """Prevents rounding errors from being reported as an R squared of -1 or 0.2 where all rates are equal."""
+    outcomes = np.zeros((documents, models))
+    outcomes[:recited] = 1
+    line = fit_rates(np.log10(np.geomspace(1e5, 3e6, models)), outcomes, np.full(models, documents), 0.95, 100, seed=1)
+    assert (line.slope, line.slope_low, line.slope_high) == pytest.approx((0, 0, 0), abs=1e-12)
+    assert line.intercept == pytest.approx(recited / documents)
+    assert line.r_squared == 1
+
+
+def test_models_of_one_size_have_no_slope() -> None:
+    """Prevents a division by zero from becoming a slope."""
+    with pytest.raises(ValueError, match="at least two sizes"):
+        fit_rates(np.array([5.0, 5.0]), np.ones((3, 2)), np.array([3, 3]), 0.95, 100, seed=1)
+
+
+def test_interval_is_that_of_all_resamples() -> None:
+    """Prevents an interval of another quantity: all 6^6 resamples are enumerated, each with its own fit."""
+    x = np.array([0.0, 1.0, 3.0])
+    outcomes = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]], float)
+    weights = np.array([np.bincount(drawn, minlength=6) for drawn in itertools.product(range(6), repeat=6)])
+    slopes = np.polyfit(x, (weights @ outcomes / 6).T, 1)[0]
+    line = fit_rates(x, outcomes, np.full(3, 6), 0.9, 8000, seed=3)
+    for found, level in ((line.slope_low, 0.05), (line.slope_high, 0.95)):
+        low, high = np.quantile(slopes, [level - 0.012, level + 0.012])
+        assert low - 1e-9 <= found <= high + 1e-9
+
+
+def test_interval_covers_the_true_slope() -> None:
+    """Prevents an interval that is too narrow or too wide; documents differ, so outcomes of models depend on them."""
+    x = np.array([4.0, 4.5, 5.0, 6.0])
+    chances = np.array([0.1, 0.2, 0.3, 0.55])
+    truth = np.polyfit(x, chances, 1)[0]
+    source = np.random.default_rng(5)
+    covered = 0
+    for study in range(200):
+        outcomes = (source.random((200, 1)) < chances).astype(float)  # one threshold a document
+        flips = source.random(outcomes.shape) < 0.3
+        outcomes = np.where(flips, source.random(outcomes.shape) < chances, outcomes)
+        line = fit_rates(x, outcomes, np.full(4, 200), 0.95, 300, seed=study)
+        covered += line.slope_low <= truth <= line.slope_high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_interval_follows_seed_level_and_size() -> None:
+    """Prevents another interval on every run, a level that is ignored, and one that does not shrink with data."""
+    x, outcomes, counts = complete(1, 100, 3)
+    line = fit_rates(x, outcomes, counts, 0.95, 500, seed=1)
+    assert fit_rates(x, outcomes, counts, 0.95, 500, seed=1) == line
+    assert fit_rates(x, outcomes, counts, 0.95, 500, seed=2) != line
+    wide, narrow = line.slope_high - line.slope_low, fit_rates(x, outcomes, counts, 0.5, 500, seed=1)
+    assert narrow.slope_high - narrow.slope_low < wide
+    more = fit_rates(x, np.tile(outcomes, (16, 1)), counts * 16, 0.95, 500, seed=1)
+    assert more.slope_high - more.slope_low == pytest.approx(wide / 4, rel=0.25)
