@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers.utils import logging
+
 from recite.architectures import ARCHITECTURES, Shape
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.training import build_model
-from transformers.utils import logging
 
 VOCABULARY = 300
 SHAPE = Shape(layers=3, width=48, heads=2)

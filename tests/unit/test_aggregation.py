@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
+
 from recite.aggregation import aggregate_noise, aggregate_scores, scaling_table
 from recite.errors import ReciteError
 from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import NOISE_SCORES, SCORES
 from recite.tables.training import CONTROLS
-from scipy.stats import norm
 
 OPTIONS = {
     "seed": 1,

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
+
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file, write_json
-from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+
 from recite.config import SCHEMAS, check_config, read_yaml
 from recite.errors import ReciteError
 

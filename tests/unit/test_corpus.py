@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import zstandard
+
 from recite import corpus
 from recite.corpus import SourceFile, build_corpus, choose_controls, cut_passages, find_files
 from recite.errors import ReciteError

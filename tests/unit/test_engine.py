@@ -1,10 +1,11 @@
 """The engine against transformers' own generate and a plain loop over forward, on all six architectures."""
 
 import torch
-from recite.checkpoints import Checkpoint
-from recite.engine import continue_greedily
 from torch import Tensor
 from transformers import PreTrainedModel
+
+from recite.checkpoints import Checkpoint
+from recite.engine import continue_greedily
 
 STEPS = 32
 NEAR_TIE = 1e-4

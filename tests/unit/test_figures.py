@@ -12,6 +12,7 @@ import pytest
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+
 from recite.errors import ReciteError
 from recite.figures import FIGURES, TABLES, draw, style
 from recite.statistics import wilson

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, read_json, sha256_file, write_json
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from recite import fingerprint as module
 from recite.fingerprint import fingerprint, import_closure
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
+
 from recite.checkpoints import Checkpoint
 from recite.engine import Intervention, continue_greedily
 from recite.interventions import RowNoise, residual_noise
-from torch import Tensor, nn
 
 LAYER = 1
 

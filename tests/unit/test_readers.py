@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+
 from recite import readers
 from recite.errors import ReciteError
 from recite.readers import Document, read_documents

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from tokenizers import Tokenizer
+
 from recite.errors import ReciteError
 from recite.sampling import Plan, Selection, merge, sample, select
 from recite.tables import read_metadata
 from recite.tables.samples import SAMPLES
 from recite.tokenization import train_tokenizer
-from tokenizers import Tokenizer
 
 WORDS = ["the", "of", "and", "to", "in", "is", "was", "he", "for", "it", "with", "as", "his", "on", "be", "at", "by"]
 DOMAINS = ["prose", "lists"]

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from recite.checkpoints import Checkpoint
 from recite.errors import ReciteError
 from recite.files import sha256_file
@@ -14,7 +16,6 @@ from recite.scoring import Rows, continue_rows, score, score_columns
 from recite.tables import read_metadata
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import NOISE_SCORES, SCORES
-from torch import Tensor
 
 STEPS = 16
 BOS = 0

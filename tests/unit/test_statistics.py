@@ -5,8 +5,9 @@ import math
 
 import numpy as np
 import pytest
-from recite.statistics import fit_rates, wilson
 from scipy.stats import norm
+
+from recite.statistics import fit_rates, wilson
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from recite.errors import ReciteError
 from recite.study import Study, load_study
 

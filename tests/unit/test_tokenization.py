@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import zstandard
+from tokenizers import Tokenizer
+
 from recite.errors import ReciteError
 from recite.files import sha256_file
 from recite.tables import read_metadata
 from recite.tables.training import TRAINING_ROWS
 from recite.tokenization import BOS_ID, END_OF_TEXT, load_tokenizer, tokenize_corpus, train_tokenizer
-from tokenizers import Tokenizer
 
 WORDS = ["the", "licence", "of", "software", "def", "return", "import", "warranty", "value", "self"]
 ROW_TOKENS = 16

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file, write_json
 from recite.tables.training import TRAINING_ROWS
 from recite.tokenization import train_tokenizer
 from recite.training import build_model, epoch_order, train_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 TEXT = "to be or not to be that is the question whether tis nobler in the mind to suffer "
 RECIPE = {

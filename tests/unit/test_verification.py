@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from recite.errors import ReciteError
 from recite.files import read_json
 from recite.tables.aggregates import CONTROL_RATES, RATES

@@ -21,6 +21,7 @@ MISTAKES = [
     ("starcoder: {", "gpt5: {", "training.families: 'gpt5' is not a family of the architecture table"),
     ("rows_per_domain: 12", "rows_per_domain: many", "sampling.rows_per_domain: 'many' is not of type 'integer'"),
     ("continuation_tokens: 16", "continuation_tokens: 32", "sampling asks for windows of 48 tokens"),
+    ("models: [pythia-s]", "layer: 2\n  models: [pythia-s]", "noise.layer is 2, but pythia-s has 2 layers"),
     ("corpora_file: tests", "corpora_file: nowhere", "nowhere/workflow/corpora.yaml does not exist"),
 ]
 

@@ -6,11 +6,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from conftest import Checkout
+from safetensors import safe_open
+
 from recite.files import sha256_file
 from recite.tables.aggregates import CONTROL_RATES, RATES
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
-from safetensors import safe_open
 
 MODELS = ["pythia-xs", "pythia-s", "starcoder-xs", "starcoder-s"]
 FIGURES = ["scaling", "distribution", "domains", "controls", "noise"]

@@ -36,7 +36,10 @@ def aggregate_scores(
     rows = read_scores(scores, SCORES, options)
     natural = rows[rows["kind"] != "planted"]
     repetitions = _repetitions(planted, controls)
-    control = rows[rows["kind"] == "planted"].merge(repetitions, on="row_id", validate="many_to_one")
+    planted_rows = rows[rows["kind"] == "planted"]
+    control = planted_rows.merge(repetitions, on="row_id", validate="many_to_one")
+    if len(control) < len(planted_rows):
+        raise ReciteError("scores hold planted rows that no sample holds; delete the scores and run again.")
     note = {"options": dict(options)}
     RATES.write(tables["rates"], _columns(rate_table(rows, options)), note)
     DISTRIBUTION.write(tables["distribution"], _columns(distribution_table(natural)), note)
@@ -51,7 +54,8 @@ def aggregate_noise(options: Mapping[str, Any], scores: Sequence[Path], noisy: S
     `scores` are the undisturbed scores of the same models; they are the rates at strength zero.
     """
     clean = read_scores(scores, SCORES, options).assign(alpha=0.0)
-    rows = pd.concat([clean, read_scores(noisy, NOISE_SCORES, options)], ignore_index=True)
+    disturbed = [read_scores(noisy, NOISE_SCORES, options)] if noisy else []
+    rows = pd.concat([clean, *disturbed], ignore_index=True)
     table = _with_natural(rows, [*MODEL, "alpha"], options)
     NOISE_RATES.write(rates, _columns(table[[c.name for c in NOISE_RATES.columns]]), {"options": dict(options)})
 
@@ -77,6 +81,10 @@ def read_scores(paths: Sequence[Path], table: Table, options: Mapping[str, Any])
     unknown = set(rows["domain"]) - set(options["kinds"])
     if unknown:
         raise ReciteError(f"scores hold rows of domain {sorted(unknown)[0]}, which the study does not sample.")
+    models = rows[[*MODEL, "steps"]].drop_duplicates()
+    if models["model"].duplicated().any():
+        mixed = models["model"][models["model"].duplicated()].iloc[0]
+        raise ReciteError(f"scores of {mixed} come from different models of that name; delete them and run again.")
     rows["kind"] = rows["domain"].map(options["kinds"])
     return rows
 
@@ -131,15 +139,16 @@ def scaling_table(natural: pd.DataFrame, control: pd.DataFrame, options: Mapping
     lines = []
     for name, rows in ((NATURAL, natural), ("control", control)):
         groups = [(family, part) for family, part in rows.groupby("family") if part["parameters"].nunique() > 1]
-        if rows["family"].nunique() > 1:
+        if rows["family"].nunique() > 1 and rows["parameters"].nunique() > 1:
             groups.append(("pooled", rows))
         for family, part in groups:
             outcomes = part.assign(memorized=part["hits"] == part["steps"]).pivot(
                 index="row_id", columns=["parameters", "model"], values="memorized"
             )
+            outcomes = outcomes.sort_index(axis=1)
             log_parameters = np.log10(outcomes.columns.get_level_values("parameters").to_numpy(float))
             counts = outcomes.notna().sum().to_numpy()
-            values = outcomes.astype(float).fillna(0.0).to_numpy()
+            values = outcomes.astype(float).to_numpy()
             line = fit_rates(
                 log_parameters, values, counts, options["confidence"], options["resamples"], options["seed"]
             )

@@ -21,7 +21,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise ReciteError(f"{path} does not exist; run from the repository's root, or name another file.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ReciteError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
@@ -48,7 +48,13 @@ def _fill_then_check(
     yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, schema)
 
 
-_Filling = extend(Draft202012Validator, {"properties": _fill_then_check})
+def _check_names(validator: Any, names: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:
+    """As in JSON, keys are texts: YAML's other keys (`1: 24`) are checked as they are written."""
+    for key in instance if isinstance(instance, dict) else ():
+        yield from validator.descend(instance=str(key), schema=names)
+
+
+_Filling = extend(Draft202012Validator, {"properties": _fill_then_check, "propertyNames": _check_names})
 
 
 def _sentence(error: ValidationError) -> str:

@@ -101,8 +101,9 @@ def find_files(packages: Sequence[str], patterns: Sequence[str]) -> list[SourceF
 def cut_passages(text: str, size: int, most: int) -> list[str]:
     """The first `most` pieces of `text`, each of whole paragraphs and of `size` characters or more.
 
-    Paragraphs end at blank lines, so that a licence shared by two files gives the same pieces
-    whatever stands above it. A piece is cut at four times `size`; a shorter rest is dropped.
+    Paragraphs end at blank lines, so that a text shared by two files gives the same pieces in both
+    wherever a piece begins at the same paragraph. A piece is cut at four times `size`; a shorter rest
+    is dropped.
     """
     pieces: list[str] = []
     piece = ""
@@ -126,7 +127,8 @@ def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], tex
         if len(planted) == len(wanted):
             break
         pieces = cut_passages(_text(file), size, 3)
-        if len(pieces) == 3 and pieces[2][: size // 4] not in everything:
+        held = any(control.text in pieces[-1] for control in planted) if pieces else True
+        if len(pieces) == 3 and not held and pieces[2][: size // 4] not in everything:
             count = wanted[len(planted)]
             planted.append(Control(f"{CONTROL}/x{count}/{len(planted):03d}", count, pieces[2]))
             everything += "\0" + pieces[2]

@@ -32,11 +32,14 @@ def read_documents(path: Path) -> Iterator[Document]:
             continue
         try:
             fields = json.loads(line)
-            yield Document(fields["id"], fields["domain"], fields["text"], row)
+            document = Document(fields["id"], fields["domain"], fields["text"], row)
         except ValueError as error:
             raise ReciteError(f"{path}, line {row + 1}: not JSON ({error}); mend or replace the file.") from None
         except (KeyError, TypeError) as error:
             raise ReciteError(f"{path}, line {row + 1}: field {error} is missing; mend or replace the file.") from None
+        if not all(isinstance(value, str) for value in document[:3]):
+            raise ReciteError(f"{path}, line {row + 1}: id, domain and text must be texts; mend or replace the file.")
+        yield document
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -51,7 +54,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _decompressed(path: Path) -> Iterator[bytes]:
     """Decompressed chunks of all frames; a file that ends within a frame is an error, not an end."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj()
-    started = False
+    started = True  # a file of no bytes is cut as well
     try:
         with path.open("rb") as file:
             while data := file.read(CHUNK_BYTES):

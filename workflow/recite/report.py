@@ -39,7 +39,7 @@ def _overview(rates: pd.DataFrame, corpus: dict) -> str:
 def _rates(rates: pd.DataFrame) -> str:
     lines = [
         "## Memorization rates\n",
-        "| model | parameters | natural rows | 95% interval | mean score | planted rows | 95% interval |",
+        "| model | parameters | natural rows | interval | mean score | planted rows | interval |",
     ]
     lines.append("|---|---:|---:|---|---:|---:|---|")
     planted = rates[rates["kind"] == "planted"].set_index("model")
@@ -66,7 +66,7 @@ def _controls(table: pd.DataFrame) -> str:
 def _scaling(table: pd.DataFrame) -> str:
     lines = [
         "## Rate against log10(parameters)\n",
-        "| rows | family | models | slope (points per tenfold size) | 95% interval | R² |",
+        "| rows | family | models | slope (points per tenfold size) | interval | R² |",
     ]
     lines.append("|---|---|---:|---:|---|---:|")
     for row in table.sort_values(["rows", "family"], ascending=[False, True]).itertuples():

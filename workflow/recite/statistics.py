@@ -34,18 +34,18 @@ def fit_rates(
 ) -> Line:
     """Rate against log10(parameters), with a percentile bootstrap of the slope over documents.
 
-    `outcomes` (documents, models) is 1 where the model recites the document, 0 where it does not or
-    has not been given it; `counts` (models,) is the documents that each model was given. A document is
+    `outcomes` (documents, models) is 1 where the model recites the document, 0 where it does not, NaN
+    where it has not been given it; `counts` (models,) is the documents that each model was given. A document is
     resampled with its outcomes under all models, which keeps their dependence. The slope is linear in
     the rates, so it is the mean of one contribution per document.
     """
-    rates = outcomes.sum(axis=0) / counts
+    rates = np.nansum(outcomes, axis=0) / counts
     centred = log_parameters - log_parameters.mean()
     spread = float((centred**2).sum())
     if spread == 0:
         raise ValueError("a line needs models of at least two sizes")
     slope = float(centred @ rates / spread)
-    contributions = (outcomes * (len(outcomes) / counts)) @ centred / spread
+    contributions = slope + np.nan_to_num((outcomes - rates) * (len(outcomes) / counts)) @ centred / spread
     drawn = stats.bootstrap(
         (contributions,),
         np.mean,
@@ -58,5 +58,5 @@ def fit_rates(
     intercept = float(rates.mean() - slope * log_parameters.mean())
     total = float(((rates - rates.mean()) ** 2).sum())
     residual = float(((rates - intercept - slope * log_parameters) ** 2).sum())
-    r_squared = 1 - residual / total if total > 0 else 1.0
+    r_squared = 1 - residual / total if np.ptp(rates) > 1e-12 else 1.0
     return Line(slope, float(drawn.low), float(drawn.high), intercept, r_squared)

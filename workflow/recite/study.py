@@ -162,9 +162,25 @@ def load_study(config: dict[str, Any], source: str) -> Study:
         _known(
             domain, corpora[study.corpus]["domains"], f"{source}: sampling.domains", f"domain of corpus {study.corpus}"
         )
+    kinds = set(study.domain_kinds.values())
+    if "planted" not in kinds or kinds == {"planted"}:
+        raise ReciteError(
+            f"{source}: sampling.domains must hold a planted domain and one that is not; "
+            f"add one of corpus {study.corpus}."
+        )
+    _check_noise(study, source)
+    return study
+
+
+def _check_noise(study: Study, source: str) -> None:
     for model in study.noise_models:
         _known(model, study.models, f"{source}: noise.models", "model of this study")
-    return study
+        layers = study.config["training"]["sizes"][study.models[model].size]["layers"]
+        if study.config["noise"]["layer"] >= layers:
+            raise ReciteError(
+                f"{source}: noise.layer is {study.config['noise']['layer']}, but {model} has {layers} layers, counted "
+                "from 0; choose one that every model of noise.models has."
+            )
 
 
 def _check_training(study: Study, source: str, corpora_file: Path) -> None:
@@ -202,9 +218,11 @@ def _check_corpus(corpora: dict[str, Any], corpora_file: Path) -> None:
             _known(domain, corpus["domains"], f"{corpora_file}: {name}.build.sources", "domain of that corpus")
         source = build["controls"]["source"]
         _known(source, build["sources"], f"{corpora_file}: {name}.build.controls.source", "source of that corpus")
-        if "planted" not in corpus["domains"].values():
+        planted = [domain for domain, kind in corpus["domains"].items() if kind == "planted"]
+        if planted != ["control"]:
             raise ReciteError(
-                f"{corpora_file}: {name}.domains has no domain of kind planted for its controls; add one."
+                f"{corpora_file}: {name}.domains must have one domain of kind planted, called control, for the "
+                f"texts of build.controls; it has {', '.join(planted) or 'none'}."
             )
 
 

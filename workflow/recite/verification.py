@@ -33,6 +33,8 @@ def size_verdicts(rates: pd.DataFrame) -> list[dict]:
     for (_, domain), part in rates[rates["kind"].isin(["mixed", "planted"])].groupby(["family", "domain"]):
         ordered = part.sort_values("parameters")
         small, large = ordered.iloc[0], ordered.iloc[-1]
+        if small["parameters"] == large["parameters"]:
+            continue
         found.append(
             {
                 "claim": f"{large['model']} memorizes more {domain} rows than {small['model']}",
@@ -47,10 +49,11 @@ def repetition_verdicts(controls: pd.DataFrame) -> list[dict]:
     """Rate against repetition count, per model that recites any planted row."""
     found = []
     for model, part in controls.groupby("model"):
-        if part["memorized"].sum() == 0:
+        if part["memorized"].sum() == 0 or len(part) < 2:
             continue
         ordered = part.sort_values("repetitions")
-        rho = float(stats.spearmanr(ordered["repetitions"], ordered["rate"]).statistic)
+        flat = ordered["rate"].nunique() == 1
+        rho = 0.0 if flat else float(stats.spearmanr(ordered["repetitions"], ordered["rate"]).statistic)
         found.append(
             {
                 "claim": f"under {model} the rate of planted rows rises with their repetition count",

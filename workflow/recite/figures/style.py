@@ -23,7 +23,7 @@ NAMES = {
     "olmo3": "OLMo 3",
     "free_text": "free text",
 }
-MARKERS = "osD^vPX*"
+MARKERS = "osD^vPX*dph<>8"
 DOTS_PER_INCH = 200
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "recite",

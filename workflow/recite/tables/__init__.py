@@ -54,11 +54,13 @@ class Table:
         self._check_names(list(columns), path)
         try:
             arrays = [_as_array(columns[column.name], column.type) for column in self.columns]
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowException, OverflowError) as error:
             raise ReciteError(f"{path}: a column of table {self.name} does not fit its type: {error}") from None
         for column, array in zip(self.columns, arrays, strict=True):
             if array.null_count:
                 raise ReciteError(f"{path}: column {column.name} of table {self.name} holds a null.")
+        if len({len(array) for array in arrays}) > 1:
+            raise ReciteError(f"{path}: the columns of table {self.name} have different lengths.")
         note = {METADATA_KEY: canonical_json(dict(metadata)).encode()}
         table = pa.Table.from_arrays(arrays, schema=self.schema.with_metadata(note))
         with atomic(path) as temporary:
@@ -110,4 +112,6 @@ def _as_array(values: Any, type_: pa.DataType) -> pa.Array | pa.ChunkedArray:
         return values if values.type == type_ else values.cast(type_)
     if pa.types.is_dictionary(type_):
         return pa.array(list(values), pa.string()).dictionary_encode().cast(type_)
+    if pa.types.is_integer(type_) and any(isinstance(value, float) for value in values):
+        raise pa.ArrowInvalid(f"a number with a fraction is no {type_}")
     return pa.array(values, type_)
