@@ -44,13 +44,6 @@ wildcard_constraints:
 report: "workflow/report/workflow.rst"
 
 
-rule all:
-    default_target: True
-    input:
-        expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
-        f"{RESULTS}/summary.md",
-
-
 include: "workflow/rules/common.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/tokenization.smk"
@@ -61,3 +54,17 @@ include: "workflow/rules/noise.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+
+
+rule all:
+    """Everything of the study, so that a lost intermediate file is made again and not passed over."""
+    default_target: True
+    input:
+        CORPUS_FILES.values(),
+        expand(f"{RESULTS}/models/{{model}}/model.safetensors", model=study.models),
+        expand(f"{RESULTS}/samples/{{family}}/{{shard}}.parquet", family=study.families, shard=study.shards),
+        SCORES,
+        NOISE_SCORES,
+        expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
+        expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
+        f"{RESULTS}/summary.md",

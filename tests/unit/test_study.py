@@ -185,7 +185,7 @@ def test_missing_corpora_file(config: dict[str, Any]) -> None:
         (
             ("domains", "control"),
             "structural",
-            r"mini\.domains has no domain of kind planted for its controls; add one",
+            r"mini\.domains must have one domain of kind planted, called control",
         ),
         (
             ("build", "controls", "source"),

@@ -46,8 +46,9 @@ class Checkout:
         return {rule: count for rule, count in found.items() if rule != "all"}
 
     def messages(self, *arguments: str) -> str:
-        """What a dry run says it would do."""
-        return self.snakemake("--dry-run", *arguments).stdout
+        """What a dry run says its jobs would do, a line each."""
+        lines = self.snakemake("--dry-run", *arguments).stdout.splitlines()
+        return "\n".join(line for line in lines if line.startswith("Job "))
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace the one occurrence of `old` in a file."""

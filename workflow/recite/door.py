@@ -3,15 +3,16 @@
 import errno
 import os
 import sys
-import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from recite.errors import ReciteError
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "code: 28")
+"""How libraries written in Rust or C++ say it, without an errno."""
 
 
 @contextmanager
@@ -30,16 +31,21 @@ def door(job: Any) -> Iterator[None]:
             yield
         except ReciteError as error:
             _fail(terminal, str(error))
-        except OSError as error:
-            if error.errno not in FULL_DISK:
+        except Exception as error:
+            if not _is_full_disk(error):
                 raise
-            traceback.print_exc()
-            place = error.filename or job.output[0]
-            _fail(terminal, f"the disk is full: writing {place} failed; free some space, then run again.")
+            _fail(terminal, f"the disk is full: {job.output[0]} cannot be written; free some space, then run again.")
+
+
+def _is_full_disk(error: Exception) -> bool:
+    number = error.errno if isinstance(error, OSError) else None
+    return number in FULL_DISK or any(words in str(error) for words in FULL_DISK_WORDS)
 
 
 def _fail(terminal: int, sentence: str) -> None:
+    """Say it on the terminal first: the log may be on the full disk."""
     message = f"recite: {sentence}\n"
-    sys.stderr.write(message)
     os.write(terminal, message.encode())
+    with suppress(OSError):
+        sys.stderr.write(message)
     raise SystemExit(1)

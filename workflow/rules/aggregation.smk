@@ -40,12 +40,7 @@ rule noise_aggregation:
     """Summarize the scores of the disturbed models at every strength."""
     input:
         scores=expand(f"{RESULTS}/scores/{{model}}/{{part}}.parquet", model=study.noise_models, part=study.parts),
-        noisy=expand(
-            f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
-            model=study.noise_models,
-            alpha=[f"{alpha:g}" for alpha in study.noise_strengths],
-            part=study.parts,
-        ),
+        noisy=NOISE_SCORES,
     output:
         rates=f"{RESULTS}/tables/noise_rates.parquet",
     log:

@@ -6,6 +6,7 @@
 # The report's captions read it from here.
 config["figures"] = study.figures
 
+
 rule figures:
     """Draw one figure from its tables."""
     input:

@@ -27,3 +27,11 @@ rule noise:
         "Disturb {wildcards.model} at alpha = {wildcards.alpha}"
     script:
         "../../scripts/noise.py"
+
+
+NOISE_SCORES = expand(
+    f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
+    model=study.noise_models,
+    alpha=[f"{alpha:g}" for alpha in study.noise_strengths],
+    part=study.parts,
+)
