@@ -5,7 +5,7 @@ SNAKEMAKE = .venv/bin/python -m snakemake
 REPORT = results/mini/report.html
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -25,6 +25,10 @@ check: .venv/developing
 	.venv/bin/snakefmt --check Snakefile workflow/rules
 	.venv/bin/mypy
 	$(SNAKEMAKE) --lint
+
+## The engine beside transformers' generate, in one run: medians and ratios.
+bench: .venv/installed
+	.venv/bin/python tests/bench/engine.py
 
 format: .venv/developing
 	.venv/bin/ruff check --fix .

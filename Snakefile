@@ -6,6 +6,7 @@
 #
 # Everything a study makes lies in results/<study>/.
 import os
+import shlex
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -16,6 +17,10 @@ SOURCE = Path(workflow.basedir, "workflow")
 sys.path.insert(0, str(SOURCE))
 # Jobs, here or on a cluster's node, import the library of this checkout.
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))
+
+# Snakemake puts the interpreter's path on a shell's command line as it is; a space in it needs quotes.
+if Path(sys.executable).is_file():
+    sys.executable = shlex.quote(sys.executable)
 
 from recite.errors import ReciteError
 from recite.study import load_study

@@ -28,7 +28,7 @@ class Checkout:
 
     def snakemake(self, *arguments: str, configfile: str = CONFIG) -> subprocess.CompletedProcess[str]:
         """Run snakemake here; standard output and error come together in `stdout`."""
-        command = [sys.executable, "-m", "snakemake", *arguments, "--configfile", configfile]
+        command = [".venv/bin/python", "-m", "snakemake", *arguments, "--configfile", configfile]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         return subprocess.run(
             command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -58,9 +58,10 @@ class Checkout:
 
 
 def copy_checkout(root: Path) -> Checkout:
-    """The files of the pipeline under `root`, as a fresh clone would have them."""
+    """The files of the pipeline under `root`, as a fresh clone would have them, and an environment there."""
     for part in PARTS:
         _copy(REPOSITORY / part, root / part)
+    (root / ".venv").symlink_to(sys.prefix)
     return Checkout(root)
 
 
