@@ -61,11 +61,13 @@ def test_strength_per_token(checkpoint: Checkpoint, context: Tensor, alpha: floa
     assert float((noise / scale).std()) == pytest.approx(alpha, rel=0.01)
 
 
-def test_strength_per_tensor(checkpoint: Checkpoint, context: Tensor) -> None:
-    """With one RMS a row, all its positions get noise of the same size."""
-    clean, noise = added(checkpoint, context.repeat(8, 1), 0.3, "tensor")
-    scale = clean.square().mean(dim=(-2, -1), keepdim=True).sqrt()
-    assert float((noise / scale).std()) == pytest.approx(0.3, rel=0.01)
+@pytest.mark.parametrize(("rms", "axes"), [("token", (-1,)), ("tensor", (-2, -1))])
+def test_scale_of_each_position(checkpoint: Checkpoint, context: Tensor, rms: str, axes: tuple[int, ...]) -> None:
+    """With one RMS a row all its positions get noise of one size; with one a position each gets its own."""
+    clean, noise = added(checkpoint, context, 0.3, rms)
+    scale = clean.square().mean(dim=axes, keepdim=True).sqrt()
+    drawn = np.stack([RowNoise(9, row, LAYER).next(*clean.shape[1:]) for row in range(len(context))])
+    torch.testing.assert_close(noise, 0.3 * scale * torch.from_numpy(drawn), rtol=1e-3, atol=1e-4)
 
 
 def test_zero_strength_is_bit_identical(checkpoint: Checkpoint, context: Tensor) -> None:

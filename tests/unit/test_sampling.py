@@ -92,6 +92,7 @@ def test_any_split_in_any_order_merges_to_the_whole(
             ids = [(w.key, w.document_id, w.tokens) for w in merged.windows(domain)]
             assert ids == [(w.key, w.document_id, w.tokens) for w in whole.windows(domain)]
             assert merged.inclusion_probability(domain) == whole.inclusion_probability(domain)
+        assert merged.skipped["domain other is not sampled"] == 60
 
 
 def test_shards_hold_the_sample_in_order(tmp_path: Path, tokenizer: Tokenizer) -> None:

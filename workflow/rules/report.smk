@@ -8,7 +8,12 @@ rule summary:
         tables=expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         manifest=f"{RESULTS}/corpus/manifest.json",
     output:
-        report(f"{RESULTS}/summary.md", caption="../report/summary.rst", category="Summary"),
+        report(
+            f"{RESULTS}/summary.md",
+            caption="../report/summary.rst",
+            category="Summary",
+            labels={"page": "the study's numbers"},
+        ),
     log:
         f"{RESULTS}/logs/summary.log",
     benchmark:

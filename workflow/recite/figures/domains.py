@@ -41,7 +41,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_xlim(left=0)
+    axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
     axes.set_xlabel(f"memorized rows, {style.n_note(table['n'])} a point")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure, table
