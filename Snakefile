@@ -42,7 +42,7 @@ wildcard_constraints:
     family="|".join(study.families),
     model="|".join(study.models),
     part="|".join(study.parts),
-    alpha=r"[0-9.]+",
+    alpha=r"[0-9][0-9.e+-]*",
     figure="|".join(study.figure_entries),
 
 
