@@ -212,3 +212,12 @@ def test_mistakes_in_the_corpora_file(
     Path(config["corpora_file"]).write_text(yaml.safe_dump(corpora))
     with pytest.raises(ReciteError, match=rf"corpora\.yaml: {sentence}"):
         loaded(config)
+
+
+def test_figure_that_nothing_draws(config: dict[str, Any], tmp_path: Path) -> None:
+    """Prevents a figure without a function from being found out by the last job of a study."""
+    entry = "poem: {title: A poem, category: Scores, tables: [rates], caption: Words.}"
+    (tmp_path / "figures.yaml").write_text(entry)
+    config["figures_file"] = str(tmp_path / "figures.yaml")
+    with pytest.raises(ReciteError, match=r"figures\.yaml: nothing draws poem; add poem\.py"):
+        load_study(config, "mini.yaml")

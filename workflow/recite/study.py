@@ -15,6 +15,7 @@ from recite.errors import ReciteError
 
 SCORE_TABLES = ("rates", "distribution", "control_rates", "scaling")
 NOISE_TABLES = ("noise_rates",)
+FIGURE_MODULES = Path(__file__).resolve().parent / "figures"
 
 
 class Model(NamedTuple):
@@ -155,6 +156,9 @@ def load_study(config: dict[str, Any], source: str) -> Study:
     corpora_file, figures_file = Path(config["corpora_file"]), Path(config["figures_file"])
     corpora = check_config(read_yaml(corpora_file), "corpora", str(corpora_file))
     figures = check_config(read_yaml(figures_file), "figures", str(figures_file))
+    for figure in figures:
+        if not (FIGURE_MODULES / f"{figure}.py").is_file():
+            raise ReciteError(f"{figures_file}: nothing draws {figure}; add {figure}.py to workflow/recite/figures.")
     study = Study(config, corpora, figures)
     _check_training(study, source, corpora_file)
     _check_corpus(corpora, corpora_file)
