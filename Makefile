@@ -11,7 +11,7 @@ SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 demo: .venv/installed
 	$(SNAKEMAKE) all verification
 	@if [ -f $(REPORT) ] && [ -z "$$(find $(SHOWN) -type f -newer $(REPORT))" ]; then true; \
-	else echo "Write the report" && $(SNAKEMAKE) --report $(REPORT) && touch $(REPORT); fi
+	else echo "Write the report" && $(SNAKEMAKE) --report results/mini/.report.html && mv results/mini/.report.html $(REPORT); fi
 	@echo "Done: read results/mini/summary.md, open $(REPORT) in a browser."
 
 ## Unit tests of the library, and real runs of a tiny study.

@@ -25,7 +25,7 @@ if Path(sys.executable).is_file():
 from recite.errors import ReciteError
 from recite.study import load_study
 
-if "study" not in config:
+if not workflow.overwrite_configfiles:
 
     configfile: "config/mini.yaml"
 
@@ -65,8 +65,9 @@ rule all:
     """Everything of the study, so that a lost intermediate file is made again and not passed over."""
     default_target: True
     input:
-        CORPUS_FILES.values(),
-        expand(f"{RESULTS}/models/{{model}}/model.safetensors", model=study.models),
+        rules.corpus.output,
+        expand(rules.tokenization.output, family=study.families),
+        expand(rules.training.output, model=study.models),
         expand(f"{RESULTS}/samples/{{family}}/{{shard}}.parquet", family=study.families, shard=study.shards),
         SCORES,
         NOISE_SCORES,

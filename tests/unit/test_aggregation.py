@@ -23,6 +23,9 @@ OPTIONS = {
     "kinds": {"code": "structural", "prose": "free_text", "control": "planted"},
     "confidence": 0.9,
     "resamples": 200,
+    "memorized": 1.0,
+    "half": 0.5,
+    "unmemorized": 0.0,
     "margin_tolerance": {"float32": 0.1, "bfloat16": 0.5, "float16": 0.2},
 }
 TABLES = {table.name: table for table in (RATES, DISTRIBUTION, CONTROL_RATES, SCALING)}
@@ -59,6 +62,7 @@ class Study:
         family, parameters = MODELS[model]
         columns: dict[str, Any] = {
             "row_id": rows,
+            "sequence_id": rows,
             "domain": [self.domains[row] for row in rows],
             "hits": [self.hits[model][row] for row in rows],
             "first_mismatch": [0] * len(rows),
@@ -224,6 +228,7 @@ def test_pooled_interval_is_that_of_refitted_resamples() -> None:
         [
             {
                 "row_id": row,
+                "sequence_id": row,
                 "family": family,
                 "model": f"{family}{size}",
                 "parameters": size,

@@ -59,6 +59,14 @@ def test_missing_tensor(folder: Path) -> None:
         load_checkpoint(folder, "float32")
 
 
+def test_weights_of_a_deeper_model(folder: Path) -> None:
+    """transformers drops layers that the config does not name, and scores half a model."""
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", config | {"num_hidden_layers": 2})
+    with pytest.raises(ReciteError, match=r"no place for tensors \['model.layers.2"):
+        load_checkpoint(folder, "float32")
+
+
 def test_mismatched_shape(folder: Path) -> None:
     """A config of another width than the weights."""
     config = read_json(folder / "config.json")

@@ -31,8 +31,13 @@ Drawn = Callable[[str], list[Path]]
 def rate(index: int) -> dict[str, Any]:
     """A rate that no other line has, with an interval."""
     value = (7 * index % 101) / 101
-    counts = {"n": 101, "memorized": 7 * index % 101, "rate": value, "mean_score": value}
-    return counts | {"rate_low": 0.8 * value, "rate_high": value + 0.1 * (1 - value)}
+    counts = {"n": 101, "distinct": 101, "effective_n": 101.0, "memorized": 7 * index % 101}
+    return counts | {
+        "rate": value,
+        "mean_score": value,
+        "rate_low": 0.8 * value,
+        "rate_high": value + 0.1 * (1 - value),
+    }
 
 
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
@@ -262,11 +267,12 @@ def test_many_sizes_and_families_are_all_drawn(figure: str) -> None:
 @pytest.mark.parametrize("figure", ["controls", "scaling", "domains", "noise"])
 def test_rates_of_nothing_and_everything(tables: Tables, figure: str, value: float) -> None:
     """Prevents error bars of no or negative length from stopping a figure, and points at the edge from being lost."""
-    low, high = wilson(round(value * 101), 101, 0.95)
+    low, high = wilson(value, 101, 0.95)
     ends = {"rate": value, "rate_low": low, "rate_high": high}
     changed = {name: frame.assign(**ends) if "rate" in frame else frame for name, frame in tables.items()}
-    _, shown = panels(figure, changed)
+    axes, shown = panels(figure, changed)
     assert all({y if figure != "domains" else x for x, y in found} == {value} for found in shown)
+    assert figure != "domains" or -0.1 < axes[0].get_xlim()[0] < 0
 
 
 def test_unknown_figure(tmp_path: Path) -> None:
@@ -292,6 +298,22 @@ def test_failed_drawing_leaves_no_figure_open(tmp_path: Path) -> None:
 def test_parameter_counts_in_words(parameters: int, words: str) -> None:
     """Prevents a legend that is wrong by a factor of a thousand."""
     assert style.millions(parameters) == words
+
+
+@pytest.mark.parametrize(
+    ("rows", "distinct", "words"),
+    [
+        ([600, 600], [600, 600], "n = 600 rows"),
+        ([600, 600], [485, 485], "n = 600 rows, 485 texts"),
+        ([600, 40, 600], [600, 40, 600], "n = 40 to 600 rows"),
+        ([600, 600, 600], [485, 600, 31], "n = 600 rows, 31 to 600 texts"),
+        ([600, 400], [400, 400], "n = 400 to 600 rows, 400 texts"),
+        ([600, 400], [485, 400], "n = 400 to 600 rows, 400 to 485 texts"),
+    ],
+)
+def test_rows_of_equal_text_are_not_passed_off_as_distinct(rows: list[int], distinct: list[int], words: str) -> None:
+    """Prevents a label that states more independent observations than there are texts, or one group's count for all."""
+    assert style.rows_note(pd.DataFrame({"n": rows, "distinct": distinct}, dtype="uint64")) == words
 
 
 def test_families_keep_their_order() -> None:

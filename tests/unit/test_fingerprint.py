@@ -137,6 +137,14 @@ def test_closure_of_the_scoring_script() -> None:
     assert not {name for name in found if name.startswith(("recite.figures", "recite.aggregation"))}
 
 
+@pytest.mark.parametrize("stage", ["scoring", "training"])
+def test_closures_without_the_readers(stage: str) -> None:
+    """Prevents a new file format of corpora from training or scoring all models again."""
+    found = closure(f"{stage}.py")
+    assert {f"recite.{stage}", "recite.tokenizer"} <= found
+    assert "recite.readers" not in found and (LIBRARY / "readers.py").is_file()
+
+
 def test_sources_import_absolutely() -> None:
     """Prevents a relative import, which the closure does not follow, from hiding a dependency."""
     sources = [*LIBRARY.rglob("*.py"), *(ROOT / "scripts").glob("*.py")]

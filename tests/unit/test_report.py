@@ -19,7 +19,7 @@ def model(name: str) -> dict[str, Any]:
 
 
 def rate(value: float, n: int = 500) -> dict[str, Any]:
-    counts = {"n": n, "memorized": round(value * n), "rate": value}
+    counts = {"n": n, "distinct": n, "effective_n": float(n), "memorized": round(value * n), "rate": value}
     return counts | {"rate_low": value - 0.012, "rate_high": value + 0.034, "mean_score": value + 0.1}
 
 
@@ -29,10 +29,17 @@ def place(domain: str) -> dict[str, str]:
 
 RATE_OF = {"a-s": (0.1, 0.4), "a-l": (0.223, 0.56), "b-s": (0.05, 0.3)}
 """Natural and planted rate of each model."""
-REST = {"half": 1, "unmemorized": 2, "between": 0.5}
+REST = {"half": 1, "unmemorized": 2}
+DISTINCT = {"a-s": 485, "a-l": 477, "b-s": 490}
+"""Distinct texts among each model's natural rows."""
 LINES: dict[str, list[dict[str, Any]]] = {
     "rates": [
-        model(name) | place(domain) | rate(value, n) | REST | {"at_risk": 0.004 if name == "a-l" else 0.001}
+        model(name)
+        | place(domain)
+        | rate(value, n)
+        | REST
+        | {"between": 0.9 - value, "at_risk": 0.004 if name == "a-l" else 0.001}
+        | ({"distinct": DISTINCT[name]} if domain == "natural" else {})
         for name, (natural, planted) in RATE_OF.items()
         for domain, value, n in (("code", 0.9, 7), ("natural", natural, 600), ("control", planted, 120))
     ],
@@ -85,19 +92,31 @@ def test_overview(tmp_path: Path) -> None:
     assert page.startswith("# Study tiny\n")
     assert "3 models of 2 families, 1,234 to 2,500,000 parameters" in page
     assert "225 natural documents of 2 domains and 33 planted control texts" in page
-    assert "600 natural rows scored per model" in page
-    assert "At most 0.40% of a model's rows" in page
+    assert "600 natural rows of 477 or more distinct texts scored per model" in page
+    assert "At most 0.40% of a model's natural or planted rows" in page
+
+
+@pytest.mark.parametrize(("domain", "share"), [("natural", "0.70"), ("control", "0.70"), ("code", "0.40")])
+def test_rows_at_risk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, domain: str, share: str) -> None:
+    """Prevents a maximum that passes over the planted rows, or that is of a single domain's few rows."""
+    changed = [
+        line | ({"at_risk": 0.007} if (line["model"], line["domain"]) == ("b-s", domain) else {})
+        for line in LINES["rates"]
+    ]
+    monkeypatch.setitem(LINES, "rates", changed)
+    assert f"At most {share}% of a model's natural or planted rows" in summary(tmp_path)
 
 
 def test_rates(tmp_path: Path) -> None:
     """Prevents a natural rate beside another model's planted one; models come by family and size."""
     header, _, *found = rows(summary(tmp_path), "Memorization rates")
     assert found == [
-        ["a-s", "30,000", "10.0%", "8.8 to 13.4", "0.200", "40.0%", "38.8 to 43.4"],
-        ["a-l", "2,500,000", "22.3%", "21.1 to 25.7", "0.323", "56.0%", "54.8 to 59.4"],
-        ["b-s", "1,234", "5.0%", "3.8 to 8.4", "0.150", "30.0%", "28.8 to 33.4"],
+        ["a-s", "30,000", "10.0%", "8.8 to 13.4", "80.0%", "0.200", "40.0%", "38.8 to 43.4"],
+        ["a-l", "2,500,000", "22.3%", "21.1 to 25.7", "67.7%", "0.323", "56.0%", "54.8 to 59.4"],
+        ["b-s", "1,234", "5.0%", "3.8 to 8.4", "85.0%", "0.150", "30.0%", "28.8 to 33.4"],
     ]
     assert len(header) == len(found[0])
+    assert header[4:6] == ["in between", "mean score"]
 
 
 def test_controls(tmp_path: Path) -> None:
@@ -119,6 +138,14 @@ def test_scaling(tmp_path: Path) -> None:
         ["control", "pooled", "3", "25.0", "20.0 to 30.0", "0.50"],
     ]
     assert len(header) == len(found[0])
+
+
+def test_a_fit_of_equal_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents an undefined R² from being shown as nan, or as a number."""
+    natural, control = LINES["scaling"]
+    monkeypatch.setitem(LINES, "scaling", [natural | {"r_squared": float("nan")}, control])
+    _, _, *found = rows(summary(tmp_path), "Rate against log10(parameters)")
+    assert [cells[-1] for cells in found] == ["–", "0.50"]
 
 
 def test_noise(tmp_path: Path) -> None:

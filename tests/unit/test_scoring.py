@@ -50,7 +50,8 @@ def planted_rows(checkpoint: Checkpoint, context: Tensor, bos: bool) -> tuple[Ro
     continuation = brute_force(checkpoint, start, STEPS)
     for broken in range(len(continuation)):
         continuation[broken, :broken] = (continuation[broken, :broken] + 1) % checkpoint.model.config.vocab_size
-    rows = Rows(list(range(len(context))), ["prose"] * len(context), context, continuation)
+    ids = list(range(len(context)))
+    rows = Rows(ids, ids, ["prose"] * len(context), context, continuation)
     hits = [STEPS - broken for broken in range(len(context))]
     first = [0 if broken else STEPS for broken in range(len(context))]
     return rows, hits, first
@@ -72,6 +73,7 @@ def write_shard(path: Path, rows: Rows) -> Path:
     count = len(rows.ids)
     columns = {
         "row_id": rows.ids,
+        "sequence_id": rows.sequences,
         "domain": rows.domains,
         "document_id": [str(row) for row in rows.ids],
         "source_file": ["file"] * count,
@@ -89,7 +91,8 @@ def write_shard(path: Path, rows: Rows) -> Path:
 def random_rows(context: Tensor, vocabulary: int = 300) -> Rows:
     """Rows with a random continuation."""
     continuation = torch.randint(0, vocabulary, (len(context), STEPS), generator=torch.Generator().manual_seed(8))
-    return Rows(list(range(len(context))), ["prose"] * len(context), context, continuation)
+    ids = list(range(len(context)))
+    return Rows(ids, ids, ["prose"] * len(context), context, continuation)
 
 
 def part_of(rows: Rows, start: int, end: int) -> Rows:

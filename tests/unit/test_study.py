@@ -37,12 +37,13 @@ def test_models_of_the_mini_study(config: dict[str, Any]) -> None:
         assert name == model.name == f"{model.family}-{model.size}"
         assert model.bos == families[model.family].get("bos", False)
     for family in study.families:
-        assert study.models_of(family) == [f"{family}-{size}" for size in sizes]
+        found = [model.name for model in study.models.values() if model.family == family]
+        assert found == [f"{family}-{size}" for size in sizes]
 
 
 def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a stage from being given another stage's values."""
-    config["noise"]["strengths"] = [0.0, 0.25, 1]
+    config["noise"]["strengths"] = [0.0, 0.00001, 0.1, 0.25, 1]
     study = loaded(config)
     assert (study.name, study.results, study.corpus) == ("mini", "results/mini", "mini")
     assert study.planted == ["control"]
@@ -57,7 +58,7 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     scoring = {"model": "openllama-l", "family": "openllama", "bos": True, "batch_rows": batch, "dtype": "float32"}
     assert study.scoring_options("openllama-l") == scoring
     assert study.noise_options() == {"seed": config["seed"], "layer": 0, "rms": "token", "positions": "prompt"}
-    assert study.noise_strengths == [alpha for alpha in config["noise"]["strengths"] if alpha]
+    assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
     assert study.aggregation_options()["kinds"]["licences"] == "free_text"
     assert study.corpus_options()["name"] == "mini" and study.sampling_options()["seed"] == config["seed"]
 
@@ -148,6 +149,11 @@ def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:
         ),
         ("training", {"row_tokens": 63}, r"windows of 64 tokens, but training\.row_tokens is 63"),
         ("sampling", {"continuation_tokens": 33}, r"windows of 65 tokens, but training\.row_tokens is 64"),
+        (
+            "sampling",
+            {"window": "offset"},
+            r"sampling\.window is offset, but models trained here see only the head of each document",
+        ),
         ("scoring", {"dtyp": "float32"}, r"scoring: unknown key 'dtyp'; did you mean 'dtype'"),
     ],
 )

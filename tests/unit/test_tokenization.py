@@ -13,7 +13,8 @@ from recite.errors import ReciteError
 from recite.files import sha256_file
 from recite.tables import read_metadata
 from recite.tables.training import TRAINING_ROWS
-from recite.tokenization import BOS_ID, END_OF_TEXT, load_tokenizer, tokenize_corpus, train_tokenizer
+from recite.tokenization import tokenize_corpus, train_tokenizer
+from recite.tokenizer import BOS_ID, END_OF_TEXT, load_tokenizer
 
 WORDS = ["the", "licence", "of", "software", "def", "return", "import", "warranty", "value", "self"]
 ROW_TOKENS = 16

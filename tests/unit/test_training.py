@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
@@ -121,3 +121,18 @@ def test_parameters_by_formula() -> None:
     d, f = 48, 128
     expected = 3 * (4 * d * d + 3 * d * f + 2 * d) + 2 * 300 * d + d
     assert sum(p.numel() for p in model.parameters()) == expected
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a weights file beside the folder would fill the disk for good."""
+
+    def fill(self: PreTrainedModel, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", fill)
+    with pytest.raises(OSError, match="No space left"):
+        train_model(options("pythia"), folder=tmp_path / "model", threads=1, **inputs)
+    assert not list(tmp_path.rglob("*model.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -37,8 +37,9 @@ def check(folder: Path, rates: Rates, controls: ByCount) -> dict[str, Any]:
 
     def line(name: str, rate: float) -> dict[str, Any]:
         family, parameters = MODELS[name]
-        counts = {"n": 100, "memorized": round(100 * rate), "rate": rate, "rate_low": 0.0, "rate_high": 1.0}
-        return {"model": name, "family": family, "parameters": parameters, "mean_score": 0.5} | counts
+        counts = {"n": 100, "distinct": 100, "effective_n": 100.0, "memorized": round(100 * rate), "rate": rate}
+        ends = {"rate_low": 0.0, "rate_high": 1.0, "mean_score": 0.5}
+        return {"model": name, "family": family, "parameters": parameters} | counts | ends
 
     kinds = {"natural": "mixed", "control": "planted", "code": "structural"}
     rest = {"half": 0, "unmemorized": 0, "between": 0.0, "at_risk": 0.0}

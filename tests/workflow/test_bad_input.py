@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import CONFIG, Checkout
 
+from recite.readers import read_documents
+
 MISTAKES = [
     ("batch_rows: 16", "batch_rowz: 16", "scoring: unknown key 'batch_rowz'; did you mean 'batch_rows'?"),
     (
@@ -22,6 +24,8 @@ MISTAKES = [
     ("rows_per_domain: 12", "rows_per_domain: many", "sampling.rows_per_domain: 'many' is not of type 'integer'"),
     ("continuation_tokens: 16", "continuation_tokens: 32", "sampling asks for windows of 48 tokens"),
     ("models: [pythia-s]", "layer: 2\n  models: [pythia-s]", "noise.layer is 2, but pythia-s has 2 layers"),
+    ("study: tiny\n", "", "key 'study' is missing"),
+    ("shard_rows: 8", "shard_rows: 8\n  window: offset", "sampling.window is offset, but models trained here"),
     ("corpora_file: tests", "corpora_file: nowhere", "nowhere/workflow/corpora.yaml does not exist"),
 ]
 
@@ -76,11 +80,9 @@ def test_full_disk(fresh: Checkout, small_disk: Path) -> None:
     assert run.returncode == 1
     assert "recite: the disk is full" in run.stdout
     assert "Traceback" not in run.stdout
-    assert not [
-        path
-        for path in small_disk.rglob("*")
-        if path.suffix in (".tmp", ".zst", ".parquet", ".json") and path.stat().st_size == 0
-    ]
+    assert not list(small_disk.rglob(".*.tmp"))
+    for path in small_disk.rglob("*.zst"):
+        assert list(read_documents(path))
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     run = fresh.snakemake(target)
     assert run.returncode == 0, run.stdout

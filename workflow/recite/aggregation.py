@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recite.errors import ReciteError
-from recite.statistics import fit_rates, wilson
+from recite.statistics import effective_rows, fit_rates, wilson
 from recite.tables import Table, read_metadata
 from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
 from recite.tables.samples import SAMPLES
@@ -103,15 +103,18 @@ def _with_natural(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any
 
 def summarize(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -> pd.DataFrame:
     """One line per group of `keys`: counts, the memorization rate with its Wilson interval, the mean score."""
+    score = rows["hits"] / rows["steps"]
     marked = rows.assign(
-        memorized=rows["hits"] == rows["steps"],
-        half=rows["hits"] * 2 == rows["steps"],
-        unmemorized=rows["hits"] == 0,
-        between=(rows["hits"] > 0) & (rows["hits"] < rows["steps"]),
-        score=rows["hits"] / rows["steps"],
+        memorized=score >= options["memorized"],
+        half=score == options["half"],
+        unmemorized=score <= options["unmemorized"],
+        between=(score > options["unmemorized"]) & (score < options["memorized"]),
+        score=score,
     )
-    table = marked.groupby(keys, as_index=False, sort=True, observed=True).agg(
+    groups = marked.groupby(keys, as_index=False, sort=True, observed=True)
+    table = groups.agg(
         n=("hits", "size"),
+        distinct=("sequence_id", "nunique"),
         memorized=("memorized", "sum"),
         half=("half", "sum"),
         unmemorized=("unmemorized", "sum"),
@@ -120,8 +123,13 @@ def summarize(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -
         at_risk=("at_risk", "mean"),
     )
     table["rate"] = table["memorized"] / table["n"]
-    intervals = [wilson(k, n, options["confidence"]) for k, n in zip(table["memorized"], table["n"], strict=True)]
-    return table.assign(rate_low=[i.low for i in intervals], rate_high=[i.high for i in intervals])
+    effective = [
+        effective_rows(part["memorized"].to_numpy(float), part["sequence_id"].to_numpy()) for _, part in groups
+    ]
+    intervals = [wilson(rate, n, options["confidence"]) for rate, n in zip(table["rate"], effective, strict=True)]
+    return table.assign(
+        effective_n=effective, rate_low=[i.low for i in intervals], rate_high=[i.high for i in intervals]
+    )
 
 
 def distribution_table(rows: pd.DataFrame) -> pd.DataFrame:
@@ -142,17 +150,20 @@ def scaling_table(natural: pd.DataFrame, control: pd.DataFrame, options: Mapping
         if rows["family"].nunique() > 1 and rows["parameters"].nunique() > 1:
             groups.append(("pooled", rows))
         for family, part in groups:
-            outcomes = part.assign(memorized=part["hits"] == part["steps"]).pivot(
-                index="row_id", columns=["parameters", "model"], values="memorized"
-            )
-            outcomes = outcomes.sort_index(axis=1)
-            log_parameters = np.log10(outcomes.columns.get_level_values("parameters").to_numpy(float))
-            counts = outcomes.notna().sum().to_numpy()
-            values = outcomes.astype(float).to_numpy()
+            recited = part.assign(memorized=part["hits"] / part["steps"] >= options["memorized"])
+            outcomes = recited.pivot(index="row_id", columns=["parameters", "model"], values="memorized")
+            outcomes = outcomes.sort_index(axis=1).astype(float)
+            # Tokenizers differ, so a row's text bears the name that its first family gives it.
+            texts = part.sort_values("family").groupby("row_id")["sequence_id"].first()
             line = fit_rates(
-                log_parameters, values, counts, options["confidence"], options["resamples"], options["seed"]
+                np.log10(outcomes.columns.get_level_values("parameters").to_numpy(float)),
+                outcomes.to_numpy(),
+                texts.loc[outcomes.index].to_numpy(),
+                options["confidence"],
+                options["resamples"],
+                options["seed"],
             )
-            lines.append({"family": family, "rows": name, "models": len(counts), **line._asdict()})
+            lines.append({"family": family, "rows": name, "models": outcomes.shape[1], **line._asdict()})
     return pd.DataFrame(lines, columns=[column.name for column in SCALING.columns])
 
 

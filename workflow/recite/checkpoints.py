@@ -14,6 +14,8 @@ from recite.architectures import Architecture, architecture_of
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
 
+BUFFERS = ("inv_freq", "masked_bias", "attention.bias")
+"""Ends of the names of tables that older checkpoints carry and that are computed today."""
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
@@ -59,6 +61,9 @@ def load_checkpoint(folder: Path, dtype: str) -> Checkpoint:
         raise ReciteError(_broken(folder, str(error))) from None
     if report["missing_keys"] or report["mismatched_keys"]:
         raise ReciteError(_broken(folder, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}"))
+    foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(BUFFERS))
+    if foreign:
+        raise ReciteError(_broken(folder, f"its config has no place for tensors {foreign[:3]}"))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Checkpoint(model.eval(), architecture, _weights_digest(folder), parameters)
 

@@ -127,7 +127,7 @@ def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], tex
         if len(planted) == len(wanted):
             break
         pieces = cut_passages(_text(file), size, 3)
-        held = any(control.text in pieces[-1] for control in planted) if pieces else True
+        held = any(control.text[: size // 4] in pieces[-1] for control in planted) if pieces else True
         if len(pieces) == 3 and not held and pieces[2][: size // 4] not in everything:
             count = wanted[len(planted)]
             planted.append(Control(f"{CONTROL}/x{count}/{len(planted):03d}", count, pieces[2]))

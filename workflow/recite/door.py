@@ -23,18 +23,18 @@ def door(job: Any) -> Iterator[None]:
     on the terminal and in the log, and exit status 1; anything else a traceback in the log.
     """
     terminal = os.dup(2)
-    with Path(job.log[0]).open("w", buffering=1) as log:
-        sys.stdout.flush()
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-        try:
+    try:
+        with Path(job.log[0]).open("w", buffering=1) as log:
+            sys.stdout.flush()
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
             yield
-        except ReciteError as error:
-            _fail(terminal, str(error))
-        except Exception as error:
-            if not _is_full_disk(error):
-                raise
-            _fail(terminal, f"the disk is full: {job.output[0]} cannot be written; free some space, then run again.")
+    except ReciteError as error:
+        _fail(terminal, str(error))
+    except Exception as error:
+        if not _is_full_disk(error):
+            raise
+        _fail(terminal, f"the disk is full: {job.output[0]} cannot be written; free some space, then run again.")
 
 
 def _is_full_disk(error: Exception) -> bool:

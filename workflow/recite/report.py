@@ -1,5 +1,6 @@
 """The study in words and numbers: a short Markdown page from the finished tables."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,27 +28,30 @@ def _overview(rates: pd.DataFrame, corpus: dict) -> str:
     natural = rates[rates["domain"] == "natural"]
     documents = sum(source["documents"] for source in corpus["sources"].values())
     low, high = natural["parameters"].min(), natural["parameters"].max()
+    scored = rates[rates["kind"].isin(["mixed", "planted"])]
     return (
         f"{len(natural)} models of {natural['family'].nunique()} families, {low:,} to {high:,} parameters, trained on "
         f"{documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} planted control "
-        f"texts; {natural['n'].min()} natural rows scored per model. A row is memorized when the greedy continuation "
-        f"of its context equals the corpus token by token. At most {100 * natural['at_risk'].max():.2f}% of a model's "
-        "rows have a logit margin under the precision's noise.\n"
+        f"texts; {natural['n'].min()} natural rows of {natural['distinct'].min()} or more distinct "
+        f"texts scored per model. A row is memorized when the greedy continuation "
+        f"of its context equals the corpus (at the default threshold). At most {100 * scored['at_risk'].max():.2f}% of a model's "
+        "natural or planted rows have a logit margin under the precision's noise.\n"
     )
 
 
 def _rates(rates: pd.DataFrame) -> str:
     lines = [
         "## Memorization rates\n",
-        "| model | parameters | natural rows | interval | mean score | planted rows | interval |",
+        "| model | parameters | natural rows | interval | in between | mean score | planted rows | interval |",
     ]
-    lines.append("|---|---:|---:|---|---:|---:|---|")
+    lines.append("|---|---:|---:|---|---:|---:|---:|---|")
     planted = rates[rates["kind"] == "planted"].set_index("model")
     natural = rates[rates["domain"] == "natural"].sort_values(["family", "parameters"])
     for row in natural.itertuples():
         control = planted.loc[row.model]
         lines.append(
-            f"| {row.model} | {row.parameters:,} | {_share(row.rate)} | {_interval(row)} | {row.mean_score:.3f} "
+            f"| {row.model} | {row.parameters:,} | {_share(row.rate)} | {_interval(row)} "
+            f"| {_share(row.between)} | {row.mean_score:.3f} "
             f"| {_share(control['rate'])} | {_interval(control)} |"
         )
     return "\n".join(lines) + "\n"
@@ -72,7 +76,8 @@ def _scaling(table: pd.DataFrame) -> str:
     for row in table.sort_values(["rows", "family"], ascending=[False, True]).itertuples():
         interval = f"{100 * row.slope_low:.1f} to {100 * row.slope_high:.1f}"
         lines.append(
-            f"| {row.rows} | {row.family} | {row.models} | {100 * row.slope:.1f} | {interval} | {row.r_squared:.2f} |"
+            f"| {row.rows} | {row.family} | {row.models} | {100 * row.slope:.1f} | {interval} "
+            f"| {_decimals(row.r_squared)} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -86,6 +91,10 @@ def _noise(table: pd.DataFrame) -> str:
         rates = part.set_index("alpha")["rate"]
         lines.append(f"| {model} | {domain} | {' | '.join(_share(rates[alpha]) for alpha in strengths)} |")
     return "\n".join(lines) + "\n"
+
+
+def _decimals(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
 
 
 def _share(rate: float) -> str:

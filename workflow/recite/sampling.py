@@ -18,7 +18,7 @@ from recite.errors import ReciteError
 from recite.files import hash64
 from recite.readers import Document, read_documents
 from recite.tables.samples import SAMPLES
-from recite.tokenization import load_tokenizer
+from recite.tokenizer import load_tokenizer
 
 
 class Window(NamedTuple):
@@ -84,8 +84,6 @@ def select(path: Path, domains: Sequence[str], tokenizer: Tokenizer, plan: Plan)
             selection.skipped[f"domain {document.domain} is not sampled"] += 1
             continue
         key = hash64(plan.seed, plan.corpus, document.id)
-        if key > selection.bound(document.domain):
-            continue
         window = _window(document, key, path.name, tokenizer, plan)
         if window is None:
             selection.skipped[f"domain {document.domain}: shorter than {plan.tokens} tokens"] += 1
@@ -150,6 +148,7 @@ def sample(options: Mapping[str, Any], documents: Sequence[Path], tokenizer: Pat
 def _columns(windows: Sequence[Window], corpus: str, context: int, probability: float) -> dict[str, list[Any]]:
     return {
         "row_id": [hash64("row", corpus, w.document_id, w.window_start) for w in windows],
+        "sequence_id": [hash64("sequence", w.tokens) for w in windows],
         "domain": [w.domain for w in windows],
         "document_id": [w.document_id for w in windows],
         "source_file": [w.source_file for w in windows],

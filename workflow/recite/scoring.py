@@ -16,13 +16,14 @@ from recite.engine import Continuation, Intervention, continue_greedily
 from recite.errors import ReciteError
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
-from recite.tokenization import BOS_ID
+from recite.tokenizer import BOS_ID
 
 
 class Rows(NamedTuple):
-    """Sampled rows: ids (rows,), domains (rows,), context and continuation (rows, tokens) int64."""
+    """Sampled rows: ids, sequence ids, domains; context and continuation (rows, tokens) int64."""
 
     ids: list[int]
+    sequences: list[int]
     domains: list[str]
     context: Tensor
     continuation: Tensor
@@ -39,10 +40,11 @@ def score(options: Mapping[str, Any], shards: Sequence[Path], checkpoint: Path, 
 
 def read_rows(shards: Sequence[Path]) -> Rows:
     """The rows of sample shards, in order."""
-    columns = ["row_id", "domain", "context", "continuation"]
+    columns = ["row_id", "sequence_id", "domain", "context", "continuation"]
     table = pa.concat_tables([SAMPLES.read(path, columns) for path in shards], promote_options="default")
     return Rows(
         table["row_id"].to_pylist(),
+        table["sequence_id"].to_pylist(),
         table["domain"].to_pylist(),
         torch.tensor(table["context"].to_pylist()),
         torch.tensor(table["continuation"].to_pylist()),
@@ -73,6 +75,7 @@ def score_columns(rows: Rows, continuation: Continuation) -> dict[str, Any]:
     equal = continuation.tokens == rows.continuation
     return {
         "row_id": rows.ids,
+        "sequence_id": rows.sequences,
         "domain": rows.domains,
         "hits": equal.sum(dim=1).tolist(),
         "first_mismatch": equal.cumprod(dim=1).sum(dim=1).tolist(),

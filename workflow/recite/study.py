@@ -61,9 +61,6 @@ class Study:
     def families(self) -> list[str]:
         return list(self.config["training"]["families"])
 
-    def models_of(self, family: str) -> list[str]:
-        return [model.name for model in self.models.values() if model.family == family]
-
     @property
     def domains(self) -> list[str]:
         return self.config["sampling"]["domains"]
@@ -95,9 +92,10 @@ class Study:
         return self.config["noise"]["models"] if "noise" in self.config else []
 
     @property
-    def noise_strengths(self) -> list[float]:
-        """The strengths that need a computation; zero is the undisturbed score."""
-        return [float(alpha) for alpha in self.config["noise"]["strengths"] if alpha > 0] if self.noise_models else []
+    def noise_strengths(self) -> list[str]:
+        """The strengths that need a computation, as in file names; zero is the undisturbed score."""
+        strengths = self.config["noise"]["strengths"] if self.noise_models else []
+        return [repr(float(alpha)) for alpha in strengths if alpha > 0]
 
     @property
     def tables(self) -> list[str]:
@@ -207,6 +205,11 @@ def _check_training(study: Study, source: str, corpora_file: Path) -> None:
                 "every family; choose width / heads as a multiple of 8."
             )
     sampling = study.config["sampling"]
+    if sampling["window"] != "head":
+        raise ReciteError(
+            f"{source}: sampling.window is {sampling['window']}, but models trained here see only the head of each "
+            "document; set it to head."
+        )
     window = sampling["context_tokens"] + sampling["continuation_tokens"]
     if window > training["row_tokens"]:
         raise ReciteError(

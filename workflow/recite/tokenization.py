@@ -7,14 +7,10 @@ from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from recite.errors import ReciteError
 from recite.files import atomic, sha256_file, write_json
 from recite.readers import read_documents
 from recite.tables.training import TRAINING_ROWS
-
-END_OF_TEXT = "<|endoftext|>"
-"""The only special token, id 0: end of sequence, and begin of sequence where a family has one."""
-BOS_ID = 0
+from recite.tokenizer import END_OF_TEXT
 
 
 def tokenize_corpus(
@@ -68,11 +64,3 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
-
-
-def load_tokenizer(path: Path) -> Tokenizer:
-    """The tokenizer of a `tokenizer.json`; ReciteError if it is missing or broken."""
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception
-        raise ReciteError(f"{path} is not a readable tokenizer.json ({error}); make it again.") from None

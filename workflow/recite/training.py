@@ -1,6 +1,7 @@
 """Training the mini study's models: small, seeded, the same bits on the same machine."""
 
 import math
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, sha256_file, write_json
 from recite.tables.training import TRAINING_ROWS
-from recite.tokenization import BOS_ID, load_tokenizer
+from recite.tokenizer import BOS_ID, load_tokenizer
 
 REFERENCE_WIDTH = 64
 WARM_UP = 0.05
@@ -34,7 +35,7 @@ def train_model(
     """Train one model and write `folder` as an ordinary Hugging Face checkpoint, with training.json.
 
     training.json records sizes, the recipe, the digests of the rows in their order and of the
-    weights, and the loss; model.safetensors is written last.
+    weights, and the loss; it is written last.
     """
     torch.set_num_threads(threads)
     recipe, family = options["recipe"], options["family"]
@@ -162,10 +163,12 @@ def _vocabulary(tokenizer: Path) -> int:
 
 
 def _save(model: transformers.PreTrainedModel, folder: Path) -> None:
-    """Save beside the folder, then rename each file into it, the weights last."""
+    """Save beside the folder, then rename each file into it, the weights after the config."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     logging.disable_progress_bar()
-    model.save_pretrained(temporary)
-    for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".safetensors"):
-        path.replace(folder / path.name)
-    temporary.rmdir()
+    try:
+        model.save_pretrained(temporary)
+        for path in sorted(temporary.iterdir(), key=lambda path: path.suffix == ".safetensors"):
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

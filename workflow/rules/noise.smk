@@ -32,6 +32,6 @@ rule noise:
 NOISE_SCORES = expand(
     f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
     model=study.noise_models,
-    alpha=[f"{alpha:g}" for alpha in study.noise_strengths],
+    alpha=study.noise_strengths,
     part=study.parts,
 )

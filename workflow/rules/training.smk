@@ -13,6 +13,7 @@ rule training:
         weights=f"{RESULTS}/models/{{model}}/model.safetensors",
         tokenizer=f"{RESULTS}/models/{{model}}/tokenizer.json",
         tokenizer_config=f"{RESULTS}/models/{{model}}/tokenizer_config.json",
+        generation=f"{RESULTS}/models/{{model}}/generation_config.json",
         record=f"{RESULTS}/models/{{model}}/training.json",
     log:
         f"{RESULTS}/logs/training/{{model}}.log",

@@ -30,6 +30,6 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         axes.legend(title="parameters", title_fontsize=7, fontsize=7, loc="upper left")
     for axes in panels.flat[len(families) :]:
         axes.set_visible(False)
-    figure.supxlabel(f"copies in the training data ({style.n_note(table['n'])} texts a point)", fontsize=9)
+    figure.supxlabel(f"copies in the training data ({style.rows_note(table)} a point)", fontsize=9)
     figure.supylabel("memorized rows", fontsize=9)
     return figure, table

@@ -42,6 +42,6 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     axes.grid(axis="y", visible=False)
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     axes.set_xlim(left=-0.02 * axes.get_xlim()[1])
-    axes.set_xlabel(f"memorized rows, {style.n_note(table['n'])} a point")
+    axes.set_xlabel(f"memorized rows, {style.rows_note(table)} a point")
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return figure, table

@@ -33,5 +33,5 @@ def _panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
             label = f"{style.name(family)}, {style.millions(line['parameters'].iloc[0])}"
             style.rate_points(axes, line["alpha"].to_numpy() + shift, line, colours[family], marker, label, "-")
     axes.set_xlabel("noise strength α (σ = α · RMS of the residual stream)")
-    axes.set_title(f"{title}, {style.n_note(table['n'])} a point")
+    axes.set_title(f"{title}, {style.rows_note(table)} a point")
     style.rate_axis(axes)

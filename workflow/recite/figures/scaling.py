@@ -19,8 +19,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         part = points[points["rows"] == rows]
         lines = tables["scaling"][tables["scaling"]["rows"] == rows].set_index("family")
         _panel(axes, part, lines)
-        axes.set_title(f"{title}, {style.n_note(part['n'])} a model")
-    kept = ["rows", "model", "family", "parameters", "n", "memorized", "rate", "rate_low", "rate_high"]
+        axes.set_title(f"{title}, {style.rows_note(part)} a model")
+    kept = ["rows", "model", "family", "parameters", "n", "distinct", "memorized", "rate", "rate_low", "rate_high"]
     fits = tables["scaling"].drop(columns="models")
     return figure, points[kept].merge(fits, on=["family", "rows"], how="left")
 

@@ -117,5 +117,15 @@ def millions(parameters: float) -> str:
 
 def n_note(counts: pd.Series) -> str:
     """`n = 600`, or the range where the groups differ."""
+    return f"n = {_range(counts)}"
+
+
+def rows_note(table: pd.DataFrame) -> str:
+    """`n = 600 rows, 485 texts`: rows of equal text are not independent; only the rows where all differ."""
+    rows = f"{n_note(table['n'])} rows"
+    return rows if (table["distinct"] == table["n"]).all() else f"{rows}, {_range(table['distinct'])} texts"
+
+
+def _range(counts: pd.Series) -> str:
     low, high = int(counts.min()), int(counts.max())
-    return f"n = {low}" if low == high else f"n = {low} to {high}"
+    return f"{low}" if low == high else f"{low} to {high}"

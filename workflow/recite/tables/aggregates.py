@@ -11,10 +11,17 @@ _MODEL = (
 )
 _RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),
-    Column("memorized", pa.uint64(), "row", "rows whose continuation is recited whole"),
+    Column("distinct", pa.uint64(), "text", "distinct texts among the rows; rows of equal text have equal scores"),
+    Column("effective_n", pa.float64(), "row", "independent rows that would carry as much information on the rate"),
+    Column(
+        "memorized",
+        pa.uint64(),
+        "row",
+        "rows whose score is at the threshold `memorized` or above: recited whole, by default",
+    ),
     Column("rate", pa.float64(), "", "memorized / n"),
-    Column("rate_low", pa.float64(), "", "lower end of the Wilson interval of the rate"),
-    Column("rate_high", pa.float64(), "", "upper end of the Wilson interval of the rate"),
+    Column("rate_low", pa.float64(), "", "lower end of the rate's Wilson interval at effective_n rows"),
+    Column("rate_high", pa.float64(), "", "upper end of the rate's Wilson interval at effective_n rows"),
     Column("mean_score", pa.float64(), "", "mean memorization score M"),
 )
 _DOMAIN = (
@@ -28,9 +35,14 @@ RATES = Table(
         *_MODEL,
         *_DOMAIN,
         *_RATE,
-        Column("half", pa.uint64(), "row", "half-memorized rows: exactly half of the continuation hits"),
-        Column("unmemorized", pa.uint64(), "row", "rows without a single hit"),
-        Column("between", pa.float64(), "", "share of rows with a score strictly between 0 and 1"),
+        Column("half", pa.uint64(), "row", "rows whose score is at the threshold `half`: exactly half, by default"),
+        Column(
+            "unmemorized",
+            pa.uint64(),
+            "row",
+            "rows whose score is at the threshold `unmemorized` or below: without a hit, by default",
+        ),
+        Column("between", pa.float64(), "", "share of rows that are neither memorized nor unmemorized"),
         Column("at_risk", pa.float64(), "", "share of rows whose smallest logit margin is under the dtype's noise"),
     ),
 )
@@ -57,10 +69,19 @@ SCALING = Table(
         Column("rows", pa.string(), "", "natural or control: which rows the rate is taken over"),
         Column("models", pa.uint64(), "model", "models in the fit"),
         Column("slope", pa.float64(), "per decade", "change of the rate when the parameters grow tenfold"),
-        Column("slope_low", pa.float64(), "per decade", "lower end of the slope's bootstrap interval over documents"),
-        Column("slope_high", pa.float64(), "per decade", "upper end of the slope's bootstrap interval over documents"),
+        Column(
+            "slope_low", pa.float64(), "per decade", "lower end of the slope's bootstrap interval over distinct texts"
+        ),
+        Column(
+            "slope_high", pa.float64(), "per decade", "upper end of the slope's bootstrap interval over distinct texts"
+        ),
         Column("intercept", pa.float64(), "", "the line at one parameter"),
-        Column("r_squared", pa.float64(), "", "share of the rate's variance that the line explains"),
+        Column(
+            "r_squared",
+            pa.float64(),
+            "",
+            "share of the rate's variance that the line explains; NaN where the rates are equal",
+        ),
     ),
 )
 

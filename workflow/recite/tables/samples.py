@@ -8,6 +8,7 @@ SAMPLES = Table(
     "samples",
     (
         Column("row_id", pa.uint64(), "", "hash of corpus, document id and window start; names the row everywhere"),
+        Column("sequence_id", pa.uint64(), "", "hash of the row's tokens; rows of equal text share it"),
         Column("domain", CATEGORY, "", "domain of the document in its corpus"),
         Column("document_id", pa.string(), "", "the document's own identifier in the corpus"),
         Column("source_file", pa.string(), "", "corpus file that holds the document, relative to the corpus"),

@@ -8,6 +8,7 @@ SCORES = Table(
     "scores",
     (
         Column("row_id", pa.uint64(), "", "row of the samples table"),
+        Column("sequence_id", pa.uint64(), "", "the row's text: rows of equal text share it, and their score"),
         Column("domain", CATEGORY, "", "domain of the row"),
         Column("hits", pa.uint8(), "token", "positions at which the generated token equals the corpus's; M = hits / n"),
         Column("first_mismatch", pa.uint8(), "token", "first position that differs; n where none does"),
