@@ -35,7 +35,8 @@ def _overview(rates: pd.DataFrame, corpus: dict) -> str:
         f"texts; {natural['n'].min()} natural rows of {natural['distinct'].min()} or more distinct "
         f"texts scored per model. A row is memorized when the greedy continuation "
         f"of its context equals the corpus (at the default threshold). At most "
-        f"{100 * scored['at_risk'].max():.2f}% of a model's natural or planted rows have a logit margin under the precision's noise.\n"
+        f"{100 * scored['at_risk'].max():.2f}% of a model's natural or planted rows have a "
+        "logit margin under the precision's noise.\n"
     )
 
 
