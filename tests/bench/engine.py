@@ -96,7 +96,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}, transformers {transformers.__version__}")
+    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
+    print(f"{platform.machine()}, {options.threads} threads, {versions}")
     mini = build_model("pythia", Shape(layers=6, width=160, heads=10), 1024, 64, seed=0)
     compare("Pythia of the mini study", mini, 4 * options.rows, options.rounds)
     compare("Llama 135M", llama_135m(), options.rows, options.rounds)
