@@ -28,7 +28,7 @@ check: .venv/developing
 
 ## The engine beside transformers' generate, in one run: medians and ratios.
 bench: .venv/installed
-	.venv/bin/python tests/bench/engine.py
+	PYTHONPATH=workflow:tests .venv/bin/python tests/bench/engine.py
 
 format: .venv/developing
 	.venv/bin/ruff check --fix .

@@ -1,6 +1,7 @@
 """The engine beside transformers' own generate: same rows, batch, dtype and threads, in turn, in one run.
 
-    .venv/bin/python tests/bench/engine.py [--rows 64] [--rounds 5] [--threads 2]
+    make bench, or with options (--rows, --rounds, --threads):
+    PYTHONPATH=workflow:tests .venv/bin/python tests/bench/engine.py --rows 16
 
 Random weights: a 135M Llama shape, and the largest Pythia of the mini study. Prints the median, least and greatest
 rows per second of each, the ratio round by round, and every row whose tokens differ with its logit margin.
@@ -10,17 +11,13 @@ import argparse
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import transformers
-from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow"))
-
+from peers import generate
 from recite.architectures import Shape
 from recite.engine import continue_greedily
 from recite.training import build_model
@@ -43,18 +40,6 @@ def llama_135m() -> transformers.PreTrainedModel:
     return transformers.LlamaForCausalLM(config)
 
 
-def generate(model: transformers.PreTrainedModel, context: Tensor) -> Tensor:
-    """What published memorization code calls."""
-    return model.generate(
-        context,
-        attention_mask=torch.ones_like(context),
-        max_new_tokens=STEPS,
-        do_sample=False,
-        eos_token_id=None,
-        pad_token_id=0,
-    )[:, CONTEXT:]
-
-
 def timed(call: Callable[[], object]) -> float:
     """Seconds that one call takes."""
     start = time.perf_counter()
@@ -68,14 +53,14 @@ def compare(name: str, model: transformers.PreTrainedModel, rows: int, rounds: i
     generator = torch.Generator().manual_seed(1)
     context = torch.randint(0, model.config.vocab_size, (rows, CONTEXT), generator=generator)
     ours = continue_greedily(model, context, STEPS, batch_rows=rows)
-    theirs = generate(model, context)
+    theirs = generate(model, context, STEPS)
     times: dict[str, list[float]] = {"engine": [], "generate": []}
     for round_ in range(rounds):
         for peer in sorted(times, reverse=bool(round_ % 2)):
             call = (
                 (lambda: continue_greedily(model, context, STEPS, rows))
                 if peer == "engine"
-                else (lambda: generate(model, context))
+                else (lambda: generate(model, context, STEPS))
             )
             times[peer].append(timed(call))
     print(f"\n{name}: {sum(p.numel() for p in model.parameters()):,} parameters, {rows} rows, {model.dtype}")

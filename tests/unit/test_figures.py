@@ -12,10 +12,12 @@ import pytest
 import yaml
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
+from matplotlib.text import Text
 
 from recite.errors import ReciteError
-from recite.figures import FIGURES, TABLES, draw, style
+from recite.figures import FIGURES, draw, style
 from recite.statistics import wilson
+from recite.tables.aggregates import TABLES
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = yaml.safe_load((ROOT / "config" / "figures.yaml").read_text())
@@ -321,3 +323,15 @@ def test_families_keep_their_order() -> None:
     table = pd.DataFrame({"family": ["zeta", "olmo2", "pythia", "alpha", "olmo2"]})
     assert style.families(table) == ["pythia", "olmo2", "alpha", "zeta"]
     assert len(set(style.colours(style.families(table)).values())) == 4
+
+
+@pytest.mark.parametrize("figure", ["scaling", "noise", "domains", "controls"])
+def test_figures_say_how_many_texts_recur(figure: str) -> None:
+    """Prevents a figure of recurring texts from stating its rows alone."""
+    tables = make_tables(["pythia"], [10**6, 10**7])
+    for name in ("rates", "control_rates", "noise_rates"):
+        tables[name] = tables[name].assign(distinct=37)
+    with style.style():
+        picture, _ = FIGURES[figure](tables)
+        words = [text.get_text() for text in picture.findobj(Text)]
+    assert any("n = 101 rows, 37 texts" in text for text in words)

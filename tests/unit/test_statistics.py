@@ -138,7 +138,8 @@ def test_interval_is_that_of_all_resamples() -> None:
         assert low - 1e-9 <= found <= high + 1e-9
 
 
-def test_interval_covers_the_true_slope() -> None:
+@pytest.mark.parametrize("copies", [[1], [1, 1, 1, 2, 4, 12]])
+def test_interval_covers_the_true_slope(copies: list[int]) -> None:
     """Prevents an interval that is too narrow or too wide; documents differ, so outcomes of models depend on them."""
     x = np.array([4.0, 4.5, 5.0, 6.0])
     chances = np.array([0.1, 0.2, 0.3, 0.55])
@@ -149,7 +150,8 @@ def test_interval_covers_the_true_slope() -> None:
         outcomes = (source.random((200, 1)) < chances).astype(float)  # one threshold a document
         flips = source.random(outcomes.shape) < 0.3
         outcomes = np.where(flips, source.random(outcomes.shape) < chances, outcomes)
-        line = fit_rates(x, outcomes, np.arange(200), 0.95, 300, seed=study)
+        texts = np.repeat(np.arange(200), source.choice(copies, 200))
+        line = fit_rates(x, outcomes[texts], texts, 0.95, 300, seed=study)
         covered += line.slope_low <= truth <= line.slope_high
     assert 0.88 <= covered / 200 <= 0.99
 

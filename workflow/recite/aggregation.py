@@ -44,7 +44,7 @@ def aggregate_scores(
     RATES.write(tables["rates"], _columns(rate_table(rows, options)), note)
     DISTRIBUTION.write(tables["distribution"], _columns(distribution_table(natural)), note)
     by_count = summarize(control, [*MODEL, "repetitions"], options)
-    CONTROL_RATES.write(tables["control_rates"], _columns(by_count[[c.name for c in CONTROL_RATES.columns]]), note)
+    CONTROL_RATES.write(tables["control_rates"], _columns(by_count[CONTROL_RATES.names]), note)
     SCALING.write(tables["scaling"], _columns(scaling_table(natural, control, options)), note)
 
 
@@ -57,14 +57,14 @@ def aggregate_noise(options: Mapping[str, Any], scores: Sequence[Path], noisy: S
     disturbed = [read_scores(noisy, NOISE_SCORES, options)] if noisy else []
     rows = pd.concat([clean, *disturbed], ignore_index=True)
     table = _with_natural(rows, [*MODEL, "alpha"], options)
-    NOISE_RATES.write(rates, _columns(table[[c.name for c in NOISE_RATES.columns]]), {"options": dict(options)})
+    NOISE_RATES.write(rates, _columns(table[NOISE_RATES.names]), {"options": dict(options)})
 
 
 def read_scores(paths: Sequence[Path], table: Table, options: Mapping[str, Any]) -> pd.DataFrame:
     """Scores with their model, family, parameters and kind of domain; ReciteError if models are mixed up."""
     parts = []
     for path in paths:
-        names = [c.name for c in table.columns if c.name != "generated"]
+        names = [name for name in table.names if name != "generated"]
         part = table.read(path, names)
         made = read_metadata(path)
         frame = part.to_pandas()
@@ -91,7 +91,7 @@ def read_scores(paths: Sequence[Path], table: Table, options: Mapping[str, Any])
 
 def rate_table(rows: pd.DataFrame, options: Mapping[str, Any]) -> pd.DataFrame:
     """Columns of the rates table: every model by domain and over all natural domains."""
-    return _with_natural(rows, MODEL, options)[[column.name for column in RATES.columns]]
+    return _with_natural(rows, MODEL, options)[RATES.names]
 
 
 def _with_natural(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def _with_natural(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any
 
 def summarize(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -> pd.DataFrame:
     """One line per group of `keys`: counts, the memorization rate with its Wilson interval, the mean score."""
-    score = rows["hits"] / rows["steps"]
+    score = _score(rows)
     marked = rows.assign(
         memorized=score >= options["memorized"],
         half=score == options["half"],
@@ -132,6 +132,11 @@ def summarize(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -
     )
 
 
+def _score(rows: pd.DataFrame) -> pd.Series:
+    """M: the share of the continuation's tokens that are hit."""
+    return rows["hits"] / rows["steps"]
+
+
 def distribution_table(rows: pd.DataFrame) -> pd.DataFrame:
     """Columns of the distribution table: rows of each model by number of hits, empty counts included."""
     steps = int(rows["steps"].max())
@@ -150,7 +155,7 @@ def scaling_table(natural: pd.DataFrame, control: pd.DataFrame, options: Mapping
         if rows["family"].nunique() > 1 and rows["parameters"].nunique() > 1:
             groups.append(("pooled", rows))
         for family, part in groups:
-            recited = part.assign(memorized=part["hits"] / part["steps"] >= options["memorized"])
+            recited = part.assign(memorized=_score(part) >= options["memorized"])
             outcomes = recited.pivot(index="row_id", columns=["parameters", "model"], values="memorized")
             outcomes = outcomes.sort_index(axis=1).astype(float)
             # Tokenizers differ, so a row's text bears the name that its first family gives it.
@@ -164,7 +169,7 @@ def scaling_table(natural: pd.DataFrame, control: pd.DataFrame, options: Mapping
                 options["seed"],
             )
             lines.append({"family": family, "rows": name, "models": outcomes.shape[1], **line._asdict()})
-    return pd.DataFrame(lines, columns=[column.name for column in SCALING.columns])
+    return pd.DataFrame(lines, columns=SCALING.names)
 
 
 def _repetitions(planted: Sequence[Path], controls: Path) -> pd.DataFrame:

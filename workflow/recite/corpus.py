@@ -120,28 +120,29 @@ def cut_passages(text: str, size: int, most: int) -> list[str]:
 def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], texts: Sequence[str]) -> list[Control]:
     """One control text from each spare file whose beginning occurs in no other document."""
     size = options["passage_characters"]
-    wanted = [int(count) for count, rows in sorted(_by_count(options).items()) for _ in range(rows)]
+    head = size // 4
+    by_count = {int(count): rows for count, rows in options["controls"]["repetitions"].items()}
+    wanted = [count for count, rows in sorted(by_count.items()) for _ in range(rows)]
     everything = "\0".join(texts)
     planted: list[Control] = []
     for file in spare:
         if len(planted) == len(wanted):
             break
         pieces = cut_passages(_text(file), size, 3)
-        held = any(control.text[: size // 4] in pieces[-1] for control in planted) if pieces else True
-        if len(pieces) == 3 and not held and pieces[2][: size // 4] not in everything:
-            count = wanted[len(planted)]
-            planted.append(Control(f"{CONTROL}/x{count}/{len(planted):03d}", count, pieces[2]))
-            everything += "\0" + pieces[2]
+        if len(pieces) < 3:
+            continue
+        text = pieces[2]
+        if text[:head] in everything or any(control.text[:head] in text for control in planted):
+            continue
+        count = wanted[len(planted)]
+        planted.append(Control(f"{CONTROL}/x{count}/{len(planted):03d}", count, text))
+        everything += "\0" + text
     if len(planted) < len(wanted):
         raise ReciteError(
             f"corpus {options['name']}: only {len(planted)} of {len(wanted)} control texts found in the unused files "
             f"of domain {options['controls']['source']}; plant fewer, or add packages to that domain."
         )
     return planted
-
-
-def _by_count(options: Mapping[str, Any]) -> dict[int, int]:
-    return {int(count): rows for count, rows in options["controls"]["repetitions"].items()}
 
 
 def _take(domain: str, files: Sequence[SourceFile], most: int, options: Mapping[str, Any]) -> tuple[list[Passage], int]:

@@ -37,13 +37,13 @@ def import_closure(script: Path) -> dict[str, Path]:
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), filename=str(path))
+    """The syntax tree without docstrings; comments and layout are not in it anyway."""
+    return _WithoutDocstrings().visit(ast.parse(path.read_text(), filename=str(path)))
 
 
 @cache
 def _meaning(path: Path) -> str:
-    """The dumped syntax tree without docstrings; comments and layout are not in it anyway."""
-    return ast.dump(_WithoutDocstrings().visit(ast.parse(path.read_text(), filename=str(path))))
+    return ast.dump(_tree(path))
 
 
 class _WithoutDocstrings(ast.NodeTransformer):

@@ -7,9 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from recite.files import atomic, read_json
-from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
-
-TABLES = {table.name: table for table in (RATES, DISTRIBUTION, CONTROL_RATES, SCALING, NOISE_RATES)}
+from recite.tables.aggregates import TABLES
 
 
 def write_summary(study: str, tables: Sequence[Path], manifest: Path, summary: Path) -> None:

@@ -55,11 +55,6 @@ class Selection:
     heaps: dict[str, list[tuple[int, Window]]] = field(default_factory=dict)
     skipped: Counter[str] = field(default_factory=Counter)
 
-    def bound(self, domain: str) -> int:
-        """Keys above it can no longer enter the domain's selection."""
-        heap = self.heaps.get(domain, [])
-        return -heap[0][0] if len(heap) > self.rows else 1 << 64
-
     def add(self, window: Window) -> None:
         """Keep the window if its key is among the smallest seen."""
         heap = self.heaps.setdefault(window.domain, [])
@@ -73,7 +68,8 @@ class Selection:
 
     def inclusion_probability(self, domain: str) -> float:
         """Chance that an eligible document is chosen, given the other documents' keys (1 if all are)."""
-        return self.bound(domain) / 2**64
+        heap = self.heaps.get(domain, [])
+        return -heap[0][0] / 2**64 if len(heap) > self.rows else 1.0
 
 
 def select(path: Path, domains: Sequence[str], tokenizer: Tokenizer, plan: Plan) -> Selection:
@@ -128,18 +124,18 @@ def sample(options: Mapping[str, Any], documents: Sequence[Path], tokenizer: Pat
     plan = Plan(options["seed"], options["corpus"], length, options["window"], options["rows_per_domain"])
     encoder = load_tokenizer(tokenizer)
     chosen = merge(select(path, options["domains"], encoder, plan) for path in documents)
-    for domain in options["domains"]:
-        found = len(chosen.windows(domain))
-        if found < plan.rows:
+    drawn = {domain: chosen.windows(domain) for domain in options["domains"]}
+    for domain, windows in drawn.items():
+        if len(windows) < plan.rows:
             raise ReciteError(
-                f"domain {domain} of corpus {plan.corpus} has only {found} documents of {length} tokens or more, "
-                f"{plan.rows} are asked for; lower sampling.rows_per_domain or drop the domain."
+                f"domain {domain} of corpus {plan.corpus} has only {len(windows)} documents of {length} tokens or "
+                f"more, {plan.rows} are asked for; lower sampling.rows_per_domain or drop the domain."
             )
     print(f"passed over: {dict(sorted(chosen.skipped.items()))}")
     size = options["shard_rows"]
     for shard, path in shards.items():
         domain, _, index = shard.rpartition("-")
-        windows = chosen.windows(domain)[int(index) * size : (int(index) + 1) * size]
+        windows = drawn[domain][int(index) * size : (int(index) + 1) * size]
         probability = chosen.inclusion_probability(domain)
         metadata = {"options": dict(options), "shard": shard, "skipped": dict(sorted(chosen.skipped.items()))}
         SAMPLES.write(path, _columns(windows, plan.corpus, options["context_tokens"], probability), metadata)

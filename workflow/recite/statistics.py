@@ -32,8 +32,8 @@ def effective_rows(outcomes: np.ndarray, texts: np.ndarray) -> float:
     """How many independent rows would give the rate's standard error; at most the number of rows.
 
     `outcomes` (rows,) is 0 or 1, `texts` (rows,) names each row's text. The variance of the rate is that of a
-    ratio over clusters (Cochran 1977, eq. 11.31); where it understates, as with a rate of 0 or 1, the bound is
-    Kish's (sum m)^2 / sum m^2 for clusters of m rows (Kish 1965, section 11.7).
+    ratio over clusters (Cochran 1977, chapter 9A); where it understates, as with a rate of 0 or 1, the bound is
+    Kish's (sum m)^2 / sum m^2 for clusters of m rows (Kish 1965).
     """
     _, places, sizes = np.unique(texts, return_inverse=True, return_counts=True)
     kish = len(texts) ** 2 / float((sizes**2).sum())

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +39,9 @@ def train_model(
     """
     torch.set_num_threads(threads)
     recipe, family = options["recipe"], options["family"]
-    tokens, documents = read_rows(rows)
-    model = build_model(family, Shape(**options["shape"]), _vocabulary(tokenizer), tokens.shape[1], recipe["seed"])
+    tokens = read_rows(rows)
+    vocabulary = load_tokenizer(tokenizer).get_vocab_size()
+    model = build_model(family, Shape(**options["shape"]), vocabulary, tokens.shape[1], recipe["seed"])
     parameters = sum(parameter.numel() for parameter in model.parameters())
     order = torch.cat([epoch_order(tokens, recipe, epoch) for epoch in range(recipe["epochs"])])
     print(f"{parameters:,} parameters, {len(order)} rows of {tokens.shape[1]} tokens")
@@ -57,7 +58,7 @@ def train_model(
             "parameters": parameters,
             "rows_sha256": sha256_file(rows),
             "order_blake2b": f"{hash64(canonical_json(order.tolist())):016x}",
-            "documents": len(documents),
+            "documents": len(tokens),
             "tokens_seen": order.numel() * tokens.shape[1],
             "loss": losses,
             "weights_sha256": sha256_file(folder / "model.safetensors"),
@@ -65,12 +66,12 @@ def train_model(
     )
 
 
-def read_rows(path: Path) -> tuple[Tensor, list[str]]:
-    """Training rows as an int64 tensor (rows, tokens), and their document ids."""
+def read_rows(path: Path) -> Tensor:
+    """Training rows as an int64 tensor (rows, tokens)."""
     table = TRAINING_ROWS.read(path)
     if not table.num_rows:
         raise ReciteError(f"{path} holds no training row: no document is long enough; shorten training.row_tokens.")
-    return torch.tensor(table["tokens"].to_pylist()), table["document_id"].to_pylist()
+    return torch.tensor(table["tokens"].to_pylist())
 
 
 def build_model(family: str, shape: Shape, vocabulary: int, row_tokens: int, seed: int) -> transformers.PreTrainedModel:
@@ -125,7 +126,8 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     tenths: list[list[float]] = [[] for _ in range(10)]
     model.train()
-    for step, batch in enumerate(_batches(tokens, order, recipe["batch_rows"])):
+    for step, indices in enumerate(order.split(recipe["batch_rows"])):
+        batch = tokens[indices]
         logits = model(input_ids=batch, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch[:, 1:].flatten())
         if not torch.isfinite(loss):
@@ -145,21 +147,12 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
     return [sum(losses) / len(losses) for losses in tenths if losses]
 
 
-def _batches(tokens: Tensor, order: Tensor, size: int) -> Iterator[Tensor]:
-    for indices in order.split(size):
-        yield tokens[indices]
-
-
 def _rate(step: int, steps: int) -> float:
     """Learning rate as a share of its peak: a linear rise, then a linear fall."""
     rise = max(1, round(steps * WARM_UP))
     if step < rise:
         return (step + 1) / rise
     return 1 - (1 - FINAL_RATE) * (step - rise) / max(1, steps - rise)
-
-
-def _vocabulary(tokenizer: Path) -> int:
-    return load_tokenizer(tokenizer).get_vocab_size()
 
 
 def _save(model: transformers.PreTrainedModel, folder: Path) -> None:

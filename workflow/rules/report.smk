@@ -1,6 +1,6 @@
 # Report: the study in words and numbers, and the check of its planted truths.
 #
-# in:  tables/, models/*/training.json
+# in:  tables/, corpus/manifest.json
 # out: summary.md, verification.json; snakemake --report makes the HTML from the figures and the summary
 rule summary:
     """Write the study's numbers as a short page."""

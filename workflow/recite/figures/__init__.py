@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from recite.errors import ReciteError
 from recite.figures import controls, distribution, domains, noise, scaling, style
 from recite.files import atomic
-from recite.tables import Table, aggregates
+from recite.tables.aggregates import TABLES
 
 Drawing = Callable[[dict[str, pd.DataFrame]], tuple[Figure, pd.DataFrame]]
 """From tables by name to the figure and the table behind it: exactly what is drawn."""
@@ -20,17 +20,6 @@ FIGURES: dict[str, Drawing] = {
     "domains": domains.draw,
     "controls": controls.draw,
     "noise": noise.draw,
-}
-
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        aggregates.RATES,
-        aggregates.DISTRIBUTION,
-        aggregates.CONTROL_RATES,
-        aggregates.SCALING,
-        aggregates.NOISE_RATES,
-    )
 }
 
 

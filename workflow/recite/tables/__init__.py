@@ -38,6 +38,11 @@ class Table:
     columns: tuple[Column, ...]
 
     @property
+    def names(self) -> list[str]:
+        """Names of the columns, in their order."""
+        return [column.name for column in self.columns]
+
+    @property
     def schema(self) -> pa.Schema:
         fields = []
         for column in self.columns:
@@ -89,14 +94,13 @@ class Table:
         return table
 
     def _check_names(self, names: list[str], path: Path) -> None:
-        declared = [column.name for column in self.columns]
-        for name in declared:
+        for name in self.names:
             if name not in names:
                 raise ReciteError(
                     f"{path}: column {name} of table {self.name} is missing; delete the file and run again."
                 )
         for name in names:
-            if name not in declared:
+            if name not in self.names:
                 raise ReciteError(
                     f"{path}: column {name} is not declared in table {self.name}; delete the file and run again."
                 )

@@ -89,3 +89,6 @@ NOISE_RATES = Table(
     "noise_rates",
     (*_MODEL, Column("alpha", pa.float64(), "", "noise strength"), *_DOMAIN, *_RATE),
 )
+
+TABLES = {table.name: table for table in (RATES, DISTRIBUTION, CONTROL_RATES, SCALING, NOISE_RATES)}
+"""Every table that figures and the report may read, by name."""

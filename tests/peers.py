@@ -1,0 +1,18 @@
+"""What the engine is held against, in the tests and in the bench."""
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+
+def generate(model: PreTrainedModel, context: Tensor, steps: int) -> Tensor:
+    """transformers' own greedy continuation, what published memorization code calls: (rows, steps) token ids."""
+    tokens = model.generate(
+        context,
+        attention_mask=torch.ones_like(context),
+        max_new_tokens=steps,
+        do_sample=False,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
+    return tokens[:, context.shape[1] :]
