@@ -55,6 +55,7 @@ class Study:
         self.planted = dict(PLANTED)
         self.domains = dict(DOMAINS)
         self.made: dict[str, Any] = {}
+        self.texts: dict[int, int] = {}
 
     def scores(self, model: str, name: str, rows: list[int] | None = None, alpha: float | None = None) -> Path:
         """Write one part of a model's scores."""
@@ -62,7 +63,7 @@ class Study:
         family, parameters = MODELS[model]
         columns: dict[str, Any] = {
             "row_id": rows,
-            "sequence_id": rows,
+            "sequence_id": [self.texts.get(row, row) for row in rows],
             "domain": [self.domains[row] for row in rows],
             "hits": [self.hits[model][row] for row in rows],
             "first_mismatch": [0] * len(rows),
@@ -109,7 +110,7 @@ def study(tmp_path: Path) -> Study:
     return Study(tmp_path)
 
 
-def interval(successes: int, n: int) -> tuple[float, float]:
+def interval(successes: float, n: int) -> tuple[float, float]:
     """Wilson's interval in closed form."""
     z, p = norm.ppf(1 - (1 - OPTIONS["confidence"]) / 2), successes / n  # type: ignore[operator]
     centre, half = p + z**2 / (2 * n), z * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -365,3 +366,13 @@ def test_noise_of_strength_zero_only(study: Study) -> None:
     """Prevents a crash of a study whose only strength is zero, which needs no disturbed scores."""
     table = noise_tables(study, [study.scores("a-l", "clean")], [])
     assert set(table["alpha"]) == {0.0}
+
+
+def test_rows_of_one_text_are_one_observation(study: Study) -> None:
+    """Prevents three rows of one text from carrying the interval of three observations."""
+    study.texts = {3: 4, 5: 4}
+    line = only(study.tables()["rates"], model="a-l", domain="prose")
+    assert (line["n"], line["distinct"], line["effective_n"]) == (3, 1, pytest.approx(1))
+    assert (line["rate_low"], line["rate_high"]) == pytest.approx(interval(1 / 3, 1))
+    apart = only(study.tables()["rates"], model="a-l", domain="code")
+    assert (apart["n"], apart["distinct"], apart["effective_n"]) == (2, 2, pytest.approx(2))

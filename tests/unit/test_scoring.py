@@ -92,7 +92,7 @@ def random_rows(context: Tensor, vocabulary: int = 300) -> Rows:
     """Rows with a random continuation."""
     continuation = torch.randint(0, vocabulary, (len(context), STEPS), generator=torch.Generator().manual_seed(8))
     ids = list(range(len(context)))
-    return Rows(ids, ids, ["prose"] * len(context), context, continuation)
+    return Rows(ids, [row % 7 for row in ids], ["prose"] * len(context), context, continuation)
 
 
 def part_of(rows: Rows, start: int, end: int) -> Rows:
@@ -110,6 +110,9 @@ def test_files_do_not_depend_on_shards(tmp_path: Path, family: str, checkpoint_f
         score(options(family), shards, checkpoint_folder(family), tmp_path / name, threads=1)
         digests.add(sha256_file(tmp_path / name))
     assert len(digests) == 1
+    written = SCORES.read(tmp_path / "one")
+    assert written["row_id"].to_pylist() == rows.ids
+    assert written["sequence_id"].to_pylist() == rows.sequences
     made = read_metadata(tmp_path / "one")
     assert made["weights_sha256"] == sha256_file(checkpoint_folder(family) / "model.safetensors")
     assert made["dtype"] == "float32" and made["device"] == "cpu" and made["continuation_tokens"] == STEPS

@@ -45,6 +45,15 @@ def test_effective_rows_of_a_rate_without_variance(rate: int) -> None:
     assert effective_rows(np.full(6, float(rate)), np.array([7, 7, 7, 7, 8, 8])) == pytest.approx(36 / 20)
 
 
+def test_effective_rows_where_the_repeated_text_is_the_recited_one() -> None:
+    """Prevents Kish's 10 from standing where one text of 5 copies is all that is recited of 20 rows.
+
+    By hand: variance ((5 * 0.75)^2 + 15 * 0.25^2) / 20^2 = 0.0375 at a rate of 0.25, so 0.1875 / 0.0375 = 5.
+    """
+    outcomes, texts = np.array([1.0] * 5 + [0.0] * 15), np.array([99] * 5 + list(range(15)))
+    assert effective_rows(outcomes, texts) == pytest.approx(5)
+
+
 def test_effective_rows_of_copies_are_the_texts() -> None:
     """Prevents a text's copies from counting as evidence: five copies of each of 40 texts are 40 observations."""
     outcomes = (np.random.default_rng(2).random(40) < 0.4).astype(float)
