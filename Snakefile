@@ -54,6 +54,7 @@ include: "workflow/rules/corpus.smk"
 include: "workflow/rules/tokenization.smk"
 include: "workflow/rules/training.smk"
 include: "workflow/rules/sampling.smk"
+include: "workflow/rules/batching.smk"
 include: "workflow/rules/scoring.smk"
 include: "workflow/rules/noise.smk"
 include: "workflow/rules/aggregation.smk"
@@ -69,6 +70,7 @@ rule all:
         expand(rules.tokenization.output, family=study.families),
         expand(rules.training.output, model=study.models),
         expand(f"{RESULTS}/samples/{{family}}/{{shard}}.parquet", family=study.families, shard=study.shards),
+        BATCHES,
         SCORES,
         NOISE_SCORES,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),

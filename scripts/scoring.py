@@ -11,6 +11,7 @@ with door(snakemake):
         json.loads(snakemake.params.options),
         shards=[Path(path) for path in snakemake.input.shards],
         checkpoint=Path(snakemake.input.weights).parent,
+        batch=next(map(Path, snakemake.input.batch), None),
         scores=Path(snakemake.output.scores),
         threads=snakemake.threads,
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
 from transformers.utils import logging
 
 from recite.architectures import ARCHITECTURES, Shape
@@ -12,7 +13,7 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.training import build_model
 
 VOCABULARY = 300
-SHAPE = Shape(layers=3, width=48, heads=2)
+SHAPE = Shape(layers=3, width=48, heads=3)
 
 logging.disable_progress_bar()
 
@@ -40,7 +41,14 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
 @pytest.fixture(scope="session")
 def checkpoint(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
     """The family's random-weight model, loaded in float32."""
-    return load_checkpoint(checkpoint_folder(family), "float32")
+    return load_checkpoint(checkpoint_folder(family), "float32", batch_rows=8)
+
+
+@pytest.fixture(scope="session")
+def reference(family: str, checkpoint_folder: Callable[[str], Path]) -> transformers.PreTrainedModel:
+    """The same weights in the plain model of `transformers`: its own attention, cache and linear layers."""
+    model_class = getattr(transformers, ARCHITECTURES[family].model_class)
+    return model_class.from_pretrained(checkpoint_folder(family)).eval()
 
 
 @pytest.fixture(autouse=True, scope="session")

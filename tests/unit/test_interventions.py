@@ -1,19 +1,26 @@
-"""Noise in the residual stream: its size, its sameness whatever the batch, and that it goes away again."""
+"""Noise in the residual stream and heads replaced: held against hooks and weights written by hand, and taken back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint
-from recite.engine import Intervention, continue_greedily
-from recite.interventions import RowNoise, residual_noise
+from recite.engine import Intervention, Pass, continue_greedily, forward
+from recite.interventions import HeadReplacement, Replacement, ResidualNoise, RowNoise
+from recite.kernels import KeyValues
 
 LAYER = 1
+LAYERS, HEADS, WIDTH = 3, 3, 16
+"""Of the models of conftest.py."""
+NEAR_TIE = 1e-4
 
 
 @contextmanager
@@ -31,49 +38,52 @@ def outputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def noise_at(checkpoint: Checkpoint, alpha: float, ids: list[int], **options: str) -> Intervention:
+def noise_at(checkpoint: Checkpoint, alpha: float, ids: list[int], **options: Any) -> Intervention:
     """The intervention of a noise job."""
     settings = {"rms": "token", "positions": "prompt"} | options
-    layer = checkpoint.layers[LAYER]
-    return lambda rows: residual_noise(layer, LAYER, [ids[row] for row in rows], alpha, seed=9, **settings)
+    return ResidualNoise(checkpoint, LAYER, ids, alpha, 9, **settings)
 
 
-def added(checkpoint: Checkpoint, context: Tensor, alpha: float, rms: str) -> tuple[Tensor, Tensor]:
-    """The undisturbed output of the layer, and what noise added to it."""
-    layer = checkpoint.layers[LAYER]
+def added(checkpoint: Checkpoint, context: Tensor, prompt: int, alpha: float, **options: str) -> tuple[Tensor, Tensor]:
+    """The undisturbed output of the layer, and what noise added to it, in one pass over prompt and continuation."""
+    layer, rows = checkpoint.layers[LAYER], list(range(len(context)))
     with torch.inference_mode(), outputs_of(layer) as clean:
-        checkpoint.model(input_ids=context)
-    ids = list(range(len(context)))
+        checkpoint.model(input_ids=context, use_cache=False)
     with (
         torch.inference_mode(),
-        residual_noise(layer, LAYER, ids, alpha, 9, rms, "prompt"),
+        noise_at(checkpoint, alpha, rows, **options)(Pass(rows, 0, prompt)),
         outputs_of(layer) as noisy,
     ):
-        checkpoint.model(input_ids=context)
+        checkpoint.model(input_ids=context, use_cache=False)
     return clean[0], noisy[0] - clean[0]
 
 
 @pytest.mark.parametrize("alpha", [0.1, 0.5])
 def test_strength_per_token(checkpoint: Checkpoint, context: Tensor, alpha: float) -> None:
     """sigma / RMS must be alpha within 1%, whatever the size of the residual stream."""
-    clean, noise = added(checkpoint, context.repeat(8, 1), alpha, "token")
+    clean, noise = added(checkpoint, context.repeat(8, 1), 32, alpha)
     scale = clean.square().mean(dim=-1, keepdim=True).sqrt()
     assert float((noise / scale).std()) == pytest.approx(alpha, rel=0.01)
 
 
-@pytest.mark.parametrize(("rms", "axes"), [("token", (-1,)), ("tensor", (-2, -1))])
-def test_scale_of_each_position(checkpoint: Checkpoint, context: Tensor, rms: str, axes: tuple[int, ...]) -> None:
-    """With one RMS a row all its positions get noise of one size; with one a position each gets its own."""
-    clean, noise = added(checkpoint, context, 0.3, rms)
-    scale = clean.square().mean(dim=axes, keepdim=True).sqrt()
-    drawn = np.stack([RowNoise(9, row, LAYER).next(*clean.shape[1:]) for row in range(len(context))])
-    torch.testing.assert_close(noise, 0.3 * scale * torch.from_numpy(drawn), rtol=1e-3, atol=1e-4)
+@pytest.mark.parametrize("rms", ["token", "tensor"])
+@pytest.mark.parametrize("positions", ["prompt", "all"])
+def test_scale_of_each_position(checkpoint: Checkpoint, context: Tensor, rms: str, positions: str) -> None:
+    """One RMS a row is that of its context alone: with the draft's tokens in it, the draft would change the noise."""
+    prompt = 20
+    clean, noise = added(checkpoint, context, prompt, 0.3, rms=rms, positions=positions)
+    for row in range(len(context)):
+        drawn = torch.from_numpy(RowNoise(9, row, LAYER).draw(0, 32, clean.shape[2]))
+        for place in range(32):
+            over = clean[row, :prompt] if rms == "tensor" and place < prompt else clean[row, place]
+            size = 0.3 * over.square().mean().sqrt() if positions == "all" or place < prompt else 0.0
+            torch.testing.assert_close(noise[row, place], size * drawn[place], rtol=1e-3, atol=1e-4)
 
 
 def test_zero_strength_is_bit_identical(checkpoint: Checkpoint, context: Tensor) -> None:
     """Strength zero must be the undisturbed score itself."""
-    clean = continue_greedily(checkpoint.model, context, 16, 8)
-    noisy = continue_greedily(checkpoint.model, context, 16, 8, noise_at(checkpoint, 0.0, list(range(23))))
+    clean = continue_greedily(checkpoint, context, 16, 8)
+    noisy = continue_greedily(checkpoint, context, 16, 8, intervention=noise_at(checkpoint, 0.0, list(range(23))))
     assert torch.equal(clean.tokens, noisy.tokens)
     assert torch.equal(clean.margin, noisy.margin)
 
@@ -82,14 +92,28 @@ def test_zero_strength_is_bit_identical(checkpoint: Checkpoint, context: Tensor)
 def test_a_row_gets_the_same_noise_in_any_batch(checkpoint: Checkpoint, context: Tensor, positions: str) -> None:
     """Noise drawn batch by batch would change with the shard and the order of the rows."""
     ids = [1000 + 7 * row for row in range(23)]
-    whole = continue_greedily(checkpoint.model, context, 16, 8, noise_at(checkpoint, 0.4, ids, positions=positions))
+    noise = noise_at(checkpoint, 0.4, ids, positions=positions)
+    whole = continue_greedily(checkpoint, context, 16, 8, intervention=noise)
     order = torch.randperm(23, generator=torch.Generator().manual_seed(2))
-    moved = [ids[row] for row in order]
-    again = continue_greedily(
-        checkpoint.model, context[order], 16, 8, noise_at(checkpoint, 0.4, moved, positions=positions)
-    )
+    moved = noise_at(checkpoint, 0.4, [ids[row] for row in order], positions=positions)
+    again = continue_greedily(checkpoint, context[order], 16, 8, intervention=moved)
     assert torch.equal(whole.tokens[order], again.tokens)
     assert torch.equal(whole.margin[order], again.margin)
+
+
+@pytest.mark.parametrize("rms", ["token", "tensor"])
+def test_a_draft_does_not_change_noisy_rows(checkpoint: Checkpoint, context: Tensor, rms: str) -> None:
+    """Noise must belong to a position, not to the pass or the chunk in which the position is fed."""
+    noise = noise_at(checkpoint, 0.2, list(range(23)), rms=rms, positions="all")
+    plain = continue_greedily(checkpoint, context, 20, 8, intervention=noise)
+    draft = plain.tokens.clone()
+    for row in range(20):
+        draft[row, row] = (draft[row, row] + 1) % 300
+    found = continue_greedily(checkpoint, context, 20, 8, draft=draft, intervention=noise, block_batches=2)
+    sure = torch.minimum(plain.margin, found.margin) >= NEAR_TIE
+    assert sure.sum() > 20
+    assert torch.equal(found.tokens[sure], plain.tokens[sure])
+    torch.testing.assert_close(found.margin, plain.margin, atol=NEAR_TIE, rtol=0)
 
 
 def test_prompt_noise_leaves_later_steps_alone(checkpoint: Checkpoint, context: Tensor) -> None:
@@ -97,8 +121,10 @@ def test_prompt_noise_leaves_later_steps_alone(checkpoint: Checkpoint, context: 
     ids = list(range(23))
     first, later = (
         [
-            continue_greedily(checkpoint.model, context, steps, 8, noise_at(checkpoint, 0.5, ids, positions=p))
-            for p in ("prompt", "all")
+            continue_greedily(
+                checkpoint, context, steps, 8, intervention=noise_at(checkpoint, 0.5, ids, positions=positions)
+            )
+            for positions in ("prompt", "all")
         ]
         for steps in (1, 24)
     )
@@ -108,18 +134,119 @@ def test_prompt_noise_leaves_later_steps_alone(checkpoint: Checkpoint, context: 
 
 def test_model_is_restored_after_an_error(checkpoint: Checkpoint, context: Tensor) -> None:
     """A hook left behind would disturb whatever the process computes next."""
-    clean = continue_greedily(checkpoint.model, context, 4, 8)
-    with pytest.raises(KeyError), noise_at(checkpoint, 0.5, list(range(23)))([0, 1]):
-        raise KeyError
-    again = continue_greedily(checkpoint.model, context, 4, 8)
+    clean = continue_greedily(checkpoint, context, 4, 8)
+    for intervention in (
+        noise_at(checkpoint, 0.5, list(range(23))),
+        HeadReplacement(checkpoint, LAYER, torch.zeros(23, dtype=torch.int64)),
+    ):
+        with pytest.raises(KeyError), intervention(Pass([0, 1], 0, 32)):
+            raise KeyError
+    again = continue_greedily(checkpoint, context, 4, 8)
     assert torch.equal(clean.margin, again.margin)
 
 
-def test_row_noise_depends_on_seed_row_and_layer_only() -> None:
-    """The stream of a row must not shift with how many positions are asked for at once."""
-    at_once = RowNoise(1, 2, 3).next(40, 16)
+def test_row_noise_depends_on_seed_row_layer_and_position_only() -> None:
+    """The noise of a position must not shift with where a pass begins or how much it feeds."""
+    at_once = RowNoise(1, 2, 3).draw(0, 40, 17)
     stream = RowNoise(1, 2, 3)
-    pieces = np.concatenate([stream.next(n, 16) for n in (32, 1, 7)])
-    assert np.array_equal(at_once, pieces)
+    for start, stop in ((39, 40), (0, 32), (31, 39), (5, 5), (32, 33)):
+        assert np.array_equal(stream.draw(start, stop, 17), at_once[start:stop])
     for other in (RowNoise(2, 2, 3), RowNoise(1, 3, 3), RowNoise(1, 2, 4)):
-        assert not np.array_equal(at_once, other.next(40, 16))
+        assert not (at_once == other.draw(0, 40, 17)).any()
+    assert len(np.unique(at_once)) > 0.99 * at_once.size
+
+
+Rewrite = Callable[[Tensor], Tensor]
+"""From the heads' outputs (rows, positions, heads x width) to what the projection is given instead."""
+
+
+def others_mean(head: int) -> Rewrite:
+    """One head's slice becomes the mean of the two others'."""
+
+    def rewrite(mixed: Tensor) -> Tensor:
+        parts = list(mixed.split(WIDTH, dim=-1))
+        others = [part for index, part in enumerate(parts) if index != head]
+        parts[head] = (others[0] + others[1]) / 2
+        return torch.cat(parts, dim=-1)
+
+    return rewrite
+
+
+def taken_from(head: int, source: Tensor) -> Rewrite:
+    """One head's slice becomes the same slice of `source`."""
+
+    def rewrite(mixed: Tensor) -> Tensor:
+        span = slice(head * WIDTH, (head + 1) * WIDTH)
+        mixed = mixed.clone()
+        mixed[..., span] = source.expand_as(mixed)[..., span]
+        return mixed
+
+    return rewrite
+
+
+def projection_of(family: str, model: PreTrainedModel, layer: int) -> nn.Linear:
+    """The attention output projection, found by hand."""
+    module = model.get_submodule(f"{ARCHITECTURES[family].layers}.{layer}.{ARCHITECTURES[family].attention_output}")
+    assert isinstance(module, nn.Linear)
+    return module
+
+
+def logits_by_hand(
+    family: str, reference: PreTrainedModel, tokens: Tensor, layer: int, head: int, by: Replacement, values: Tensor
+) -> Tensor:
+    """Logits of the plain model without one head: no weights for it, or a hook that rewrites its slice."""
+    if by == "zero":
+        changed = deepcopy(reference)
+        weight = projection_of(family, changed, layer).weight
+        with torch.no_grad():
+            weight[:, head * WIDTH : (head + 1) * WIDTH] = 0
+        with torch.inference_mode():
+            return changed(input_ids=tokens).logits
+    rewrite = others_mean(head) if by == "mean_of_others" else taken_from(head, values)
+    handle = projection_of(family, reference, layer).register_forward_pre_hook(lambda _, given: (rewrite(given[0]),))
+    try:
+        with torch.inference_mode():
+            return reference(input_ids=tokens).logits
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("by", ["mean_of_others", "zero", "dataset_mean", "resample"])
+def test_replaced_head(
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, by: Replacement
+) -> None:
+    """Another head, another layer or another row's numbers would still give plausible logits.
+
+    All rows without one head, then rows with different heads side by side, of a batch in which rows recur, in two
+    passes: each row must get what it gets when its head is replaced in all.
+    """
+    tokens = context[:4, :12]
+    generator = torch.Generator().manual_seed(11)
+    shape = (HEADS * WIDTH,) if by == "dataset_mean" else (5, 12, HEADS * WIDTH)
+    values = torch.randn(shape, generator=generator)
+    donors = torch.tensor([4, 0, 0, 3])
+    own = values if by == "dataset_mean" else values[donors]
+    with torch.inference_mode():
+        clean = checkpoint.model(input_ids=tokens, use_cache=False).logits
+    for layer in range(LAYERS):
+        expected = []
+        for head in range(HEADS):
+            expected.append(logits_by_hand(family, reference, tokens, layer, head, by, own))
+            replacement = HeadReplacement(checkpoint, layer, torch.full((4,), head), by, values, donors)
+            with torch.inference_mode(), replacement(Pass([0, 1, 2, 3], 0, 12)):
+                found = checkpoint.model(input_ids=tokens, use_cache=False).logits
+            torch.testing.assert_close(found, expected[head], atol=2e-5, rtol=0)
+            assert (found - clean).abs().amax() > 1e-3
+        heads, rows = torch.tensor([2, 0, 1, 2]), [3, 1, 0, 2, 1]
+        replacement = HeadReplacement(checkpoint, layer, heads, by, values, donors)
+        cache = KeyValues(5, 12)
+        parts = []
+        for start, end in ((0, 7), (7, 12)):
+            cache.start = start
+            with torch.inference_mode(), replacement(Pass(rows, start, 7)):
+                parts.append(forward(checkpoint, tokens[rows, start:end], cache, end - start))
+        for place, row in enumerate(rows):
+            found = torch.cat(parts, dim=1)[place]
+            torch.testing.assert_close(found, expected[int(heads[row])][row], atol=2e-5, rtol=0)
+    with torch.inference_mode():
+        assert torch.equal(checkpoint.model(input_ids=tokens, use_cache=False).logits, clean)

@@ -27,8 +27,18 @@ class Architecture:
     """`model_type` of the checkpoint's config.json."""
     model_class: str
     """Class in `transformers`; its config class has `Config` in place of `ForCausalLM`."""
+    embedding: str
+    """Dotted path from the model to its token embedding."""
     layers: str
     """Dotted path from the model to its list of decoder layers."""
+    final_norm: str
+    """Dotted path from the model to the norm before the unembedding."""
+    unembedding: str
+    """Dotted path from the model to the linear layer that gives the logits."""
+    attention_output: str
+    """Dotted path from a decoder layer to its attention output projection; its input is heads x width of a head."""
+    shared_heads: Callable[[Any], int]
+    """Number of key/value heads, from the config of a checkpoint."""
     settings: Callable[[Shape], dict[str, Any]]
     """Config values of a small model of this class, in the proportions of the family's own checkpoints."""
 
@@ -70,15 +80,48 @@ def _gpt_bigcode(shape: Shape) -> dict[str, Any]:
     }
 
 
+def _llama_like(model_type: str, model_class: str, settings: Callable[[Shape], dict[str, Any]]) -> Architecture:
+    """Llama and the OLMo classes name their parts alike."""
+    return Architecture(
+        model_type,
+        model_class,
+        embedding="model.embed_tokens",
+        layers="model.layers",
+        final_norm="model.norm",
+        unembedding="lm_head",
+        attention_output="self_attn.o_proj",
+        shared_heads=lambda config: config.num_key_value_heads,
+        settings=settings,
+    )
+
+
 ARCHITECTURES: dict[str, Architecture] = {
-    "pythia": Architecture("gpt_neox", "GPTNeoXForCausalLM", "gpt_neox.layers", _gpt_neox),
-    "openllama": Architecture("llama", "LlamaForCausalLM", "model.layers", _gated),
-    "starcoder": Architecture("gpt_bigcode", "GPTBigCodeForCausalLM", "transformer.h", _gpt_bigcode),
-    "olmo1": Architecture(
-        "olmo", "OlmoForCausalLM", "model.layers", lambda shape: _gated(shape) | {"tie_word_embeddings": True}
+    "pythia": Architecture(
+        "gpt_neox",
+        "GPTNeoXForCausalLM",
+        embedding="gpt_neox.embed_in",
+        layers="gpt_neox.layers",
+        final_norm="gpt_neox.final_layer_norm",
+        unembedding="lm_head",
+        attention_output="attention.dense",
+        shared_heads=lambda config: config.num_attention_heads,
+        settings=_gpt_neox,
     ),
-    "olmo2": Architecture("olmo2", "Olmo2ForCausalLM", "model.layers", _gated),
-    "olmo3": Architecture("olmo3", "Olmo3ForCausalLM", "model.layers", _gated),
+    "openllama": _llama_like("llama", "LlamaForCausalLM", _gated),
+    "starcoder": Architecture(
+        "gpt_bigcode",
+        "GPTBigCodeForCausalLM",
+        embedding="transformer.wte",
+        layers="transformer.h",
+        final_norm="transformer.ln_f",
+        unembedding="lm_head",
+        attention_output="attn.c_proj",
+        shared_heads=lambda config: 1 if config.multi_query else config.num_attention_heads,
+        settings=_gpt_bigcode,
+    ),
+    "olmo1": _llama_like("olmo", "OlmoForCausalLM", lambda shape: _gated(shape) | {"tie_word_embeddings": True}),
+    "olmo2": _llama_like("olmo2", "Olmo2ForCausalLM", _gated),
+    "olmo3": _llama_like("olmo3", "Olmo3ForCausalLM", _gated),
 }
 
 

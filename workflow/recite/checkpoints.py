@@ -1,22 +1,29 @@
-"""Loading a checkpoint folder: safetensors only, no code from the folder, a sentence for what is wrong."""
+"""Loading a checkpoint: safetensors or GGUF, no code from its folder, a sentence for what is wrong."""
 
 import hashlib
-import json
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import transformers
+from accelerate import infer_auto_device_map, init_empty_weights
+from huggingface_hub import snapshot_download
 from torch import nn
 from transformers.utils import logging
 
 from recite.architectures import Architecture, architecture_of
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
+from recite.kernels import ATTENTION, pack
 
 BUFFERS = ("inv_freq", "masked_bias", "attention.bias")
 """Ends of the names of tables that older checkpoints carry and that are computed today."""
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+ROOM = 0.7
+"""Share of a GPU's memory that weights may take; the rest is for keys, values and logits."""
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 class Checkpoint(NamedTuple):
@@ -26,6 +33,7 @@ class Checkpoint(NamedTuple):
     architecture: Architecture
     weights_sha256: str
     parameters: int
+    dtype: str
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -34,48 +42,162 @@ class Checkpoint(NamedTuple):
         assert isinstance(module, nn.ModuleList)
         return module
 
+    def attention_output(self, layer: int) -> nn.Module:
+        """The attention output projection of a decoder layer."""
+        return self.layers[layer].get_submodule(self.architecture.attention_output)
 
-def load_checkpoint(folder: Path, dtype: str) -> Checkpoint:
-    """Load a Hugging Face checkpoint folder for inference, in `dtype` (float32, bfloat16, float16).
+    @property
+    def heads(self) -> int:
+        """Attention heads of a layer."""
+        return int(self.model.config.num_attention_heads)
 
-    Raises ReciteError if the folder lacks a config or weights, if the weights are damaged or do not
-    fit the config, or if the architecture is not in the table.
+    @property
+    def shared_heads(self) -> int:
+        """Key/value heads of a layer."""
+        return self.architecture.shared_heads(self.model.config)
+
+    @property
+    def head_width(self) -> int:
+        """Width of a head."""
+        config = self.model.config
+        return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+
+    @property
+    def device(self) -> str:
+        """What the model runs on, as outputs record it: cpu, or the GPUs by name."""
+        devices = {parameter.device for parameter in self.model.parameters()}
+        if all(device.type == "cpu" for device in devices):
+            return "cpu"
+        names = sorted(torch.cuda.get_device_name(device) for device in devices)
+        return f"{len(names)} x {names[0]}" if len(set(names)) == 1 else ", ".join(names)
+
+
+def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: str | None = None) -> Checkpoint:
+    """Load a checkpoint for inference, in `dtype` (float32, bfloat16, float16), on the GPUs if there are any.
+
+    `source` is a folder of Hugging Face's layout, a GGUF file (its weights are unpacked to `dtype`), or the name of a
+    model on the hub, then with the commit that is wanted as `revision`. `batch_rows` is the number of rows that will be
+    continued at once; it decides how a CPU's weights are packed. Raises ReciteError if there is no
+    config or weights, if the weights are damaged or do not fit the config, if the architecture is not in
+    the table, or if the GPUs of the job are too small.
     """
-    if not (folder / "config.json").is_file():
-        raise ReciteError(f"{folder} is not a checkpoint folder: it has no config.json; name another or make it again.")
-    weights = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
-    if weights is None:
-        raise ReciteError(f"{folder} has no weights (model.safetensors); make or fetch the checkpoint again.")
-    architecture = architecture_of(read_json(folder / "config.json").get("model_type", "none"))
+    path = _on_disk(source, revision)
+    config, place = _config(path)
+    architecture = architecture_of(config.model_type)
     model_class = getattr(transformers, architecture.model_class)
+    torch_dtype = getattr(torch, dtype)
     logging.disable_progress_bar()
     try:
         model, report = model_class.from_pretrained(
-            folder, dtype=getattr(torch, dtype), local_files_only=True, use_safetensors=True, output_loading_info=True
+            **place,
+            config=config,
+            dtype=torch_dtype,
+            device_map=device_map(model_class, config, torch_dtype, gpu_memory()),
+            attn_implementation=ATTENTION,
+            output_loading_info=True,
         )
-    except (OSError, RuntimeError, ValueError, json.JSONDecodeError) as error:
-        raise ReciteError(_broken(folder, str(error).splitlines()[0])) from None
+    except ReciteError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise ReciteError(_broken(path, str(error).splitlines()[0])) from None
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise
-        raise ReciteError(_broken(folder, str(error))) from None
+        raise ReciteError(_broken(path, str(error))) from None
     if report["missing_keys"] or report["mismatched_keys"]:
-        raise ReciteError(_broken(folder, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}"))
+        raise ReciteError(_broken(path, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}"))
     foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(BUFFERS))
     if foreign:
-        raise ReciteError(_broken(folder, f"its config has no place for tensors {foreign[:3]}"))
+        raise ReciteError(_broken(path, f"its config has no place for tensors {foreign[:3]}"))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Checkpoint(model.eval(), architecture, _weights_digest(folder), parameters)
+    model.eval()
+    pack(model, batch_rows)
+    return Checkpoint(model, architecture, _weights_digest(path), parameters, dtype)
 
 
-def _broken(folder: Path, why: str) -> str:
-    return f"the weights of {folder} cannot be loaded ({why}); make or fetch the checkpoint again."
+def _on_disk(source: str | Path, revision: str | None) -> Path:
+    """The folder or file of a checkpoint; what is named by hub and commit is fetched unless it is there already."""
+    if revision is None:
+        if HUB_NAME.fullmatch(str(source)) and not Path(source).exists():
+            raise ReciteError(
+                f"{source} is no folder or file here; if it is a model of the hub, pin it by `revision`, "
+                "the commit's 40 hexadecimal digits."
+            )
+        return Path(source)
+    if not COMMIT.fullmatch(revision):
+        raise ReciteError(
+            f"revision {revision!r} of {source} is not a commit; name its 40 hexadecimal digits, "
+            "as branches and tags move."
+        )
+    try:
+        return Path(snapshot_download(str(source), revision=revision, allow_patterns=["*.safetensors", "*.json"]))
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise ReciteError(
+            f"{source} at {revision} is not on this machine and cannot be fetched ({reason}); "
+            "fetch it where there is a network, or name a local folder."
+        ) from None
 
 
-def _weights_digest(folder: Path) -> str:
+def _config(path: Path) -> tuple[transformers.PretrainedConfig, dict[str, Any]]:
+    """The config of a checkpoint, and what names its weights to `from_pretrained`."""
+    if path.suffix == ".gguf":
+        place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+        try:
+            return transformers.AutoConfig.from_pretrained(**place, local_files_only=True), place
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ReciteError(f"{path} cannot be read as a GGUF file ({reason}); fetch or convert it again.") from None
+    if not (path / "config.json").is_file():
+        raise ReciteError(f"{path} is not a checkpoint folder: it has no config.json; name another or make it again.")
+    if not any((path / name).is_file() for name in WEIGHTS):
+        raise ReciteError(f"{path} has no weights (model.safetensors); make or fetch the checkpoint again.")
+    architecture = architecture_of(read_json(path / "config.json").get("model_type", "none"))
+    config_class = getattr(transformers, architecture.model_class.replace("ForCausalLM", "Config"))
+    place = {"pretrained_model_name_or_path": path, "local_files_only": True, "use_safetensors": True}
+    return config_class.from_pretrained(path, local_files_only=True), place
+
+
+def gpu_memory() -> dict[int, int]:
+    """Free bytes of each GPU of the job."""
+    return {index: torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())}
+
+
+def device_map(
+    model_class: type, config: transformers.PretrainedConfig, dtype: torch.dtype, gpus: dict[int, int]
+) -> dict[str, int] | None:
+    """Where each part of a model goes: nothing without a GPU, one GPU where it fits, else spread over all.
+
+    `gpus` gives the free bytes of each. Weights take at most the share ROOM of a GPU. Raises
+    ReciteError if they do not fit; nothing is put on the CPU or the disk in silence.
+    """
+    if not gpus:
+        return None
+    with init_empty_weights():
+        empty = model_class(config).to(dtype)
+    empty.tie_weights()
+    room: dict[int | str, int] = {index: int(memory * ROOM) for index, memory in gpus.items()}
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
+    for index in gpus:
+        if needed <= room[index]:
+            return {"": index}
+    placed = infer_auto_device_map(empty, {**room, "cpu": 0}, no_split_module_classes=list(empty._no_split_modules))
+    if not set(placed.values()) <= set(gpus):
+        raise ReciteError(
+            f"the weights take {needed / 2**30:.1f} GiB, and the job's {len(gpus)} GPUs have room for "
+            f"{sum(room.values()) / 2**30:.1f} GiB beside keys, values and logits; give the job more GPUs."
+        )
+    return placed
+
+
+def _broken(path: Path, why: str) -> str:
+    return f"the weights of {path} cannot be loaded ({why}); make or fetch the checkpoint again."
+
+
+def _weights_digest(path: Path) -> str:
     """SHA-256 of the weights file; of the files' digests, in name order, where there are several."""
-    files = sorted(folder.glob("*.safetensors"))
-    digests = [sha256_file(path) for path in files]
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+    digests = [sha256_file(file) for file in files]
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -1,67 +1,150 @@
-"""Interventions: context managers that change a forward pass and always restore the model."""
+"""Interventions: what a forward pass is changed by; each is in force for one pass and always taken back."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from recite.checkpoints import Checkpoint
+from recite.engine import Pass
+
 
 class RowNoise:
-    """Standard normal noise of one row at one layer, read position by position.
+    """Standard normal noise of one row at one layer, a function of (seed, row id, layer, position) alone.
 
-    A function of (seed, row id, layer, position) alone: each row has its own counter-based stream
-    (Philox), whose k-th block of `width` numbers belongs to position k.
+    A counter-based stream (Philox) whose key names seed, row and layer, and whose counter begins at the position.
     """
 
     def __init__(self, seed: int, row_id: int, layer: int) -> None:
         key = hashlib.blake2b(f"noise\x1f{seed}\x1f{row_id}\x1f{layer}".encode(), digest_size=16).digest()
-        self._stream = np.random.Generator(np.random.Philox(key=np.frombuffer(key, np.uint64)))
+        self._bits = np.random.Philox(key=np.frombuffer(key, np.uint64))
+        self._state = self._bits.state
+        self._stream = np.random.Generator(self._bits)
 
-    def next(self, positions: int, width: int) -> np.ndarray:
-        """Noise of the next `positions` positions, (positions, width) float32."""
-        return self._stream.standard_normal((positions, width), dtype=np.float32)
+    def draw(self, start: int, stop: int, width: int) -> np.ndarray:
+        """Noise of positions [start, stop), (positions, width) float32."""
+        noise = np.empty((stop - start, width), np.float32)
+        for position in range(start, stop):
+            self._state["state"]["counter"] = np.array([0, 0, position, 0], np.uint64)
+            self._bits.state = self._state
+            self._stream.standard_normal(out=noise[position - start], dtype=np.float32)
+        return noise
+
+
+class ResidualNoise:
+    """Gaussian noise on the output of a decoder layer: H + eps, sigma = alpha * RMS(H).
+
+    `row_ids` names the rows that a pass counts. The RMS is taken per position (`rms="token"`) or over all
+    positions of a row's context (`"tensor"`; a generated position is then one by itself); noise falls on the context
+    only (`positions="prompt"`) or on what is generated too (`"all"`). Source: the paper's noise injection; see
+    docs/measurements.md for what is our choice.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        layer: int,
+        row_ids: Sequence[int],
+        alpha: float,
+        seed: int,
+        rms: Literal["token", "tensor"],
+        positions: Literal["prompt", "all"],
+    ) -> None:
+        self.module, self.layer = checkpoint.layers[layer], layer
+        self.row_ids, self.alpha, self.seed, self.rms, self.positions = row_ids, alpha, seed, rms, positions
+
+    @contextmanager
+    def __call__(self, pass_: Pass) -> Iterator[None]:
+        """Disturb one pass."""
+
+        def add_noise(module: nn.Module, arguments: Any, output: Any) -> Any:
+            hidden: Tensor = output[0] if isinstance(output, tuple) else output
+            noisy = self._disturb(hidden, pass_)
+            return (noisy, *output[1:]) if isinstance(output, tuple) else noisy
+
+        with _hooked(self.module.register_forward_hook(add_noise)):
+            yield
+
+    def _disturb(self, hidden: Tensor, pass_: Pass) -> Tensor:
+        fed = hidden.shape[1]
+        noisy = fed if self.positions == "all" else min(max(pass_.prompt - pass_.start, 0), fed)
+        if noisy == 0:
+            return hidden
+        end = pass_.start + noisy
+        streams = [RowNoise(self.seed, self.row_ids[row], self.layer) for row in pass_.rows]
+        drawn = np.stack([stream.draw(pass_.start, end, hidden.shape[2]) for stream in streams])
+        scale = hidden[:, :noisy].float().square().mean(dim=-1, keepdim=True)
+        if self.rms == "tensor" and pass_.start < pass_.prompt:
+            context = pass_.prompt - pass_.start
+            scale[:, :context] = scale[:, :context].mean(dim=1, keepdim=True)
+        disturbed = hidden.clone()
+        noise = torch.from_numpy(drawn).to(hidden.device, hidden.dtype)
+        disturbed[:, :noisy] += self.alpha * scale.sqrt().to(hidden.dtype) * noise
+        return disturbed
+
+
+Replacement = Literal["mean_of_others", "zero", "dataset_mean", "resample"]
+
+
+class HeadReplacement:
+    """One attention head's output replaced, at the input of the attention output projection of one layer.
+
+    Row i has head `heads[i]` replaced. `by` says by what: the mean of the layer's other heads at the same position
+    (the paper's), zero, the head's mean over a data set, or the same head's output for another row at the same place.
+    The last two take their numbers from `values`: (heads x width) means, or (rows, positions, heads x width) outputs of
+    which row i takes row `donors[i]`. Source: the paper's head ablation; the alternatives are our choice.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        layer: int,
+        heads: Tensor,
+        by: Replacement = "mean_of_others",
+        values: Tensor | None = None,
+        donors: Tensor | None = None,
+    ) -> None:
+        self.projection = checkpoint.attention_output(layer)
+        self.count, self.heads, self.by, self.values, self.donors = checkpoint.heads, heads, by, values, donors
+
+    @contextmanager
+    def __call__(self, pass_: Pass) -> Iterator[None]:
+        """Replace the heads in one pass."""
+        rows = torch.tensor(pass_.rows)
+
+        def replace(module: nn.Module, arguments: Any) -> tuple[Tensor]:
+            (mixed,) = arguments
+            outputs = mixed.unflatten(-1, (self.count, -1)).clone()
+            heads, batch = self.heads[rows].to(outputs.device), torch.arange(len(rows), device=outputs.device)
+            outputs[batch, :, heads] = self._replacement(outputs, batch, heads, rows, pass_.start)
+            return (outputs.flatten(-2),)
+
+        with _hooked(self.projection.register_forward_pre_hook(replace)):
+            yield
+
+    def _replacement(self, outputs: Tensor, batch: Tensor, heads: Tensor, rows: Tensor, start: int) -> Tensor:
+        """New output of each row's head, (rows, positions, width)."""
+        replaced = outputs[batch, :, heads]
+        if self.by == "zero":
+            return torch.zeros_like(replaced)
+        if self.by == "mean_of_others":
+            return ((outputs.float().sum(dim=2) - replaced.float()) / (self.count - 1)).to(outputs.dtype)
+        assert self.values is not None
+        if self.by == "dataset_mean":
+            means = self.values.to(outputs.device, outputs.dtype).unflatten(-1, (self.count, -1))
+            return means[heads][:, None].expand_as(replaced)
+        assert self.donors is not None
+        donors = self.values[self.donors[rows].to(self.values.device), start : start + outputs.shape[1]]
+        return donors.to(outputs.device, outputs.dtype).unflatten(-1, (self.count, -1))[batch, :, heads]
 
 
 @contextmanager
-def residual_noise(
-    layer: nn.Module, number: int, row_ids: Sequence[int], alpha: float, seed: int, rms: str, positions: str
-) -> Iterator[None]:
-    """Add Gaussian noise to the output of a decoder layer: H + eps, sigma = alpha * RMS(H).
-
-    `layer` is the module, `number` its index; `row_ids` names the batch's rows in order. The RMS is
-    taken per position (`rms="token"`) or over all positions of a row that one pass computes
-    (`"tensor"`); noise falls on the first pass, the prompt, only (`positions="prompt"`) or on every
-    one (`"all"`). Source: the paper's noise injection; see docs/measurements.md for what is our choice.
-    """
-    streams = [RowNoise(seed, row_id, number) for row_id in row_ids]
-    passes = 0
-
-    def add_noise(module: nn.Module, arguments: Any, output: Any) -> Any:
-        nonlocal passes
-        passes += 1
-        if passes > 1 and positions == "prompt":
-            return output
-        hidden: Tensor = output[0] if isinstance(output, tuple) else output
-        noisy = hidden + alpha * _root_mean_square(hidden, rms).to(hidden.dtype) * _draw(streams, hidden)
-        return (noisy, *output[1:]) if isinstance(output, tuple) else noisy
-
-    handle = layer.register_forward_hook(add_noise)
+def _hooked(handle: Any) -> Iterator[None]:
     try:
         yield
     finally:
         handle.remove()
-
-
-def _root_mean_square(hidden: Tensor, rms: str) -> Tensor:
-    """RMS of (rows, positions, width) per position, or per row; broadcasts against `hidden`."""
-    axes = (-1,) if rms == "token" else (-2, -1)
-    return hidden.float().square().mean(dim=axes, keepdim=True).sqrt()
-
-
-def _draw(streams: Sequence[RowNoise], hidden: Tensor) -> Tensor:
-    drawn = np.stack([stream.next(hidden.shape[1], hidden.shape[2]) for stream in streams])
-    return torch.from_numpy(drawn).to(hidden.device, hidden.dtype)

@@ -8,41 +8,51 @@ import torch
 
 from recite.checkpoints import load_checkpoint
 from recite.errors import ReciteError
-from recite.interventions import residual_noise
-from recite.scoring import continue_rows, read_rows, score_columns, score_metadata
-from recite.tables.scores import NOISE_SCORES
+from recite.interventions import ResidualNoise
+from recite.scoring import continue_rows, read_rows, rows_of_a_batch, score_columns, score_metadata
+from recite.tables.scores import NOISE_SCORES, SCORES
 
 
 def score_under_noise(
-    options: Mapping[str, Any], alpha: float, shards: Sequence[Path], checkpoint: Path, scores: Path, threads: int
+    options: Mapping[str, Any],
+    alpha: float,
+    shards: Sequence[Path],
+    checkpoint: Path,
+    clean: Path,
+    batch: Path | None,
+    scores: Path,
+    threads: int,
 ) -> None:
     """Score one model at noise strength `alpha` on some shards of its sample.
 
-    `options` holds the scoring options of the model and, under `noise`, seed, layer, rms and positions.
+    `options` holds the scoring options of the model and, under `noise`, seed, layer, rms and positions. `clean` is the
+    same rows' undisturbed scores, whose continuations are the drafts.
     """
     torch.set_num_threads(threads)
     noise = options["noise"]
     rows = read_rows(shards)
-    loaded = load_checkpoint(checkpoint, options["dtype"])
+    undisturbed = SCORES.read(clean, ["row_id", "generated"])
+    if undisturbed["row_id"].to_pylist() != rows.ids:
+        raise ReciteError(
+            f"{clean} holds other rows than the shards that are to be disturbed; delete it and run again."
+        )
+    batch_rows = rows_of_a_batch(options, batch)
+    loaded = load_checkpoint(checkpoint, options["dtype"], batch_rows)
     if noise["layer"] >= len(loaded.layers):
         raise ReciteError(
             f"model {options['model']} has {len(loaded.layers)} layers, noise.layer is {noise['layer']}; "
             "choose a layer that all models of noise.models have."
         )
-    layer = loaded.layers[noise["layer"]]
-    continuation = continue_rows(
+    continuation, batch_rows = continue_rows(
         loaded,
         rows,
         options,
-        lambda batch: residual_noise(
-            layer,
-            noise["layer"],
-            [rows.ids[row] for row in batch],
-            alpha,
-            noise["seed"],
-            noise["rms"],
-            noise["positions"],
+        batch_rows,
+        draft=torch.tensor(undisturbed["generated"].to_pylist()),
+        intervention=ResidualNoise(
+            loaded, noise["layer"], rows.ids, alpha, noise["seed"], noise["rms"], noise["positions"]
         ),
     )
     columns = score_columns(rows, continuation) | {"alpha": [alpha] * len(rows.ids)}
-    NOISE_SCORES.write(scores, columns, score_metadata(options, loaded, continuation) | {"alpha": alpha})
+    metadata = score_metadata(options, loaded, continuation, batch_rows) | {"alpha": alpha}
+    NOISE_SCORES.write(scores, columns, metadata)

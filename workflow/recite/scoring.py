@@ -11,9 +11,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from recite.batching import halving
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import Continuation, Intervention, continue_greedily
 from recite.errors import ReciteError
+from recite.files import read_json
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
 from recite.tokenizer import BOS_ID
@@ -29,13 +31,19 @@ class Rows(NamedTuple):
     continuation: Tensor
 
 
-def score(options: Mapping[str, Any], shards: Sequence[Path], checkpoint: Path, scores: Path, threads: int) -> None:
-    """Score one model on some shards of its sample and write the scores table, rows in shard order."""
+def score(
+    options: Mapping[str, Any], shards: Sequence[Path], checkpoint: Path, batch: Path | None, scores: Path, threads: int
+) -> None:
+    """Score one model on some shards of its sample and write the scores table, rows in shard order.
+
+    `batch` is the file of the measured batch size where `options` leave it open ("auto").
+    """
     torch.set_num_threads(threads)
     rows = read_rows(shards)
-    loaded = load_checkpoint(checkpoint, options["dtype"])
-    continuation = continue_rows(loaded, rows, options)
-    SCORES.write(scores, score_columns(rows, continuation), score_metadata(options, loaded, continuation))
+    batch_rows = rows_of_a_batch(options, batch)
+    loaded = load_checkpoint(checkpoint, options["dtype"], batch_rows)
+    continuation, batch_rows = continue_rows(loaded, rows, options, batch_rows)
+    SCORES.write(scores, score_columns(rows, continuation), score_metadata(options, loaded, continuation, batch_rows))
 
 
 def read_rows(shards: Sequence[Path]) -> Rows:
@@ -51,10 +59,23 @@ def read_rows(shards: Sequence[Path]) -> Rows:
     )
 
 
+def rows_of_a_batch(options: Mapping[str, Any], batch: Path | None) -> int:
+    """Rows of every forward pass: as the config says, or as measured."""
+    return int(read_json(batch)["batch_rows"] if batch else options["batch_rows"])
+
+
 def continue_rows(
-    checkpoint: Checkpoint, rows: Rows, options: Mapping[str, Any], intervention: Intervention | None = None
-) -> Continuation:
-    """Greedy continuations of the rows' contexts, with a begin-of-sequence token where the model has one."""
+    checkpoint: Checkpoint,
+    rows: Rows,
+    options: Mapping[str, Any],
+    batch_rows: int,
+    draft: Tensor | None = None,
+    intervention: Intervention | None = None,
+) -> tuple[Continuation, int]:
+    """Greedy continuations of the rows' contexts, with a begin-of-sequence token where the model has one.
+
+    Also returns the number of rows of a batch: `batch_rows`, or less where memory was too small for it.
+    """
     vocabulary = checkpoint.model.config.vocab_size
     largest = max(int(rows.context.max()), int(rows.continuation.max()))
     if largest >= vocabulary:
@@ -66,8 +87,11 @@ def continue_rows(
     if options["bos"]:
         context = torch.cat([torch.full_like(context[:, :1], BOS_ID), context], dim=1)
     steps = rows.continuation.shape[1]
-    print(f"{options['model']}: {len(context)} rows in batches of {options['batch_rows']}", flush=True)
-    return continue_greedily(checkpoint.model, context, steps, options["batch_rows"], intervention)
+    print(f"{options['model']}: {len(context)} rows in batches of {batch_rows} on {checkpoint.device}", flush=True)
+    return halving(
+        lambda size: continue_greedily(checkpoint, context, steps, size, draft=draft, intervention=intervention),
+        batch_rows,
+    )
 
 
 def score_columns(rows: Rows, continuation: Continuation) -> dict[str, Any]:
@@ -84,13 +108,16 @@ def score_columns(rows: Rows, continuation: Continuation) -> dict[str, Any]:
     }
 
 
-def score_metadata(options: Mapping[str, Any], checkpoint: Checkpoint, continuation: Continuation) -> dict[str, Any]:
+def score_metadata(
+    options: Mapping[str, Any], checkpoint: Checkpoint, continuation: Continuation, batch_rows: int
+) -> dict[str, Any]:
     """What every file of scores says of its making."""
     return {
         "options": dict(options),
+        "batch_rows": batch_rows,
         "continuation_tokens": continuation.tokens.shape[1],
         "parameters": checkpoint.parameters,
         "weights_sha256": checkpoint.weights_sha256,
-        "device": checkpoint.model.device.type,
-        "dtype": str(checkpoint.model.dtype).removeprefix("torch."),
+        "device": checkpoint.device,
+        "dtype": checkpoint.dtype,
     }

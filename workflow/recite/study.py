@@ -133,7 +133,22 @@ class Study:
             "family": entry.family,
             "bos": entry.bos,
             "batch_rows": scoring["batch_rows"],
-            "dtype": scoring["dtype"],
+            "dtype": scoring["dtypes"].get(model, scoring["dtype"]),
+        }
+
+    @property
+    def measures_batches(self) -> bool:
+        """Whether the number of rows of a batch is measured for each model."""
+        return bool(self.config["scoring"]["batch_rows"] == "auto")
+
+    def batching_options(self, model: str) -> dict[str, Any]:
+        sampling = self.config["sampling"]
+        bos = self.models[model].bos
+        return {
+            "model": model,
+            "dtype": self.scoring_options(model)["dtype"],
+            "context_tokens": sampling["context_tokens"] + bos,
+            "continuation_tokens": sampling["continuation_tokens"],
         }
 
     def noise_options(self) -> dict[str, Any]:
@@ -170,6 +185,8 @@ def load_study(config: dict[str, Any], source: str) -> Study:
             f"{source}: sampling.domains must hold a planted domain and one that is not; "
             f"add one of corpus {study.corpus}."
         )
+    for model in config["scoring"]["dtypes"]:
+        _known(model, study.models, f"{source}: scoring.dtypes", "model of this study")
     _check_noise(study, source)
     return study
 

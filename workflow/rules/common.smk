@@ -17,3 +17,8 @@ def shards_of(wildcards):
     """The sample shards of one part of one model's rows."""
     family = study.models[wildcards.model].family
     return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in study.parts[wildcards.part]]
+
+
+def batch_of(wildcards):
+    """The measured batch size of a model, where the config leaves it open."""
+    return [f"{RESULTS}/batches/{wildcards.model}.json"] if study.measures_batches else []

@@ -8,6 +8,7 @@ rule scoring:
         config=f"{RESULTS}/models/{{model}}/config.json",
         weights=f"{RESULTS}/models/{{model}}/model.safetensors",
         shards=shards_of,
+        batch=batch_of,
     output:
         scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
     log:

@@ -1,0 +1,16 @@
+"""Door to recite.batching: measure which batch size is fastest for one model."""
+
+import json
+from pathlib import Path
+
+from recite.batching import search
+from recite.door import door
+
+with door(snakemake):
+    search(
+        json.loads(snakemake.params.options),
+        checkpoint=Path(snakemake.input.weights).parent,
+        memory=snakemake.resources.mem_mb * 10**6,
+        result=Path(snakemake.output.batch),
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,167 @@
+"""Head ablation against the naive way: one full generation for every head, under a hook written here."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from peers import generate
+from recite.ablation import Ablation, ablate_heads, mean_outputs
+from recite.architectures import ARCHITECTURES
+from recite.checkpoints import Checkpoint
+from recite.engine import CHUNK, Continuation, continue_greedily
+from recite.interventions import HeadReplacement, Replacement
+
+STEPS = CHUNK + 4
+LAYERS, HEADS, WIDTH = 3, 3, 16
+"""Of the models of conftest.py."""
+NEAR_TIE = 1e-4
+
+
+@pytest.fixture
+def context(context: Tensor) -> Tensor:
+    """Seven rows of 16 tokens: not a multiple of the batch of four."""
+    return context[:7, :16]
+
+
+@pytest.fixture
+def clean(checkpoint: Checkpoint, context: Tensor) -> Tensor:
+    """What the whole model goes on with."""
+    return continue_greedily(checkpoint, context, STEPS, 4).tokens
+
+
+def projection_of(family: str, model: PreTrainedModel, layer: int) -> nn.Module:
+    """The attention output projection, found by hand."""
+    return model.get_submodule(f"{ARCHITECTURES[family].layers}.{layer}.{ARCHITECTURES[family].attention_output}")
+
+
+@contextmanager
+def without_head(projection: nn.Module, head: int, by: Replacement) -> Iterator[None]:
+    """Within the block one slice of what the projection is given is zero, or the mean of the two other slices."""
+
+    def change(module: nn.Module, given: Any) -> tuple[Tensor]:
+        slices = list(given[0].split(WIDTH, dim=-1))
+        others = slices[:head] + slices[head + 1 :]
+        slices[head] = 0 * slices[head] if by == "zero" else (others[0] + others[1]) / 2
+        return (torch.cat(slices, dim=-1),)
+
+    handle = projection.register_forward_pre_hook(change)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def inputs_of_projections(family: str, model: PreTrainedModel, tokens: Tensor) -> list[Tensor]:
+    """What each layer's projection is given in one pass over `tokens`."""
+    seen: list[Tensor] = []
+    handles = [
+        projection_of(family, model, layer).register_forward_hook(lambda _, given, __: seen.append(given[0].clone()))
+        for layer in range(LAYERS)
+    ]
+    with torch.inference_mode():
+        model(input_ids=tokens)
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+def by_layer(ablations: Iterator[Ablation]) -> dict[int, Continuation]:
+    """Layer -> continuations of all rows (rows, heads, ...); the parts must follow one another."""
+    parts: dict[int, list[Ablation]] = {}
+    for part in ablations:
+        assert part.rows.start == (parts[part.layer][-1].rows.stop if part.layer in parts else 0)
+        assert len(part.continuation.tokens) == len(part.rows)
+        parts.setdefault(part.layer, []).append(part)
+    return {
+        layer: Continuation(*(torch.cat(tensors) for tensors in zip(*(p.continuation for p in some), strict=True)))
+        for layer, some in parts.items()
+    }
+
+
+def assert_same_but_near_ties(found: Continuation, head: int, expected: Tensor) -> None:
+    """Rows without one head may differ only where the margin is a near-tie, and those must be few."""
+    sure = found.margin[:, head] >= NEAR_TIE
+    assert torch.equal(found.tokens[sure, head], expected[sure])
+    assert sure.sum() >= len(sure) - 1
+
+
+@pytest.mark.parametrize("by", ["mean_of_others", "zero"])
+def test_equals_the_naive_way(
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, clean: Tensor, by: Replacement
+) -> None:
+    """A head mistaken for another, or a stale key of the clean run, would move effects between heads."""
+    found = by_layer(ablate_heads(checkpoint, context, clean, 4, by=by))
+    assert list(found) == list(range(LAYERS))
+    changed = set()
+    for layer, continuation in found.items():
+        assert continuation.tokens.shape == (7, HEADS, STEPS)
+        for head in range(HEADS):
+            with without_head(projection_of(family, reference, layer), head, by):
+                expected = generate(reference, context, STEPS)
+            assert_same_but_near_ties(continuation, head, expected)
+            prefixes = (continuation.tokens[:, head] == clean).long().cumprod(dim=1).sum(dim=1)
+            assert torch.equal(continuation.first_mismatch[:, head], prefixes)
+            changed |= set(prefixes.tolist())
+    assert len(changed) > 3
+
+
+def test_mean_outputs(
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, clean: Tensor
+) -> None:
+    """Rows that fill the last batch, or positions counted twice, would shift the mean."""
+    means = mean_outputs(checkpoint, context, clean, 4)
+    seen = inputs_of_projections(family, reference, torch.cat([context, clean[:, :-1]], dim=1))
+    assert len(means) == LAYERS
+    for mean, outputs in zip(means, seen, strict=True):
+        assert mean.dtype == torch.float32
+        torch.testing.assert_close(mean, outputs.double().mean(dim=(0, 1)).float(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("by", ["dataset_mean", "resample"])
+def test_replaced_by_other_numbers(
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, clean: Tensor, by: Replacement
+) -> None:
+    """Each row must get its own donor's numbers, those of the head and of the position."""
+    donors = torch.randint(0, 300, (7, 16 + STEPS), generator=torch.Generator().manual_seed(12))
+    outputs = inputs_of_projections(family, reference, donors[:, :-1])
+    means = [part.mean(dim=(0, 1)) for part in outputs]
+    found = by_layer(ablate_heads(checkpoint, context, clean, 4, by=by, means=means, donors=donors))
+    for layer, continuation in found.items():
+        for head in range(HEADS):
+            values = means[layer] if by == "dataset_mean" else outputs[layer]
+            replacement = HeadReplacement(checkpoint, layer, torch.full((7,), head), by, values, torch.arange(7))
+            expected = continue_greedily(checkpoint, context, STEPS, 8, intervention=replacement)
+            assert_same_but_near_ties(continuation, head, expected.tokens)
+            torch.testing.assert_close(continuation.margin[:, head], expected.margin, atol=NEAR_TIE, rtol=0)
+
+
+@pytest.mark.parametrize("by", ["mean_of_others", "resample"])
+def test_bits_do_not_depend_on_shards_or_layers(
+    checkpoint: Checkpoint, context: Tensor, clean: Tensor, by: Replacement
+) -> None:
+    """Rows are traced and ablated in groups: the groups, the blocks and the other layers must leave no mark."""
+    donors = torch.randint(0, 300, (7, 16 + STEPS), generator=torch.Generator().manual_seed(12))
+    whole = by_layer(ablate_heads(checkpoint, context, clean, 4, by=by, donors=donors))
+    for start, end, layers, block_batches in ((0, 3, [2], 1), (3, 7, [0, 1, 2], 2), (6, 7, [1], 4)):
+        rows = slice(start, end)
+        part = by_layer(
+            ablate_heads(
+                checkpoint,
+                context[rows],
+                clean[rows],
+                4,
+                by=by,
+                donors=donors[rows],
+                layers=layers,
+                block_batches=block_batches,
+            )
+        )
+        assert list(part) == layers
+        for layer in layers:
+            for found, expected in zip(part[layer], whole[layer], strict=True):
+                assert torch.equal(found, expected[rows])

@@ -1,0 +1,168 @@
+"""What a pass runs on: attention, keys and values, packed weights, each against a few lines of plain arithmetic."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from recite.architectures import Shape
+from recite.checkpoints import Checkpoint
+from recite.kernels import KeyValues, PackedLinear, attend, pack
+from recite.training import build_model
+
+
+def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def attention_by_hand(query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+    """One query at a time, in float64, over the keys up to its own: (rows, queries, heads, width)."""
+    rows, heads, queries, width = query.shape
+    past, group = key.shape[2] - queries, heads // key.shape[1]
+    output = torch.empty(rows, queries, heads, width, dtype=torch.float64)
+    for row in range(rows):
+        for head in range(heads):
+            keys, values = key[row, head // group].double(), value[row, head // group].double()
+            for place in range(queries):
+                seen = past + place + 1
+                scores = keys[:seen] @ query[row, head, place].double() * scaling
+                weights = (scores - scores.max()).exp()
+                output[row, place, head] = weights / weights.sum() @ values[:seen]
+    return output
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("shared", [6, 2, 1])
+def test_attention(dtype: torch.dtype, tolerance: float, shared: int) -> None:
+    """A query that sees a later key, or another group's, would know what it is to predict."""
+    key, value = (drawn(3, shared, 11, 8, seed=seed, dtype=dtype) for seed in (2, 3))
+    for queries in (1, 5, 11):
+        query = drawn(3, 6, queries, 8, seed=1, dtype=dtype)
+        for scaling in (None, 0.7):
+            output, _ = attend(nn.Module(), query, key, value, None, scaling=scaling)
+            assert output.dtype == dtype
+            expected = attention_by_hand(query, key, value, scaling or 1 / math.sqrt(8))
+            torch.testing.assert_close(output.double(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_attention_leaves_its_arguments_alone() -> None:
+    """Keys and values are views of the cache: what is written into them is lost to later steps."""
+    query, key, value = (drawn(2, 2, 4, 8, seed=seed) for seed in (1, 2, 3))
+    before = [tensor.clone() for tensor in (query, key, value)]
+    attend(nn.Module(), query, key, value, None)
+    assert all(torch.equal(*pair) for pair in zip((query, key, value), before, strict=True))
+
+
+def test_keys_and_values_are_written_within_the_window_only() -> None:
+    """The rows that fill a batch belong to other passes: what these have stored must stay."""
+    cache = KeyValues(10, 6)
+    shadow = torch.zeros(10, 2, 6, 4)
+    passes = [
+        (slice(0, 4), slice(0, 4), 0, 3),
+        (slice(4, 8), slice(4, 8), 0, 3),
+        (slice(6, 10), slice(8, 10), 0, 3),
+        (slice(2, 6), slice(3, 5), 3, 1),
+        (slice(0, 4), slice(0, 1), 3, 3),
+        (slice(3, 7), slice(3, 7), 2, 2),
+    ]
+    for number, (window, written, start, fed) in enumerate(passes):
+        cache.window, cache.written, cache.start = window, written, start
+        key = drawn(4, 2, fed, 4, seed=number)
+        keys, values = cache.update(key, -key, 0)
+        assert cache.get_seq_length() == start
+        for row in range(written.start, written.stop):
+            shadow[row, :, start : start + fed] = key[row - window.start]
+        assert torch.equal(keys, shadow[window, :, : start + fed])
+        assert torch.equal(values, -shadow[window, :, : start + fed])
+        assert torch.equal(cache.layers[0][0], shadow)
+        assert torch.equal(cache.layers[0][1], -shadow)
+
+
+def test_layers_are_kept_apart() -> None:
+    """One layer's keys must not be another's; each layer has the shape and dtype that it hands over."""
+    cache = KeyValues(3, 5)
+    first, second = drawn(3, 2, 5, 4, seed=1), drawn(3, 1, 5, 8, seed=2, dtype=torch.bfloat16)
+    cache.update(first, first, 0)
+    cache.update(second, second, 7)
+    assert torch.equal(cache.layers[0][0], first)
+    assert torch.equal(cache.layers[7][1], second)
+
+
+def test_rows_are_moved_as_in_a_list() -> None:
+    """Keys of another row would be attended to without any error."""
+    cache = KeyValues(9, 2)
+    for layer in (0, 1):
+        key = drawn(9, 2, 2, 4, seed=layer)
+        cache.update(key, 2 * key, layer)
+    before = {layer: [tensor.clone() for tensor in pair] for layer, pair in cache.layers.items()}
+    to, source = [3, 4, 6, 7], [7, 3, 4, 6]
+    rows = list(range(9))
+    for place, origin in zip(to, source, strict=True):
+        rows[place] = origin
+    cache.move(torch.tensor(to), torch.tensor(source))
+    for layer, pair in cache.layers.items():
+        for now, then in zip(pair, before[layer], strict=True):
+            assert torch.equal(now, torch.stack([then[row] for row in rows]))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_packed_linear(dtype: torch.dtype, tolerance: float, bias: bool) -> None:
+    """Weights that are packed wrongly, or a lost bias, would make another model, at whatever number of rows."""
+    linear = nn.Linear(24, 40, bias=bias, dtype=dtype)
+    with torch.no_grad():
+        for seed, parameter in enumerate(linear.parameters()):
+            parameter.copy_(drawn(*parameter.shape, seed=seed))
+    packed = PackedLinear(linear, rows=8)
+    with torch.inference_mode():
+        for shape in ((8, 24), (1, 24), (3, 24), (8, 1, 24), (5, 7, 24)):
+            hidden = drawn(*shape, seed=5, dtype=dtype)
+            exact = hidden.double() @ linear.weight.double().T + (linear.bias.double() if bias else 0)
+            output = packed(hidden)
+            assert (output.dtype, output.shape) == (dtype, (*shape[:-1], 40))
+            torch.testing.assert_close(output.double(), exact, atol=tolerance * 5, rtol=tolerance)
+            torch.testing.assert_close(output, linear(hidden), atol=tolerance * 5, rtol=tolerance)
+
+
+def test_packed_model_has_the_plain_models_logits(
+    checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor
+) -> None:
+    """Every linear layer is replaced: one with the weights of another would be a silent change of model."""
+    linear = [module for module in checkpoint.model.modules() if isinstance(module, nn.Linear)]
+    packed = [module for module in checkpoint.model.modules() if isinstance(module, PackedLinear)]
+    assert not linear
+    assert len(packed) == sum(isinstance(module, nn.Linear) for module in reference.modules())
+    with torch.inference_mode():
+        found = checkpoint.model(input_ids=context, use_cache=False).logits
+        expected = reference(input_ids=context).logits
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+def test_packing_keeps_a_tied_embedding(
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, checkpoint_folder: Callable[[str], Path]
+) -> None:
+    """The embedding shares its weights with the unembedding in some models, and is looked up, not multiplied."""
+    embedding = checkpoint.model.get_input_embeddings().weight
+    assert torch.equal(embedding, reference.get_input_embeddings().weight)
+    kept = sum(parameter.numel() for parameter in checkpoint.model.parameters())
+    linear = sum(
+        m.weight.numel() + (0 if m.bias is None else m.bias.numel())
+        for m in reference.modules()
+        if isinstance(m, nn.Linear)
+    )
+    tied = reference.config.tie_word_embeddings
+    assert kept == checkpoint.parameters - linear + (embedding.numel() if tied else 0)
+    assert tied == (family in ("starcoder", "olmo1"))
+
+
+def test_a_dtype_without_kernels_stays_as_it_is(family: str) -> None:
+    """Packing is for speed only: where it is impossible the model must work all the same."""
+    model = build_model(family, Shape(1, 16, 2), 32, 8, seed=1).double()
+    before = {name: type(module) for name, module in model.named_modules()}
+    pack(model, 8)
+    assert {name: type(module) for name, module in model.named_modules()} == before

@@ -1,0 +1,80 @@
+"""Head ablation: every row continued once more for each attention head, with that head's output replaced.
+
+Layers below the head's are not run again, and the clean continuation is the draft: most heads leave it as it is.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from recite.checkpoints import Checkpoint
+from recite.engine import Continuation, Restart, continue_greedily, trace
+from recite.interventions import HeadReplacement, Replacement
+
+
+class Ablation(NamedTuple):
+    """Some rows without each head of one layer; the continuation's tensors are (rows, heads, ...)."""
+
+    rows: range
+    layer: int
+    continuation: Continuation
+
+
+def ablate_heads(
+    checkpoint: Checkpoint,
+    context: Tensor,
+    clean: Tensor,
+    batch_rows: int,
+    *,
+    by: Replacement = "mean_of_others",
+    means: Sequence[Tensor] | None = None,
+    donors: Tensor | None = None,
+    layers: Sequence[int] | None = None,
+    block_batches: int = 4,
+) -> Iterator[Ablation]:
+    """Ablate every head of `layers` (all by default) one by one, `batch_rows` rows at a time.
+
+    `context` (rows, length) and `clean`, its undisturbed continuation (rows, steps), are int64 token ids. With
+    `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
+    `donors` (rows, length + steps) the text whose heads' outputs each row takes.
+    """
+    prompt, steps = context.shape[1], clean.shape[1]
+    for start in range(0, len(context), batch_rows):
+        rows = range(start, min(start + batch_rows, len(context)))
+        chosen = slice(rows.start, rows.stop)
+        traced = trace(checkpoint, context[chosen], clean[chosen], batch_rows)
+        donated = None
+        if by == "resample":
+            assert donors is not None
+            donated = trace(checkpoint, donors[chosen, :prompt], donors[chosen, prompt:], batch_rows).heads
+        row = torch.arange(len(rows)).repeat_interleave(checkpoint.heads)
+        head = torch.arange(checkpoint.heads).repeat(len(rows))
+        for layer in range(len(checkpoint.layers)) if layers is None else layers:
+            values = donated[layer] if donated else means[layer] if means else None
+            continuation = continue_greedily(
+                checkpoint,
+                context[chosen][row],
+                steps,
+                batch_rows,
+                draft=clean[chosen][row],
+                intervention=HeadReplacement(checkpoint, layer, head, by, values, row),
+                restart=Restart(traced, layer, row),
+                block_batches=block_batches,
+            )
+            shaped = (tensor.unflatten(0, (len(rows), checkpoint.heads)) for tensor in continuation)
+            yield Ablation(rows, layer, Continuation(*shaped))
+
+
+def mean_outputs(checkpoint: Checkpoint, context: Tensor, clean: Tensor, batch_rows: int) -> list[Tensor]:
+    """Mean output of every head over the rows' positions, one (heads x width) a layer, float32."""
+    layers = range(len(checkpoint.layers))
+    sums = [torch.zeros(checkpoint.heads * checkpoint.head_width, dtype=torch.float64) for _ in layers]
+    positions = context.shape[1] + clean.shape[1] - 1
+    for start in range(0, len(context), batch_rows):
+        chosen = slice(start, min(start + batch_rows, len(context)))
+        heads = trace(checkpoint, context[chosen], clean[chosen], batch_rows).heads
+        for layer in layers:
+            sums[layer] += heads[layer][: chosen.stop - start].double().sum(dim=(0, 1)).cpu()
+    return [(total / (len(context) * positions)).float() for total in sums]

@@ -1,0 +1,29 @@
+# Batch size: measured once per model where scoring.batch_rows is auto, then the same for all its jobs.
+#
+# in:  models/<model>/
+# out: batches/<model>.json
+rule batching:
+    """Measure rows per second at doubling batch sizes under the memory limit; write the size to use."""
+    input:
+        config=f"{RESULTS}/models/{{model}}/config.json",
+        weights=f"{RESULTS}/models/{{model}}/model.safetensors",
+    output:
+        batch=f"{RESULTS}/batches/{{model}}.json",
+    log:
+        f"{RESULTS}/logs/batching/{{model}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/batching/{{model}}.tsv"
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        mem_mb=2000,
+    params:
+        code=code("batching"),
+        options=lambda wildcards: canonical_json(study.batching_options(wildcards.model)),
+    message:
+        "Measure batch sizes of {wildcards.model}"
+    script:
+        "../../scripts/batching.py"
+
+
+BATCHES = expand(f"{RESULTS}/batches/{{model}}.json", model=study.models if study.measures_batches else [])
