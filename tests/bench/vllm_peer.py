@@ -12,7 +12,7 @@ class Vllm:
     """Prefix caching is off, or every round after the first would find its contexts ready."""
 
     def __init__(self, folder: str, dtype: str, rows: int, steps: int) -> None:
-        from vllm import LLM, SamplingParams
+        from vllm import LLM, SamplingParams  # type: ignore[import-not-found]
 
         self.model = LLM(
             model=folder,

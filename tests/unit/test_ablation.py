@@ -165,3 +165,21 @@ def test_bits_do_not_depend_on_shards_or_layers(
         for layer in layers:
             for found, expected in zip(part[layer], whole[layer], strict=True):
                 assert torch.equal(found, expected[rows])
+
+
+def test_layers_below_are_not_run_again(checkpoint: Checkpoint, context: Tensor, clean: Tensor) -> None:
+    """While drafts are checked only the ablated layer and those above it run: half the work, over all layers."""
+    ran: list[int] = []
+    handles = [
+        checkpoint.attention_output(layer).register_forward_hook(lambda *_, layer=layer: ran.append(layer))
+        for layer in range(LAYERS)
+    ]
+    try:
+        ablations = list(ablate_heads(checkpoint, context[:4], clean[:4, :CHUNK], 4, layers=[2]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert len(ablations) == 1
+    traced, checked = 1, HEADS
+    assert ran.count(2) - ran.count(0) == ran.count(2) - ran.count(1) == checked
+    assert ran.count(0) >= traced

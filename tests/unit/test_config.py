@@ -51,7 +51,7 @@ def put(config: dict[str, Any], place: str, value: Any) -> dict[str, Any]:
         ("sede", 1, r"unknown key 'sede'; did you mean 'seed'\?"),
         ("scoring.batch_row", 1, r"scoring: unknown key 'batch_row'; did you mean 'batch_rows'\?"),
         ("training.families.pythia.sed", 1, r"training\.families\.pythia: unknown key 'sed'; did you mean 'seed'\?"),
-        ("scoring.zzz", 1, r"scoring: unknown key 'zzz'; known keys: batch_rows, shards_per_job, dtype\."),
+        ("scoring.zzz", 1, r"scoring: unknown key 'zzz'; known keys: batch_rows, shards_per_job, dtype, dtypes\."),
         ("scoring.batch_rows", ..., r"scoring: key 'batch_rows' is missing; add it"),
         ("seed", ..., r"key 'seed' is missing; add it"),
         ("seed", "seven", r"seed: 'seven' is not of type 'integer'; expected: Seed of every random choice"),
@@ -99,7 +99,7 @@ def test_defaults_are_filled_in(small: dict[str, Any]) -> None:
     filled = check_config(small, "study", "study.yaml")
     assert filled is small
     assert small["corpora_file"] == "config/corpora.yaml" and small["figures_file"] == "config/figures.yaml"
-    assert small["scoring"] == {"batch_rows": 4, "shards_per_job": 1, "dtype": "float32"}
+    assert small["scoring"] == {"batch_rows": 4, "shards_per_job": 1, "dtype": "float32", "dtypes": {}}
     assert small["training"]["row_tokens"] == 64
     family = {"order": "shuffled", "epochs": 1, "batch_rows": 8, "vocabulary": 1024, "bos": False}
     assert small["training"]["families"]["pythia"] == {"seed": 1, "learning_rate": 0.01, **family}

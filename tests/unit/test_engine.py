@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, Olmo3ForCausalLM, PreTrainedModel
 
 from peers import generate
-from recite import engine
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import (
     CHUNK,
@@ -171,52 +170,6 @@ def test_draft_changes_nothing(checkpoint: Checkpoint, drafted: Drafted, block_b
     counts = leading_equal(found.tokens, draft)
     assert found.first_mismatch.tolist() == counts
     assert set(counts) == set(range(STEPS + 1))
-
-
-@pytest.mark.parametrize("with_draft", [False, True])
-def test_wrong_guesses_change_nothing(
-    checkpoint: Checkpoint, drafted: Drafted, monkeypatch: pytest.MonkeyPatch, with_draft: bool
-) -> None:
-    """What a row's own past suggests is right, wrong from some token on, or absent, as it happens, in every chunk."""
-    context, draft, plain = drafted
-    known = {tuple(row): place for place, row in enumerate(context.tolist())}
-    asked: list[tuple[int, int]] = []
-
-    def recall(text: Tensor, ahead: int) -> tuple[Tensor, Tensor]:
-        text = text[:, STEPS:] if with_draft else text
-        start = text.shape[1] - context.shape[1]
-        found = torch.zeros(len(text), dtype=torch.bool)
-        guess = torch.zeros(len(text), ahead, dtype=torch.int64)
-        for slot, row in enumerate(text.tolist()):
-            place = known.get(tuple(row[: context.shape[1]]), 0)
-            guess[slot] = plain.tokens[place, start : start + ahead]
-            right = (3 * place + start) % (ahead + 2)
-            guess[slot, right:] += 1
-            found[slot] = right <= ahead
-            asked.append((start, right))
-        return found, guess % 300
-
-    monkeypatch.setattr(engine, "recall", recall)
-    found = continue_greedily(checkpoint, context, STEPS, 16, draft=draft if with_draft else None, block_batches=2)
-    assert {right for _, right in asked} == set(range(CHUNK + 2))
-    assert_same_but_near_ties(found.tokens, plain.tokens, torch.minimum(found.margin, plain.margin))
-    torch.testing.assert_close(found.margin, plain.margin, atol=NEAR_TIE, rtol=0)
-    assert found.first_mismatch.tolist() == (leading_equal(found.tokens, draft) if with_draft else [0] * len(draft))
-
-
-def test_recalled_tokens_are_what_followed_last_time() -> None:
-    """A guess from elsewhere costs time only; but so does one that is never made."""
-    generator = torch.Generator().manual_seed(3)
-    for length in (*range(1, 8), 40):
-        text = torch.randint(0, 2, (60, length), generator=generator)
-        found, guess = engine.recall(text, 6)
-        for slot, row in enumerate(text.tolist()):
-            last = row[-engine.RECALLED :]
-            places = [end for end in range(engine.RECALLED, length) if row[end - engine.RECALLED : end] == last]
-            assert bool(found[slot]) == bool(places)
-            if places:
-                follows = row[places[-1] :]
-                assert guess[slot].tolist() == (follows * 6)[:6]
 
 
 def test_drafted_bits_do_not_depend_on_batch_mates(checkpoint: Checkpoint, drafted: Drafted) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from recite.checkpoints import Checkpoint
 from recite.errors import ReciteError
-from recite.files import sha256_file
+from recite.files import sha256_file, write_json
 from recite.noise import score_under_noise
 from recite.scoring import Rows, continue_rows, score, score_columns
 from recite.tables import read_metadata
@@ -61,7 +61,7 @@ def planted_rows(checkpoint: Checkpoint, context: Tensor, bos: bool) -> tuple[Ro
 def test_hits_equal_planted_truth(family: str, checkpoint: Checkpoint, context: Tensor, bos: bool) -> None:
     """A shifted comparison, a lost BOS or a wrong cache would change the known number of hits."""
     rows, hits, first = planted_rows(checkpoint, context, bos)
-    columns = score_columns(rows, continue_rows(checkpoint, rows, options(family, bos)))
+    columns = score_columns(rows, continue_rows(checkpoint, rows, options(family, bos), 8)[0])
     sure = np.array(columns["margin"]) >= 1e-4
     assert sure.mean() > 0.8
     assert np.array_equal(np.array(columns["hits"])[sure], np.array(hits)[sure])
@@ -107,7 +107,7 @@ def test_files_do_not_depend_on_shards(tmp_path: Path, family: str, checkpoint_f
     three = [write_shard(tmp_path / f"{a}.parquet", part_of(rows, a, b)) for a, b in ((0, 5), (5, 6), (6, 23))]
     digests = set()
     for name, shards in (("one", one), ("again", one), ("three", three)):
-        score(options(family), shards, checkpoint_folder(family), tmp_path / name, threads=1)
+        score(options(family), shards, checkpoint_folder(family), None, tmp_path / name, threads=1)
         digests.add(sha256_file(tmp_path / name))
     assert len(digests) == 1
     written = SCORES.read(tmp_path / "one")
@@ -116,19 +116,22 @@ def test_files_do_not_depend_on_shards(tmp_path: Path, family: str, checkpoint_f
     made = read_metadata(tmp_path / "one")
     assert made["weights_sha256"] == sha256_file(checkpoint_folder(family) / "model.safetensors")
     assert made["dtype"] == "float32" and made["device"] == "cpu" and made["continuation_tokens"] == STEPS
-    assert made["options"]["batch_rows"] == 8
+    assert made["options"]["batch_rows"] == made["batch_rows"] == 8
 
 
 def test_noise_scores(tmp_path: Path, family: str, checkpoint_folder: Any, context: Tensor) -> None:
-    """Strength zero must equal the clean scores in every column; a large strength must not."""
+    """Strength zero must equal the clean scores, margins to the last digits; a large strength must not."""
     shard = write_shard(tmp_path / "all.parquet", random_rows(context))
     folder = checkpoint_folder(family)
-    score(options(family), [shard], folder, tmp_path / "clean", threads=1)
+    score(options(family), [shard], folder, None, tmp_path / "clean", threads=1)
     noise = {"noise": {"seed": 1, "layer": 0, "rms": "token", "positions": "prompt"}}
     for alpha in (0.0, 0.5):
-        score_under_noise(options(family) | noise, alpha, [shard], folder, tmp_path / f"{alpha}", threads=1)
+        clean_file, noisy_file = tmp_path / "clean", tmp_path / f"{alpha}"
+        score_under_noise(options(family) | noise, alpha, [shard], folder, clean_file, None, noisy_file, threads=1)
     clean = SCORES.read(tmp_path / "clean")
-    assert NOISE_SCORES.read(tmp_path / "0.0").drop_columns("alpha").equals(clean)
+    zero = NOISE_SCORES.read(tmp_path / "0.0")
+    assert zero.drop_columns(["alpha", "margin"]).equals(clean.drop_columns("margin"))
+    assert np.allclose(zero["margin"], clean["margin"], atol=1e-4)
     noisy = NOISE_SCORES.read(tmp_path / "0.5")
     assert noisy["alpha"].to_pylist() == [0.5] * 23
     assert not noisy["generated"].equals(clean["generated"])
@@ -137,16 +140,40 @@ def test_noise_scores(tmp_path: Path, family: str, checkpoint_folder: Any, conte
 def test_missing_layer(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
     """A layer beyond the model must be named, not end in an index error."""
     shard = write_shard(tmp_path / "all.parquet", random_rows(context))
+    folder = checkpoint_folder("pythia")
+    score(options("pythia"), [shard], folder, None, tmp_path / "clean", threads=1)
     noise = {"noise": {"seed": 1, "layer": 3, "rms": "token", "positions": "prompt"}}
     with pytest.raises(ReciteError, match=r"pythia-test has 3 layers, noise.layer is 3"):
-        score_under_noise(options("pythia") | noise, 0.1, [shard], checkpoint_folder("pythia"), tmp_path / "x", 1)
+        score_under_noise(options("pythia") | noise, 0.1, [shard], folder, tmp_path / "clean", None, tmp_path / "x", 1)
+
+
+def test_foreign_clean_scores(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
+    """Drafts of other rows would only slow things down; a mixed-up file must be named all the same."""
+    rows, folder = random_rows(context), checkpoint_folder("pythia")
+    shard = write_shard(tmp_path / "all.parquet", rows)
+    other = write_shard(tmp_path / "part.parquet", part_of(rows, 3, 9))
+    score(options("pythia"), [other], folder, None, tmp_path / "clean", threads=1)
+    noise = {"noise": {"seed": 1, "layer": 0, "rms": "token", "positions": "prompt"}}
+    with pytest.raises(ReciteError, match=r"clean holds other rows than the shards"):
+        score_under_noise(options("pythia") | noise, 0.1, [shard], folder, tmp_path / "clean", None, tmp_path / "x", 1)
+
+
+def test_measured_batch_size(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
+    """With batch_rows auto the measured size is used, and the scores are those of that size."""
+    shard, folder = write_shard(tmp_path / "all.parquet", random_rows(context)), checkpoint_folder("pythia")
+    write_json(tmp_path / "batch.json", {"batch_rows": 8})
+    auto = options("pythia") | {"batch_rows": "auto"}
+    score(auto, [shard], folder, tmp_path / "batch.json", tmp_path / "auto", threads=1)
+    score(options("pythia"), [shard], folder, None, tmp_path / "fixed", threads=1)
+    assert read_metadata(tmp_path / "auto")["batch_rows"] == 8
+    assert SCORES.read(tmp_path / "auto").equals(SCORES.read(tmp_path / "fixed"))
 
 
 def test_foreign_tokens(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
     """A sample drawn with another tokenizer must be refused, not crash in an embedding."""
     shard = write_shard(tmp_path / "all.parquet", random_rows(context, vocabulary=1000))
     with pytest.raises(ReciteError, match=r"pythia-test has 300 tokens, but its sample holds token \d+"):
-        score(options("pythia"), [shard], checkpoint_folder("pythia"), tmp_path / "x", threads=1)
+        score(options("pythia"), [shard], checkpoint_folder("pythia"), None, tmp_path / "x", threads=1)
 
 
 def test_truncated_shard(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
@@ -154,5 +181,5 @@ def test_truncated_shard(tmp_path: Path, checkpoint_folder: Any, context: Tensor
     shard = write_shard(tmp_path / "all.parquet", random_rows(context))
     shard.write_bytes(shard.read_bytes()[:500])
     with pytest.raises(ReciteError, match=r"all.parquet is not a whole Parquet file .* delete it and run again"):
-        score(options("pythia"), [shard], checkpoint_folder("pythia"), tmp_path / "x", threads=1)
+        score(options("pythia"), [shard], checkpoint_folder("pythia"), None, tmp_path / "x", threads=1)
     assert not (tmp_path / "x").exists()

@@ -10,7 +10,11 @@ DOWNSTREAM = {"aggregation": 1, "noise_aggregation": 1, "figures": 5, "summary":
 
 def test_comments_and_docstrings_cost_nothing(checkout: Checkout) -> None:
     """A comment that reran two months of GPU time would never be written."""
-    checkout.edit("workflow/recite/engine.py", "    parts = []\n", "    # a remark\n\n    parts = []\n")
+    checkout.edit(
+        "workflow/recite/engine.py",
+        "    length = context.shape[1] + steps - 1\n",
+        "    # a remark\n\n    length = context.shape[1] + steps - 1\n",
+    )
     checkout.edit("workflow/recite/training.py", '"""Training the mini', '"""Training the very mini')
     checkout.edit("scripts/scoring.py", "with door", "# a remark\nwith door")
     assert checkout.jobs() == {}
@@ -65,6 +69,18 @@ def test_engine_code_rescores_but_does_not_retrain(checkout: Checkout, module: s
     path = checkout.root / f"workflow/recite/{module}.py"
     path.write_text(path.read_text() + "\n\nADDED = 1\n")
     assert checkout.jobs() == {"scoring": 4, "noise": 1, **DOWNSTREAM}
+
+
+def test_measured_batch_sizes_come_before_scores(checkout: Checkout) -> None:
+    """Every model's batch size is measured once, for all of its jobs."""
+    checkout.edit(CONFIG, "batch_rows: 16", "batch_rows: auto")
+    assert checkout.jobs() == {"batching": 4, "scoring": 4, "noise": 1, **DOWNSTREAM}
+
+
+def test_one_models_precision_rescores_that_model(checkout: Checkout) -> None:
+    """The other models' scores must stay."""
+    checkout.edit(CONFIG, "batch_rows: 16", "batch_rows: 16\n  dtypes: {starcoder-s: bfloat16}")
+    assert checkout.jobs() == {"scoring": 1, "aggregation": 1, "figures": 4, "summary": 1}
 
 
 def test_a_swapped_pair_is_seen(checkout: Checkout) -> None:

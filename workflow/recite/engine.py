@@ -96,7 +96,7 @@ def continue_greedily(
     `to_the_end` a row is dropped where it leaves its draft: `first_mismatch` is exact, later tokens are not made.
     Rows that have left their drafts share batches within a block of `block_batches` batches.
 
-    Memory: see `recite.batching.predicted_bytes`. Raises ReciteError for rows that are longer
+    Memory: see `recite.memory.predicted_bytes`. Raises ReciteError for rows that are longer
     than the model's positions or attention window.
     """
     length = context.shape[1] + steps - 1

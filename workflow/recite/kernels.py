@@ -112,14 +112,16 @@ class PackedLinear(nn.Module):
 def pack(model: PreTrainedModel, rows: int) -> None:
     """Pack the weights of every linear layer of a model on the CPU, for passes of about `rows` tokens.
 
-    The unpacked weights are let go, but for an embedding that is tied to the unembedding. A no-op on a GPU and
-    where oneDNN has no kernels for the model's dtype.
+    The unpacked weights are let go, and with them the file that they were mapped from; an embedding that is tied to the
+    unembedding stays. A no-op on a GPU and where oneDNN has no kernels for the model's dtype.
     """
     if model.device.type != "cpu" or not _packable(model.dtype):
         return
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Linear):
             model.set_submodule(name, PackedLinear(module, rows))
+    for parameter in model.parameters():
+        parameter.data = parameter.data.clone()
 
 
 def _packable(dtype: torch.dtype) -> bool:

@@ -11,11 +11,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from recite.batching import halving
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import Continuation, Intervention, continue_greedily
 from recite.errors import ReciteError
 from recite.files import read_json
+from recite.memory import halving
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
 from recite.tokenizer import BOS_ID
