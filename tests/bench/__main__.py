@@ -3,11 +3,12 @@
     make bench, or with options (see --help):
     PYTHONPATH=workflow:tests .venv/bin/python -m bench --quick
 
-The peers are `generate` of transformers, vLLM's CPU build (where --vllm names its Python), and a floor: the products
-of the linear layers and nothing else. Weights of two published shapes and contexts are random. Peers take turns, in
-reversed order every other round. Figures are a median (least to greatest), ratios are taken within a round. Tokens
-are held against those of `generate` in the same dtype; a row that differs is listed with the engine's margin, the
-smallest lead of its best token's logit over the second best. Compressibility and batch sizes take half the rounds.
+The peers are `generate` of transformers, vLLM's CPU build (where --vllm names its Python), and the products of the
+linear layers with nothing else, by torch's `linear` and with the engine's packed weights. Weights of two published
+shapes and contexts are random. Peers take turns, in reversed order every other round. Figures are a median (least to
+greatest), ratios are taken within a round. Tokens are held against those of `generate` in the same dtype; a row that
+differs is listed with the engine's margin, the smallest lead of its best token's logit over the second best.
+Compressibility and batch sizes, the longest comparisons, take a fifth of the rounds.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from recite.files import write_json
 CONTEXT = STEPS = 32
 SETTLE = 0.3
 """Seconds before each call, in which the threads of the last peer fall asleep."""
-QUICK = {"rows": 16, "rounds": 2, "heads": "2", "dtypes": ["float32"], "batches": False}
+QUICK = {"rows": 8, "rounds": 2, "heads": "1", "dtypes": ["float32"], "batches": False}
 CPU_FLAGS = {"avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_fp16", "asimd", "bf16"}
 LLAMA, NEOX = "Llama 135M", "GPT-NeoX 70M"
 SHAPES: dict[str, dict[str, Any]] = {
@@ -41,7 +42,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     NEOX: {"model_type": "gpt_neox", "vocab_size": 50304, "hidden_size": 512, "intermediate_size": 2048}
     | {"num_hidden_layers": 6, "num_attention_heads": 8},
 }
-ENGINE, DRAFTED, GENERATE, VLLM, FLOOR = "engine", "engine, right draft", "generate", "vllm", "floor"
+ENGINE, DRAFTED, GENERATE, VLLM = "engine", "engine, right draft", "generate", "vllm"
+PRODUCTS = ["linear", "linear, packed"]
 VLLM_ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[1]),
     "VLLM_CPU_KVCACHE_SPACE": "4",
@@ -90,36 +92,34 @@ class Bench:
     def run(self) -> Answer:
         """All comparisons."""
         options = self.options
+        few = max(1, options.rounds // 5)
         results: Answer = {"scoring": {}, "batches": {}}
-        peers = [ENGINE, GENERATE, FLOOR] + ([VLLM] if options.vllm else [])
+        peers = [ENGINE, GENERATE, *PRODUCTS] + ([VLLM] if options.vllm else [])
         for model in SHAPES:
+            context = contexts(model, options.rows)
             for dtype in options.dtypes:
                 with self.workers(model, dtype, {peer: (peer, options.rows) for peer in peers}) as workers:
                     print(f"\nScoring, {model}, {dtype}, {options.rows} rows a batch")
-                    result = scoring(workers, contexts(model, options.rows), options.rounds)
-                    clean = result.pop("tokens")
-                    results["scoring"][f"{model}, {dtype}"] = result
+                    results["scoring"][f"{model}, {dtype}"], clean = scoring(workers, context, options.rounds)
                     if (model, dtype) == (LLAMA, "float32"):
                         print(f"\nHead ablation, {model}, {dtype}")
-                        results["ablation"] = ablation(workers, contexts(model, options.rows), clean, options.heads)
+                        results["ablation"] = ablation(workers, context, clean, options.heads)
                         print(f"\nCompressibility, {model}, {dtype}")
-                        few = max(1, options.rounds // 2)
-                        results["compressibility"] = compressibility(workers, contexts(model, options.rows), clean, few)
+                        results["compressibility"] = compressibility(workers, context, clean, few)
         for dtype in options.dtypes if options.batches else []:
             print(f"\nBatch sizes, {LLAMA}, {dtype}, {4 * options.rows} rows")
-            results["batches"][dtype] = self.batches(dtype)
+            results["batches"][dtype] = self.batches(dtype, few)
         return results
 
-    def batches(self, dtype: str) -> Answer:
+    def batches(self, dtype: str, rounds: int) -> Answer:
         """The engine with half, once, twice and four times the rows a batch, on the same rows."""
         usual, context = self.options.rows, contexts(LLAMA, 4 * self.options.rows)
         sizes = {f"{rows} a batch": (ENGINE, rows) for rows in (usual, usual // 2, 2 * usual, 4 * usual)}
         with self.workers(LLAMA, dtype, sizes) as workers:
             calls = {name: partial(worker.ask, "score", context=context) for name, worker in workers.items()}
-            first, _ = take_turns(calls, range(1))
-            _, seconds = take_turns(calls, range(max(1, self.options.rounds // 2)))
+            answers, seconds = take_turns(calls, range(rounds))
         base = f"{usual} a batch"
-        return compared(seconds, dict.fromkeys(calls, len(context)), base) | tokens_compared(first, base, base)
+        return compared(seconds, dict.fromkeys(calls, len(context)), base) | tokens_compared(answers, base, base)
 
 
 def contexts(model: str, rows: int) -> Tokens:
@@ -129,8 +129,8 @@ def contexts(model: str, rows: int) -> Tokens:
     return drawn
 
 
-def scoring(workers: Mapping[str, Worker], context: Tokens, rounds: int) -> Answer:
-    """Every peer, and the engine with a right draft; the first, untimed turn gives the tokens."""
+def scoring(workers: Mapping[str, Worker], context: Tokens, rounds: int) -> tuple[Answer, Tokens]:
+    """Every peer, and the engine with a right draft; the engine's tokens too. A first turn is not timed."""
     calls = {name: partial(worker.ask, "score", context=context) for name, worker in workers.items()}
     first, _ = take_turns(calls, range(1))
     clean = first[ENGINE]["tokens"]
@@ -138,7 +138,7 @@ def scoring(workers: Mapping[str, Worker], context: Tokens, rounds: int) -> Answ
     first[DRAFTED] = calls[DRAFTED]()
     _, seconds = take_turns(calls, range(rounds))
     result = compared(seconds, dict.fromkeys(calls, len(context)))
-    return result | tokens_compared(first, GENERATE, ENGINE) | {"tokens": clean}
+    return result | tokens_compared(first, GENERATE, ENGINE), clean
 
 
 def ablation(workers: Mapping[str, Worker], context: Tokens, clean: Tokens, heads: str) -> Answer:
@@ -265,7 +265,9 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=64, help="rows a batch (64)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of a comparison (5)")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="threads of each peer (2)")
-    parser.add_argument("--heads", default="10", help="generate ablates one head in this many layers (10), or all")
+    parser.add_argument(
+        "--heads", default="5", help="layers (5) in which the engine ablates all heads and generate one, or all"
+    )
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--batches", action=argparse.BooleanOptionalAction, default=True, help="compare batch sizes")
     parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM; without it vLLM is left out")

@@ -1,13 +1,14 @@
-"""The engine, `generate` and the floor as workers: python -m bench.torch_peers PEER FOLDER DTYPE ROWS STEPS."""
+"""The peers that run on torch alone, as workers: python -m bench.torch_peers PEER FOLDER DTYPE ROWS STEPS."""
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
-from torch.nn.functional import linear
 
 from bench.worker import Answer, serve
 from peers import generate
@@ -15,6 +16,7 @@ from recite.ablation import ablate_heads
 from recite.checkpoints import load_checkpoint
 from recite.compressibility import sufficient_suffixes
 from recite.engine import continue_greedily
+from recite.kernels import pack
 
 Rows = list[list[int]]
 
@@ -81,23 +83,27 @@ class Generate:
         return {"sufficient": torch.stack(columns, dim=1).tolist()}
 
 
-class Floor:
-    """The products of the linear layers alone, by torch's `linear`: what decoding with a cache has to multiply."""
+class Products:
+    """The products of the linear layers and nothing else, by torch's `linear` or with the engine's packed weights."""
 
-    def __init__(self, folder: str, dtype: str, rows: int, steps: int) -> None:
-        model, self.steps = plain_model(folder, dtype), steps
-        self.unembedding = model.get_output_embeddings()
-        self.layers = [part for part in model.modules() if isinstance(part, nn.Linear) and part is not self.unembedding]
+    def __init__(self, folder: str, dtype: str, rows: int, steps: int, packed: bool) -> None:
+        self.model, self.steps = plain_model(folder, dtype), steps
+        head = self.model.get_output_embeddings()
+        linear = {name: part for name, part in self.model.named_modules() if isinstance(part, nn.Linear)}
+        shapes = [(name, part.in_features, part is head) for name, part in linear.items()]
+        if packed:
+            pack(self.model, rows)
+        self.layers = [(self.model.get_submodule(name), width, unembeds) for name, width, unembeds in shapes]
 
     @torch.inference_mode()
     def score(self, context: Rows) -> Answer:
-        """Once all tokens of the contexts, then one token of each row a step; each step unembeds one token of each."""
-        for step in range(self.steps):
-            tokens = len(context) if step else len(context) * len(context[0])
-            for layer in self.layers:
-                linear(layer.weight.new_ones(tokens, layer.in_features), layer.weight, layer.bias)
-            last = self.unembedding.weight.new_ones(len(context), self.unembedding.in_features)
-            linear(last, self.unembedding.weight)
+        """What decoding with a cache multiplies: all contexts, then one token a row; always unembedded is one a row."""
+        rows, fed = len(context), len(context) * len(context[0])
+        inputs = {width: torch.ones(fed, width, dtype=self.model.dtype) for _, width, _ in self.layers}
+        for _ in range(self.steps):
+            for layer, width, unembeds in self.layers:
+                layer(inputs[width][: rows if unembeds else fed])
+            fed = rows
         return {}
 
 
@@ -109,5 +115,10 @@ def plain_model(folder: str, dtype: str) -> Any:
 if __name__ == "__main__":
     name, folder, dtype, rows, steps = sys.argv[1:]
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    peer = {"engine": Engine, "generate": Generate, "floor": Floor}[name]
-    serve(lambda: peer(folder, dtype, int(rows), int(steps)), ["torch", "transformers"])
+    peers: dict[str, Callable[..., object]] = {
+        "engine": Engine,
+        "generate": Generate,
+        "linear": partial(Products, packed=False),
+        "linear, packed": partial(Products, packed=True),
+    }
+    serve(lambda: peers[name](folder, dtype, int(rows), int(steps)), ["torch", "transformers"])

@@ -154,7 +154,11 @@ def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:
             {"window": "offset"},
             r"sampling\.window is offset, but models trained here see only the head of each document",
         ),
-        ("scoring", {"dtypes": {"pythia-xxl": "bfloat16"}}, r"scoring\.dtypes: 'pythia-xxl' is not a model of this study"),
+        (
+            "scoring",
+            {"dtypes": {"pythia-xxl": "bfloat16"}},
+            r"scoring\.dtypes: 'pythia-xxl' is not a model of this study",
+        ),
         ("scoring", {"batch_rows": "all"}, r"scoring\.batch_rows: 'all' is not"),
         ("scoring", {"dtyp": "float32"}, r"scoring: unknown key 'dtyp'; did you mean 'dtype'"),
     ],
