@@ -33,7 +33,7 @@ from recite.files import write_json
 CONTEXT = STEPS = 32
 SETTLE = 0.3
 """Seconds before each call, in which the threads of the last peer fall asleep."""
-QUICK = {"rows": 8, "rounds": 2, "heads": "1", "dtypes": ["float32"], "batches": False}
+QUICK = {"rows": 8, "rounds": 2, "heads": "1", "dtypes": ["float32"], "skip": ["batches"]}
 CPU_FLAGS = {"avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_fp16", "asimd", "bf16"}
 LLAMA, NEOX = "Llama 135M", "GPT-NeoX 70M"
 SHAPES: dict[str, dict[str, Any]] = {
@@ -101,12 +101,15 @@ class Bench:
                 with self.workers(model, dtype, {peer: (peer, options.rows) for peer in peers}) as workers:
                     print(f"\nScoring, {model}, {dtype}, {options.rows} rows a batch")
                     results["scoring"][f"{model}, {dtype}"], clean = scoring(workers, context, options.rounds)
-                    if (model, dtype) == (LLAMA, "float32"):
+                    if (model, dtype) != (LLAMA, "float32"):
+                        continue
+                    if "ablation" not in options.skip:
                         print(f"\nHead ablation, {model}, {dtype}")
                         results["ablation"] = ablation(workers, context, clean, options.heads)
+                    if "compressibility" not in options.skip:
                         print(f"\nCompressibility, {model}, {dtype}")
                         results["compressibility"] = compressibility(workers, context, clean, few)
-        for dtype in options.dtypes if options.batches else []:
+        for dtype in [] if "batches" in options.skip else options.dtypes:
             print(f"\nBatch sizes, {LLAMA}, {dtype}, {4 * options.rows} rows")
             results["batches"][dtype] = self.batches(dtype, few)
         return results
@@ -269,7 +272,7 @@ def main() -> None:
         "--heads", default="5", help="layers (5) in which the engine ablates all heads and generate one, or all"
     )
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--batches", action=argparse.BooleanOptionalAction, default=True, help="compare batch sizes")
+    parser.add_argument("--skip", nargs="+", default=[], choices=["ablation", "compressibility", "batches"])
     parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM; without it vLLM is left out")
     parser.add_argument("--output", type=Path, default=Path("results/bench.json"))
     parser.add_argument("--quick", action="store_true", help=f"other defaults: {QUICK}")

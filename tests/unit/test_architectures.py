@@ -32,14 +32,19 @@ def caught(module: nn.Module) -> Iterator[dict[str, Tensor]]:
         handle.remove()
 
 
+def layers_of(family: str, model: PreTrainedModel) -> nn.ModuleList:
+    """The decoder layers, by the table's path."""
+    layers = model.get_submodule(ARCHITECTURES[family].layers)
+    assert isinstance(layers, nn.ModuleList)
+    return layers
+
+
 def test_last_layer_norm_and_unembedding_give_the_logits(
     family: str, reference: PreTrainedModel, context: Tensor
 ) -> None:
     """Logits of a layer that are read through another norm, or twice through it, would be no model's."""
     row = ARCHITECTURES[family]
-    layers = reference.get_submodule(row.layers)
-    assert isinstance(layers, nn.ModuleList)
-    with torch.inference_mode(), caught(layers[-1]) as last:
+    with torch.inference_mode(), caught(layers_of(family, reference)[-1]) as last:
         logits = reference(input_ids=context).logits
         normed = reference.get_submodule(row.final_norm)(last["output"])
         found = reference.get_submodule(row.unembedding)(normed)
@@ -51,7 +56,7 @@ def test_embedding_feeds_the_first_layer(family: str, reference: PreTrainedModel
     row = ARCHITECTURES[family]
     embedding = reference.get_submodule(row.embedding)
     assert embedding is reference.get_input_embeddings()
-    first = reference.get_submodule(row.layers)[0]
+    first = layers_of(family, reference)[0]
     with torch.inference_mode(), caught(embedding) as looked_up, caught(first) as given:
         reference(input_ids=context)
     assert torch.equal(looked_up["input"], context)
@@ -66,8 +71,7 @@ def test_attention_output_is_given_every_heads_output(
     width = checkpoint.heads * checkpoint.head_width
     assert (checkpoint.heads, checkpoint.head_width) == (3, 16)
     for layer in range(len(checkpoint.layers)):
-        module = reference.get_submodule(ARCHITECTURES[family].layers)[layer]
-        projection = module.get_submodule(ARCHITECTURES[family].attention_output)
+        projection = layers_of(family, reference)[layer].get_submodule(ARCHITECTURES[family].attention_output)
         with torch.inference_mode(), caught(projection) as plain, caught(checkpoint.attention_output(layer)) as packed:
             reference(input_ids=context)
             checkpoint.model(input_ids=context, use_cache=False)
@@ -83,15 +87,14 @@ def test_first_token_of_a_head_is_its_value(
     The first token attends to itself alone, so what its head hands on is its value.
     """
     cache = DynamicCache(config=reference.config)
-    layer = reference.get_submodule(ARCHITECTURES[family].layers)[1]
-    projection = layer.get_submodule(ARCHITECTURES[family].attention_output)
+    projection = layers_of(family, reference)[1].get_submodule(ARCHITECTURES[family].attention_output)
     with torch.inference_mode(), caught(projection) as seen:
         reference(input_ids=context, past_key_values=cache, use_cache=True)
     heads = seen["input"][:, 0].unflatten(-1, (checkpoint.heads, checkpoint.head_width))
-    values = cache.layers[1].values[:, :, 0]
+    _, values, _ = list(cache)[1]
     for head in range(checkpoint.heads):
         shared = head * checkpoint.shared_heads // checkpoint.heads
-        torch.testing.assert_close(heads[:, head], values[:, shared], atol=1e-5, rtol=0)
+        torch.testing.assert_close(heads[:, head], values[:, shared, 0], atol=1e-5, rtol=0)
 
 
 def test_shared_heads_are_those_that_reach_the_cache(family: str, checkpoint: Checkpoint, context: Tensor) -> None:

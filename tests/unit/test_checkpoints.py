@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
+from recite import checkpoints
 from recite.architectures import ARCHITECTURES, Shape
 from recite.checkpoints import ROOM, Checkpoint, device_map, load_checkpoint
 from recite.engine import Restart, continue_greedily, trace
@@ -194,10 +195,10 @@ def write_gguf(path: Path, model: LlamaForCausalLM, kind: gguf.GGMLQuantizationT
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_feed_forward_length(config.intermediate_size)
-    writer.add_head_count(config.num_attention_heads)
-    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
-    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_dimension_count(16)
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(config.vocab_size)
     names = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
@@ -386,3 +387,30 @@ def test_model_that_accelerate_has_spread(
         )
         assert all(torch.equal(one, other) for one, other in zip(plain, hooked, strict=True))
     assert {name: module.__dict__.get("forward") for name, module in spread.model.named_modules()} == forwards
+
+
+def test_quantized_weights(folder: Path) -> None:
+    """Quantized weights are another model; an unknown method is loaded by transformers as if there were none."""
+    config = read_json(folder / "config.json")
+    write_json(folder / "config.json", config | {"quantization_config": {"quant_method": "gptq", "bits": 4}})
+    with pytest.raises(ReciteError, match="holds quantized weights"):
+        load_checkpoint(folder, "float32", 8)
+
+
+@pytest.mark.parametrize("change", [{"num_attention_heads": 5}, {"num_hidden_layers": "two"}])
+def test_config_that_is_none(folder: Path, change: dict[str, Any]) -> None:
+    """A config edited by hand must end in a sentence that names it."""
+    write_json(folder / "config.json", read_json(folder / "config.json") | change)
+    with pytest.raises(ReciteError, match=r"config.json is no config of Olmo2ForCausalLM|cannot be loaded"):
+        load_checkpoint(folder, "float32", 8)
+
+
+def test_hub_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error without words must still be told."""
+
+    def silent(*arguments: object, **options: object) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(checkpoints, "snapshot_download", silent)
+    with pytest.raises(ReciteError, match=r"cannot be fetched \(TimeoutError\)"):
+        load_checkpoint("owner/model", "float32", 8, revision="a" * 40)

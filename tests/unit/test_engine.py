@@ -388,3 +388,10 @@ def test_heads_that_share_keys_in_groups(tmp_path: Path, context: Tensor) -> Non
         continue_greedily(checkpoint, context, STEPS, 8, draft=draft),
     ):
         assert_same_but_near_ties(found.tokens, expected, found.margin)
+
+
+def test_no_rows(checkpoint: Checkpoint, context: Tensor) -> None:
+    """A model that memorized nothing has no rows to go on with; that is an answer, not an error."""
+    for draft in (None, context[:0]):
+        found = continue_greedily(checkpoint, context[:0], STEPS, 8, draft=draft)
+        assert found.tokens.shape == (0, STEPS) and found.margin.shape == found.first_mismatch.shape == (0,)

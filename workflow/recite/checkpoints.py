@@ -98,12 +98,12 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
         )
     except ReciteError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise ReciteError(_broken(path, str(error).splitlines()[0])) from None
+    except (OSError, RuntimeError, ValueError, KeyError, ImportError) as error:
+        raise ReciteError(_broken(path, _reason(error))) from None
     except Exception as error:
         if type(error).__name__ != "SafetensorError":
             raise
-        raise ReciteError(_broken(path, str(error))) from None
+        raise ReciteError(_broken(path, _reason(error))) from None
     if report["missing_keys"] or report["mismatched_keys"]:
         raise ReciteError(_broken(path, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}"))
     foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(BUFFERS))
@@ -132,9 +132,8 @@ def _on_disk(source: str | Path, revision: str | None) -> Path:
     try:
         return Path(snapshot_download(str(source), revision=revision, allow_patterns=["*.safetensors", "*.json"]))
     except Exception as error:
-        reason = str(error).splitlines()[0]
         raise ReciteError(
-            f"{source} at {revision} is not on this machine and cannot be fetched ({reason}); "
+            f"{source} at {revision} is not on this machine and cannot be fetched ({_reason(error)}); "
             "fetch it where there is a network, or name a local folder."
         ) from None
 
@@ -142,20 +141,34 @@ def _on_disk(source: str | Path, revision: str | None) -> Path:
 def _config(path: Path) -> tuple[transformers.PretrainedConfig, dict[str, Any]]:
     """The config of a checkpoint, and what names its weights to `from_pretrained`."""
     if path.suffix == ".gguf":
-        place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": path.name}
+        place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": str(path.resolve())}
         try:
             return transformers.AutoConfig.from_pretrained(**place, local_files_only=True), place
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise ReciteError(f"{path} cannot be read as a GGUF file ({reason}); fetch or convert it again.") from None
+            raise ReciteError(
+                f"{path} cannot be read as a GGUF file ({_reason(error)}); fetch or convert it again."
+            ) from None
     if not (path / "config.json").is_file():
         raise ReciteError(f"{path} is not a checkpoint folder: it has no config.json; name another or make it again.")
     if not any((path / name).is_file() for name in WEIGHTS):
         raise ReciteError(f"{path} has no weights (model.safetensors); make or fetch the checkpoint again.")
-    architecture = architecture_of(read_json(path / "config.json").get("model_type", "none"))
+    stored = read_json(path / "config.json")
+    architecture = architecture_of(stored.get("model_type", "none"))
+    if "quantization_config" in stored:
+        raise ReciteError(f"{path} holds quantized weights; name the checkpoint that they were made from.")
     config_class = getattr(transformers, architecture.model_class.replace("ForCausalLM", "Config"))
     place = {"pretrained_model_name_or_path": path, "local_files_only": True, "use_safetensors": True}
-    return config_class.from_pretrained(path, local_files_only=True), place
+    try:
+        return config_class.from_pretrained(path, local_files_only=True), place
+    except Exception as error:
+        raise ReciteError(
+            f"{path / 'config.json'} is no config of {architecture.model_class} ({_reason(error)}); fetch it again."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error's message, or its kind."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def gpu_memory() -> dict[int, int]:

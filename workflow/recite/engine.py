@@ -101,6 +101,9 @@ def continue_greedily(
     """
     length = context.shape[1] + steps - 1
     check_length(checkpoint, length)
+    if len(context) == 0:
+        empty = context.new_zeros(0)
+        return Continuation(context.new_zeros(0, steps), empty, empty.float())
     block_rows = min(block_batches * batch_rows, -(-len(context) // batch_rows) * batch_rows)
     block = _Block(checkpoint, batch_rows, block_rows, context.shape[1], steps, intervention, restart)
     parts = [

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recite.checkpoints import Checkpoint
 from recite.engine import Pass
+from recite.errors import ReciteError
 
 
 class RowNoise:
@@ -108,6 +109,8 @@ class HeadReplacement:
         values: Tensor | None = None,
         donors: Tensor | None = None,
     ) -> None:
+        if by == "mean_of_others" and checkpoint.heads == 1:
+            raise ReciteError("a layer with one head has no others to replace it by; choose another replacement.")
         self.projection = checkpoint.attention_output(layer)
         self.count, self.heads, self.by, self.values, self.donors = checkpoint.heads, heads, by, values, donors
 
