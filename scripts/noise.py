@@ -12,7 +12,6 @@ with door(snakemake):
         alpha=float(snakemake.wildcards.alpha),
         shards=[Path(path) for path in snakemake.input.shards],
         checkpoint=Path(snakemake.input.weights).parent,
-        clean=Path(snakemake.input.clean),
         batch=next(map(Path, snakemake.input.batch), None),
         scores=Path(snakemake.output.scores),
         threads=snakemake.threads,

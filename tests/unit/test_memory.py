@@ -52,7 +52,7 @@ print((peak[0] - before) / predicted_bytes(checkpoint, rows, 32, 32, batches))
 """
 
 
-@pytest.mark.parametrize(("dtype", "rows", "batches"), [("float32", 64, 1), ("float32", 16, 6), ("bfloat16", 64, 2)])
+@pytest.mark.parametrize(("dtype", "rows", "batches"), [("float32", 64, 1), ("float32", 16, 6)])
 def test_peak_memory_is_as_predicted(
     dtype: str, rows: int, batches: int, tmp_path: Path, checkpoint_folder: Callable[[str], Path]
 ) -> None:

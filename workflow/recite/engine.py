@@ -232,6 +232,7 @@ class _Block:
                     stack.enter_context(_skipped(self.checkpoint.layers, self.restart, rows, start, end))
                 logits = forward(self.checkpoint, self.text[window, start:end], self.cache, keep)
             choice, gap = _choose(logits[low - base : high - base])
+            del logits  # else they would lie in memory through the next batch's pass
             choices.append(choice)
             gaps.append(gap)
         return torch.cat(choices), torch.cat(gaps)

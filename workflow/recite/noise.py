@@ -10,7 +10,7 @@ from recite.checkpoints import load_checkpoint
 from recite.errors import ReciteError
 from recite.interventions import ResidualNoise
 from recite.scoring import continue_rows, read_rows, rows_of_a_batch, score_columns, score_metadata
-from recite.tables.scores import NOISE_SCORES, SCORES
+from recite.tables.scores import NOISE_SCORES
 
 
 def score_under_noise(
@@ -18,24 +18,18 @@ def score_under_noise(
     alpha: float,
     shards: Sequence[Path],
     checkpoint: Path,
-    clean: Path,
     batch: Path | None,
     scores: Path,
     threads: int,
 ) -> None:
     """Score one model at noise strength `alpha` on some shards of its sample.
 
-    `options` holds the scoring options of the model and, under `noise`, seed, layer, rms and positions. `clean` is the
-    same rows' undisturbed scores, whose continuations are the drafts.
+    `options` holds the scoring options of the model and, under `noise`, seed, layer, rms and positions. The undisturbed
+    continuation is no draft here: strong noise makes most rows leave it, and checking it costs more than it saves.
     """
     torch.set_num_threads(threads)
     noise = options["noise"]
     rows = read_rows(shards)
-    undisturbed = SCORES.read(clean, ["row_id", "generated"])
-    if undisturbed["row_id"].to_pylist() != rows.ids:
-        raise ReciteError(
-            f"{clean} holds other rows than the shards that are to be disturbed; delete it and run again."
-        )
     batch_rows = rows_of_a_batch(options, batch)
     loaded = load_checkpoint(checkpoint, options["dtype"], batch_rows)
     if noise["layer"] >= len(loaded.layers):
@@ -48,10 +42,7 @@ def score_under_noise(
         rows,
         options,
         batch_rows,
-        draft=torch.tensor(undisturbed["generated"].to_pylist()),
-        intervention=ResidualNoise(
-            loaded, noise["layer"], rows.ids, alpha, noise["seed"], noise["rms"], noise["positions"]
-        ),
+        ResidualNoise(loaded, noise["layer"], rows.ids, alpha, noise["seed"], noise["rms"], noise["positions"]),
     )
     columns = score_columns(rows, continuation) | {"alpha": [alpha] * len(rows.ids)}
     metadata = score_metadata(options, loaded, continuation, batch_rows) | {"alpha": alpha}

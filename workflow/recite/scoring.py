@@ -69,7 +69,6 @@ def continue_rows(
     rows: Rows,
     options: Mapping[str, Any],
     batch_rows: int,
-    draft: Tensor | None = None,
     intervention: Intervention | None = None,
 ) -> tuple[Continuation, int]:
     """Greedy continuations of the rows' contexts, with a begin-of-sequence token where the model has one.
@@ -89,8 +88,7 @@ def continue_rows(
     steps = rows.continuation.shape[1]
     print(f"{options['model']}: {len(context)} rows in batches of {batch_rows} on {checkpoint.device}", flush=True)
     return halving(
-        lambda size: continue_greedily(checkpoint, context, steps, size, draft=draft, intervention=intervention),
-        batch_rows,
+        lambda size: continue_greedily(checkpoint, context, steps, size, intervention=intervention), batch_rows
     )
 
 

@@ -9,7 +9,6 @@ rule noise:
         weights=f"{RESULTS}/models/{{model}}/model.safetensors",
         shards=shards_of,
         batch=batch_of,
-        clean=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
     output:
         scores=f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
     log:
