@@ -96,8 +96,6 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
             attn_implementation=ATTENTION,
             output_loading_info=True,
         )
-    except ReciteError:
-        raise
     except (OSError, RuntimeError, ValueError, KeyError, ImportError) as error:
         raise ReciteError(_broken(path, _reason(error))) from None
     except Exception as error:

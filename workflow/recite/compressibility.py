@@ -8,7 +8,12 @@ from recite.engine import continue_greedily
 
 
 def sufficient_suffixes(
-    checkpoint: Checkpoint, context: Tensor, continuation: Tensor, batch_rows: int, bos: int | None = None
+    checkpoint: Checkpoint,
+    context: Tensor,
+    continuation: Tensor,
+    batch_rows: int,
+    bos: int | None = None,
+    block_batches: int = 4,
 ) -> Tensor:
     """Which suffix lengths suffice: (rows, length) bool, column k - 1 for the last k tokens of the context.
 
@@ -26,7 +31,7 @@ def sufficient_suffixes(
             batch_rows,
             draft=continuation,
             to_the_end=False,
-            block_batches=-(-len(context) // batch_rows),
+            block_batches=block_batches,
         ).first_mismatch
         == steps
         for length in range(1, context.shape[1] + 1)

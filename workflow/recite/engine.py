@@ -159,7 +159,7 @@ class _Block:
                 self._step(start, end)
         order = self.rows[: len(rows)].argsort()
         tokens = self.text[: len(rows), self.prompt :]
-        return Continuation(*(part.cpu()[order] for part in (tokens, self.agreed, self.margin)))
+        return Continuation(*(part.cpu()[order] for part in (tokens, self.leaves.clamp(min=0), self.margin)))
 
     def _fill(self, rows: range, context: Tensor, draft: Tensor | None) -> None:
         chosen, device = slice(rows.start, rows.stop), self.text.device
@@ -167,7 +167,6 @@ class _Block:
         if draft is not None:
             self.text[: len(rows), self.prompt :] = draft[chosen]
         self.rows[:] = torch.arange(rows.start, rows.start + len(self.rows)).clamp(max=rows.stop - 1)
-        self.agreed = torch.full((len(rows),), 0 if draft is None else self.steps, device=device)
         self.leaves = torch.full((len(rows),), -1 if draft is None else self.steps, device=device)
         self.margin = torch.full((len(rows),), torch.inf, device=device)
         if self.restart:
@@ -192,7 +191,7 @@ class _Block:
         wrong = (right < end - start).nonzero().flatten()
         slots, tokens = gone + wrong, start + right[wrong]
         self.text[slots, self.prompt + tokens] = choice[wrong, right[wrong]]
-        self.leaves[slots] = self.agreed[slots] = tokens
+        self.leaves[slots] = tokens
         self._sort(gone)
 
     def _step(self, start: int, end: int) -> None:
@@ -212,7 +211,7 @@ class _Block:
         moved = (order != torch.arange(len(order), device=order.device)).nonzero().flatten()
         if len(moved):
             to, source = first + moved, first + order[moved]
-            for tensor in (self.text, self.rows, self.agreed, self.leaves, self.margin):
+            for tensor in (self.text, self.rows, self.leaves, self.margin):
                 tensor[to.to(tensor.device)] = tensor[source.to(tensor.device)]
             self.cache.move(to, source)
 

@@ -67,7 +67,7 @@ class ResidualNoise:
             noisy = self._disturb(hidden, pass_)
             return (noisy, *output[1:]) if isinstance(output, tuple) else noisy
 
-        with _hooked(self.module.register_forward_hook(add_noise)):
+        with self.module.register_forward_hook(add_noise):
             yield
 
     def _disturb(self, hidden: Tensor, pass_: Pass) -> Tensor:
@@ -126,7 +126,7 @@ class HeadReplacement:
             outputs[batch, :, heads] = self._replacement(outputs, batch, heads, rows, pass_.start)
             return (outputs.flatten(-2),)
 
-        with _hooked(self.projection.register_forward_pre_hook(replace)):
+        with self.projection.register_forward_pre_hook(replace):
             yield
 
     def _replacement(self, outputs: Tensor, batch: Tensor, heads: Tensor, rows: Tensor, start: int) -> Tensor:
@@ -143,11 +143,3 @@ class HeadReplacement:
         assert self.donors is not None
         donors = self.values[self.donors[rows].to(self.values.device), start : start + outputs.shape[1]]
         return donors.to(outputs.device, outputs.dtype).unflatten(-1, (self.count, -1))[batch, :, heads]
-
-
-@contextmanager
-def _hooked(handle: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        handle.remove()
