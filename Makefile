@@ -8,7 +8,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench bench-sampling format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -33,6 +33,10 @@ check: .venv/developing
 bench: .venv/installed $(WITH_VLLM:%=.venv-vllm/installed)
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench $(WITH_VLLM:%=--vllm .venv-vllm/bin/python) $(OPTIONS)
 
+## The reading of corpora beside a plain loop: megabytes a second, and peak memory as the corpus grows.
+bench-sampling: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench.sampling $(OPTIONS)
+
 format: .venv/developing
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
@@ -47,6 +51,8 @@ clean:
 	$(PYTHON) -m venv .venv
 	sed -n 's/^ *- \([A-Za-z].*==.*\)/\1/p' envs/recite.yaml > .venv/requirements.txt
 	$(PIP) -r .venv/requirements.txt
+	@printf '%s\n' '#!/bin/sh' 'here=$$(cd "$$(dirname "$$0")/../.." && pwd)' \
+	  'PYTHONPATH="$$here/workflow" exec "$$here/.venv/bin/python" -m recite "$$@"' > .venv/bin/recite && chmod +x .venv/bin/recite
 	@touch $@
 
 .venv/developing: .venv/installed envs/dev.txt

@@ -6,6 +6,7 @@
 #
 # Everything a study makes lies in results/<study>/.
 import os
+import re
 import shlex
 from pathlib import Path
 
@@ -39,9 +40,12 @@ RESULTS = study.results
 
 
 wildcard_constraints:
-    family="|".join(study.families),
-    model="|".join(study.models),
-    part="|".join(study.parts),
+    family="|".join(map(re.escape, study.families)),
+    model="|".join(map(re.escape, study.models)),
+    corpus="|".join(map(re.escape, study.domains)),
+    group=r"\d{3}",
+    domain="[a-z0-9_]+",
+    part=r"[a-z0-9_]+-\d{4}",
     alpha=r"[0-9][0-9.e+-]*",
     figure="|".join(study.figure_entries),
 
@@ -50,9 +54,21 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/corpus.smk"
-include: "workflow/rules/tokenization.smk"
-include: "workflow/rules/training.smk"
+
+
+if study.trains:
+
+    include: "workflow/rules/corpus.smk"
+    include: "workflow/rules/tokenization.smk"
+    include: "workflow/rules/training.smk"
+
+else:
+
+    include: "workflow/rules/inventory.smk"
+    include: "workflow/rules/registration.smk"
+
+
+include: "workflow/rules/candidates.smk"
 include: "workflow/rules/sampling.smk"
 include: "workflow/rules/batching.smk"
 include: "workflow/rules/scoring.smk"
@@ -66,10 +82,8 @@ rule all:
     """Everything of the study, so that a lost intermediate file is made again and not passed over."""
     default_target: True
     input:
-        rules.corpus.output,
-        expand(rules.tokenization.output, family=study.families),
-        expand(rules.training.output, model=study.models),
-        expand(f"{RESULTS}/samples/{{family}}/{{shard}}.parquet", family=study.families, shard=study.shards),
+        MADE if study.trains else CHECKPOINTS,
+        SAMPLES,
         BATCHES,
         SCORES,
         NOISE_SCORES,

@@ -11,6 +11,6 @@ with door(snakemake):
         json.loads(snakemake.params.options),
         scores=[Path(path) for path in snakemake.input.scores],
         planted=[Path(path) for path in snakemake.input.planted],
-        controls=Path(snakemake.input.controls),
+        controls=next(map(Path, snakemake.input.controls), None),
         tables={name: Path(path) for name, path in snakemake.output.items()},
     )

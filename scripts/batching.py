@@ -9,7 +9,7 @@ from recite.door import door
 with door(snakemake):
     search(
         json.loads(snakemake.params.options),
-        checkpoint=Path(snakemake.input.weights).parent,
+        checkpoint=Path(snakemake.input.checkpoint[0]),
         memory=snakemake.resources.mem_mb * 10**6,
         result=Path(snakemake.output.batch),
         threads=snakemake.threads,

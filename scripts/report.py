@@ -9,6 +9,6 @@ with door(snakemake):
     write_summary(
         snakemake.params.study,
         tables=[Path(path) for path in snakemake.input.tables],
-        manifest=Path(snakemake.input.manifest),
+        manifest=next(map(Path, snakemake.input.manifest), None),
         summary=Path(snakemake.output[0]),
     )

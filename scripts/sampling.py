@@ -1,4 +1,4 @@
-"""Door to recite.sampling: draw the sample of every domain for one tokenizer."""
+"""Door to recite.sampling: draw the sample of one domain for one tokenizer."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from recite.sampling import sample
 with door(snakemake):
     sample(
         json.loads(snakemake.params.options),
-        documents=[Path(path) for path in snakemake.input.documents],
+        candidates=[Path(path) for path in snakemake.input.candidates],
         tokenizer=Path(snakemake.input.tokenizer),
-        shards={shard: Path(path) for shard, path in snakemake.output.items()},
+        shards=[Path(path) for path in snakemake.output.shards],
     )

@@ -10,7 +10,7 @@ with door(snakemake):
     score(
         json.loads(snakemake.params.options),
         shards=[Path(path) for path in snakemake.input.shards],
-        checkpoint=Path(snakemake.input.weights).parent,
+        checkpoint=Path(snakemake.input.checkpoint[0]),
         batch=next(map(Path, snakemake.input.batch), None),
         scores=Path(snakemake.output.scores),
         threads=snakemake.threads,

@@ -1,144 +1,548 @@
-"""recite.readers: documents of zstd-compressed JSON lines, whole or a clear error."""
+"""recite.readers: exact documents of every format; each defect skipped, counted and located, or a clear error."""
 
+import gzip
 import json
+import os
+import random
+import re
 import struct
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import zstandard
 
 from recite import readers
 from recite.errors import ReciteError
-from recite.readers import Document, read_documents
+from recite.readers import Document, Layout, Skipped, built, columns, lines, read_built, read_documents
+
+LINES = [".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl.zstd", ".json.zstd"]
+COMPRESSED = [".jsonl.gz", ".jsonl.zst"]
+COLUMNS = [".parquet", ".arrow"]
+NESTED = Layout("meta.body", "meta.key.number", "meta.set", labels={"CC": "web", "Code": "code"})
+TEXTS = ["äß🙂\nof two lines", "a\u2028b\x85c\r", " ", "x" * 5000, "\0"]
+Record = dict[str, Any]
+
+
+def record(index: int, text: str | None = None) -> Record:
+    return {"id": f"d{index}", "domain": "code", "text": text or f"text {index}", "more": [index]}
 
 
 def line(index: int, text: str | None = None) -> bytes:
-    record = {"id": f"d{index}", "domain": "code", "text": text or f"text {index} äß🙂\nof two lines", "more": [index]}
-    return json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    return json.dumps(record(index, text), ensure_ascii=False).encode() + b"\n"
 
 
-def write(path: Path, *frames: bytes) -> Path:
-    path.write_bytes(b"".join(zstandard.compress(frame) for frame in frames))
+def pack(path: Path, *frames: bytes) -> Path:
+    """A file of lines; each part is a frame or member of its own where the suffix says compressed."""
+    packed = {".gz": partial(gzip.compress, compresslevel=1)} | dict.fromkeys((".zst", ".zstd"), zstandard.compress)
+    compress = packed.get(path.suffix, bytes)
+    path.write_bytes(b"".join(compress(frame) for frame in frames))
     return path
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "code.jsonl.zst"
+def write_arrow(path: Path, table: pa.Table, batch_rows: int = 3) -> Path:
+    """An Arrow stream in batches of `batch_rows`."""
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
+        stream.write_table(table, batch_rows)
+    return path
 
 
-def test_fields_and_rows(path: Path) -> None:
-    """Prevents fields from being mixed up and unknown fields from being refused."""
-    write(path, line(0) + line(1))
-    expected = [Document(f"d{index}", "code", f"text {index} äß🙂\nof two lines", index) for index in (0, 1)]
-    assert list(read_documents(path)) == expected
+def save(folder: Path, suffix: str, records: Sequence[Record]) -> Path:
+    """A file of these records in any format; Arrow by `datasets` itself."""
+    path = folder / f"file{suffix}"
+    if suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(records), path, row_group_size=3)
+    elif suffix == ".arrow":
+        datasets.Dataset.from_list(records).save_to_disk(folder / "saved")
+        (made,) = (folder / "saved").glob("*.arrow")
+        made.rename(path)
+    else:
+        pack(path, b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in records))
+    return path
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 7, 64, 1 << 20])
-def test_lines_across_chunks_and_frames(path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
-    """Prevents documents from being lost or cut where a chunk or a frame ends within a line."""
+def read(path: Path, layout: Layout | None = None, name: str | None = None) -> tuple[list[Document], Skipped]:
+    """All documents of a file and what was skipped."""
+    skipped = Skipped()
+    return list(read_documents(path, name or path.name, layout or built(["code"]), skipped)), skipped
+
+
+def ids(path: Path) -> list[str]:
+    documents, skipped = read(path)
+    assert not skipped.counts
+    return [document.id for document in documents]
+
+
+@pytest.mark.parametrize("suffix", LINES + COLUMNS)
+def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str) -> None:
+    """Prevents fields from being mixed up, texts from being changed or cut at what only looks like a line's end."""
+    path = save(tmp_path, suffix, [record(index, text) for index, text in enumerate(TEXTS)])
+    documents, skipped = read(path)
+    assert documents == [Document(f"d{index}", "code", text, index) for index, text in enumerate(TEXTS)]
+    assert skipped == Skipped()
+
+
+@pytest.mark.parametrize("suffix", LINES + COLUMNS)
+def test_nested_fields(tmp_path: Path, suffix: str) -> None:
+    """Prevents dotted paths from being read at the top, integers from being refused as identifiers, labels unmapped."""
+    records = [
+        {"text": "no", "meta": {"set": label, "body": f"text {index}", "key": {"number": index + 7}}}
+        for index, label in enumerate(["CC", "Code", "CC"])
+    ]
+    documents, skipped = read(save(tmp_path, suffix, records), NESTED)
+    expected = [("7", "web", "text 0", 0), ("8", "code", "text 1", 1), ("9", "web", "text 2", 2)]
+    assert documents == expected and not skipped.counts
+
+
+@pytest.mark.parametrize("suffix", LINES + COLUMNS)
+def test_identifiers_and_labels_of_the_file(tmp_path: Path, suffix: str) -> None:
+    """Prevents two files' documents from sharing identifiers, and the label from being sought in the folder above."""
+    path = save(tmp_path, suffix, [{"text": "one"}, {"text": "two"}])
+    layout = Layout("text", path=r"^(\w+)/", labels={"en": "english"})
+    name = f"en/file{suffix}"
+    documents, _ = read(path, layout, name)
+    assert documents == [(f"{name}:0", "english", "one", 0), (f"{name}:1", "english", "two", 1)]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize("path", [None, "(file)"])
+def test_labels_of_no_domain_are_skipped(tmp_path: Path, suffix: str, path: str | None) -> None:
+    """Prevents documents of other domains from being lost without a count, or from stopping the study."""
+    layout = Layout("text", "id", None if path else "domain", path, {"prose": "free"})
+    documents, skipped = read(save(tmp_path, suffix, [record(0), record(1)]), layout)
+    reason = f"label {'file' if path else 'code'} is not a domain of the corpus"
+    assert documents == [] and skipped.counts == {reason: 2}
+    assert skipped.first == {reason: f"file{suffix}, row 0" + (", byte 0" if suffix == ".jsonl" else "")}
+
+
+@pytest.mark.parametrize("suffix", LINES + COLUMNS)
+def test_removed_documents(tmp_path: Path, suffix: str) -> None:
+    """Prevents a takedown notice from being sampled as the text of thousands of documents, and its mention dropped."""
+    texts = ["[removed]", "[removed] by him", " [removed]\n", "kept"]
+    path = save(tmp_path, suffix, [record(index, text) for index, text in enumerate(texts)])
+    documents, skipped = read(path, built()._replace(removed="\n[removed]"))
+    assert [document.row for document in documents] == [1, 3]
+    assert skipped.counts == {"removed": 2} and skipped.first["removed"].startswith(f"file{suffix}, row 0")
+
+
+BROKEN = [
+    (b"plain", "not JSON"),
+    (b'{"id": "x", ', "not JSON"),
+    (b'{"text": NaN}', "not JSON"),
+    (b'{"text": "\\ud83d"}', "not JSON"),
+    (b'{"text": "\xff"}', "not UTF-8"),
+    (b'{"text": "\xed\xa0\xbd"}', "not UTF-8"),
+    (b"[" * 5000, "not JSON"),
+    (b"[1]", "not an object"),
+    (b"3", "not an object"),
+    (b"null", "not an object"),
+    (b'"text"', "not an object"),
+    (b'{"id": "x", "domain": "code"}', "missing field text"),
+    (b'{"text": "t", "domain": "code"}', "missing field id"),
+    (b'{"text": "t", "id": "x"}', "missing field domain"),
+    (b'{"text": null, "id": "x", "domain": "code"}', "field text is not text"),
+    (b'{"text": "t", "id": 1.5, "domain": "code"}', "field id is not text"),
+    (b'{"text": "t", "id": true, "domain": "code"}', "field id is not text"),
+    (b'{"text": "t", "id": "x", "domain": ["code"]}', "field domain is not text"),
+]
+UNWANTED = [
+    (b"", "blank line"),
+    (b" \t\r", "blank line"),
+    (b'{"text": "", "id": "x", "domain": "code"}', "empty text"),
+    (b'{"text": "t", "id": "x", "domain": "prose"}', "label prose is not a domain of the corpus"),
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", *COMPRESSED])
+@pytest.mark.parametrize(("bad", "reason"), BROKEN + UNWANTED)
+def test_bad_lines_are_skipped_counted_and_located(tmp_path: Path, suffix: str, bad: bytes, reason: str) -> None:
+    """Prevents one bad document of a billion from stopping a run, and from being lost without a place to look."""
+    first = line(0, "é")
+    documents, skipped = read(pack(tmp_path / f"a{suffix}", first + bad + b"\n" + bad + b"\n" + line(1)))
+    assert [(document.id, document.row) for document in documents] == [("d0", 0), ("d1", 3)]
+    assert skipped == Skipped({reason: 2}, {reason: f"a{suffix}, row 1, byte {len(first)}"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("bad", "reason"), [(b'{"meta": 3}', "meta.body"), (b'{"meta": {"body": "b"}}', "meta.key")])
+def test_missing_nested_fields(tmp_path: Path, bad: bytes, reason: str) -> None:
+    """Prevents a field below something that is no object from being a traceback."""
+    good = b'{"meta": {"body": "b", "key": {"number": 1}, "set": "CC"}}\n'
+    documents, skipped = read(pack(tmp_path / "a.jsonl", good + bad), NESTED)
+    (found,) = skipped.counts
+    assert len(documents) == 1 and found.startswith(f"missing field {reason}")
+
+
+@pytest.mark.parametrize("suffix", LINES)
+@pytest.mark.parametrize(("bad", "reason"), BROKEN)
+def test_file_of_broken_documents_only(tmp_path: Path, suffix: str, bad: bytes, reason: str) -> None:
+    """Prevents a wrong field name in the config from emptying a corpus silently; blank lines do not count."""
+    path = pack(tmp_path / f"a{suffix}", b"\n" + bad + b"\n" + bad)
+    sentence = (
+        f"a{suffix}: none of its 2 documents can be read, the first (a{suffix}, row 1, byte 1: {reason}); correct"
+    )
+    with pytest.raises(ReciteError, match=re.escape(sentence)):
+        read(path)
+
+
+@pytest.mark.parametrize(("bad", "reason"), UNWANTED)
+def test_file_of_unwanted_documents_only(tmp_path: Path, bad: bytes, reason: str) -> None:
+    """Prevents a file of another domain, or of takedown notices only, from stopping the study."""
+    documents, skipped = read(pack(tmp_path / "a.jsonl", bad + b"\nbroken\n" if b"{" in bad else bad + b"\n"))
+    assert documents == [] and skipped.counts[reason] == 1
+
+
+def test_windows_line_ends(tmp_path: Path) -> None:
+    """Prevents a carriage return from being taken for JSON, and offsets from missing it."""
+    content = line(0).replace(b"\n", b"\r\n")
+    documents, skipped = read(pack(tmp_path / "a.jsonl", content + b"bad\r\n" + content))
+    assert [document.row for document in documents] == [0, 2]
+    assert skipped.first == {"not JSON": f"a.jsonl, row 1, byte {len(content)}"}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", *COMPRESSED])
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 1 << 20])
+def test_lines_across_chunks_and_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, size: int
+) -> None:
+    """Prevents documents from being lost, cut or misplaced where a chunk or a frame ends within a line."""
+    monkeypatch.setattr(lines, "CHUNK_BYTES", max(2, size))  # 1 means a line to open()
+    monkeypatch.setattr(lines, "SLICE_BYTES", size)
     content = b"".join(line(index, f"é{index}" * 50) for index in range(12))
-    write(path, content[:101], content[101:102], b"", content[102:])
-    monkeypatch.setattr(readers, "CHUNK_BYTES", chunk)
-    assert [(d.id, d.text, d.row) for d in read_documents(path)] == [(f"d{i}", f"é{i}" * 50, i) for i in range(12)]
+    path = pack(tmp_path / f"a{suffix}", content[:101], content[101:102], b"", content[102:] + b"\nbad")
+    documents, skipped = read(path)
+    assert documents == [(f"d{index}", "code", f"é{index}" * 50, index) for index in range(12)]
+    places = {"blank line": f"row 12, byte {len(content)}", "not JSON": f"row 13, byte {len(content) + 1}"}
+    assert skipped.first == {reason: f"a{suffix}, {place}" for reason, place in places.items()}
 
 
-def test_blank_lines_are_passed_over_but_counted(path: Path) -> None:
-    """Prevents a blank line from being an error, and source_row from naming another line than an editor does."""
-    write(path, b"\n" + line(0) + b"  \n\n" + line(1) + b"\n")
-    assert [(d.id, d.row) for d in read_documents(path)] == [("d0", 1), ("d1", 4)]
-
-
-def test_last_line_without_newline(path: Path) -> None:
+@pytest.mark.parametrize("suffix", LINES)
+def test_last_line_without_newline(tmp_path: Path, suffix: str) -> None:
     """Prevents the last document from being dropped."""
-    write(path, line(0) + line(1).rstrip(b"\n"))
-    assert [d.id for d in read_documents(path)] == ["d0", "d1"]
+    assert ids(pack(tmp_path / f"a{suffix}", line(0) + line(1).rstrip(b"\n"))) == ["d0", "d1"]
 
 
-def test_skippable_frames(path: Path) -> None:
+def test_skippable_frames(tmp_path: Path) -> None:
     """Prevents files of pzstd, which writes skippable frames, from being refused."""
     skippable = struct.pack("<II", 0x184D2A50, 4) + b"size"
-    path.write_bytes(skippable + zstandard.compress(line(0)) + skippable + zstandard.compress(line(1)))
-    assert [d.id for d in read_documents(path)] == ["d0", "d1"]
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(skippable + zstandard.compress(line(0)) + skippable + zstandard.compress(line(1)) + skippable)
+    assert ids(path) == ["d0", "d1"]
 
 
-@pytest.mark.parametrize("chunk", [5, 1 << 20])
-def test_truncated_anywhere(path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+@pytest.mark.parametrize("window_log", [20, 27, 28, 31])
+def test_windows_above_the_default(tmp_path: Path, window_log: int) -> None:
+    """Prevents files of `zstd --long=31`, as large corpora are published, from being refused."""
+    block = struct.pack("<I", 1 | len(line(0)) << 3)[:3] + line(0)  # the last block, not compressed
+    path = tmp_path / "a.jsonl.zst"
+    path.write_bytes(struct.pack("<IBB", 0xFD2FB528, 0, (window_log - 10) << 3) + block)
+    assert ids(path) == ["d0"]
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+@pytest.mark.parametrize("size", [5, 1 << 11])
+def test_truncated_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, size: int) -> None:
     """Prevents an interrupted download from being read as a smaller corpus; a cut at a frame's end is not visible."""
-    whole = zstandard.compress(line(0))
-    second = zstandard.compress(line(1))
-    monkeypatch.setattr(readers, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(lines, "SLICE_BYTES", size)
+    path = pack(tmp_path / f"a{suffix}", line(0))
+    whole = path.read_bytes()
+    second = pack(path, line(1)).read_bytes()
     for end in range(1, len(second)):
         path.write_bytes(whole + second[:end])
-        with pytest.raises(ReciteError, match=r"code\.jsonl\.zst ends within a zstd frame: it is truncated; delete it"):
-            list(read_documents(path))
+        with pytest.raises(ReciteError) as error:
+            read(path)
+        found = re.fullmatch(
+            rf"a{suffix} ends within a (zstd frame|gzip member), at byte (\d+) of its text: it is truncated; "
+            "delete it and fetch or make it again.",
+            str(error.value),
+        )
+        assert found and len(line(0)) <= int(found[2]) <= len(line(0) + line(1))
 
 
-def test_empty_file(path: Path) -> None:
-    """Prevents a file of no bytes, as a full disk leaves it, from being read as a domain without documents."""
+@pytest.mark.parametrize("suffix", COMPRESSED)
+@pytest.mark.parametrize("tail", [b"trailing rubbish", b'{"id": "plain text"}\n', b"\n"])
+@pytest.mark.parametrize("head", [b"", line(0)])
+def test_bytes_that_are_no_frame(tmp_path: Path, suffix: str, tail: bytes, head: bytes) -> None:
+    """Prevents rubbish after a frame from being dropped, and a plain file from being taken for an empty one."""
+    path = pack(tmp_path / f"a{suffix}", *([head] if head else []))
+    path.write_bytes(path.read_bytes() + tail)
+    sentence = rf"a{suffix}: no (zstd frame|gzip member) after byte {len(head)} .*; delete"
+    one_byte = rf"a{suffix} ends within a gzip member, at byte {len(head)} "  # a member shows itself in its second
+    with pytest.raises(ReciteError, match=rf"{sentence}|{one_byte}" if tail == b"\n" else sentence):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", COMPRESSED)
+def test_damaged_content(tmp_path: Path, suffix: str) -> None:
+    """Prevents a flipped bit from changing a text without a word, where the file has a checksum."""
+    path = tmp_path / f"a{suffix}"
+    content = b"".join(line(index) for index in range(200))
+    checked = zstandard.ZstdCompressor(write_checksum=True).compress(content)
+    whole = checked if suffix == ".jsonl.zst" else gzip.compress(content)
+    for place in range(20, len(whole), 37):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(ReciteError, match=rf"a{suffix}"):
+            read(path)
+
+
+@pytest.mark.parametrize("suffix", LINES)
+def test_files_without_documents(tmp_path: Path, suffix: str) -> None:
+    """Prevents a whole file without lines from being taken for a broken one, and a compressed file of no bytes, as a
+    full disk leaves it, from being read as a domain without documents."""
+    assert ids(pack(tmp_path / f"a{suffix}", b"")) == []
+    path = tmp_path / f"b{suffix}"
     path.touch()
-    with pytest.raises(ReciteError, match=r"code\.jsonl\.zst"):
-        list(read_documents(path))
+    if suffix in (".json", ".jsonl"):
+        assert ids(path) == []
+    else:
+        with pytest.raises(ReciteError, match=rf"b{suffix} is empty, .*; delete it and fetch or make it again"):
+            read(path)
 
 
-def test_empty_frame_holds_no_documents(path: Path) -> None:
-    """Prevents a whole file without lines from being taken for a broken one."""
-    assert list(read_documents(write(path, b""))) == []
+@pytest.mark.parametrize("suffix", [*LINES, *COLUMNS])
+def test_missing_file(tmp_path: Path, suffix: str) -> None:
+    """Prevents a traceback for a missing corpus file."""
+    with pytest.raises(ReciteError, match=rf"a{suffix} does not exist; run the rule .* or correct its path"):
+        read(tmp_path / f"a{suffix}")
 
 
-@pytest.mark.parametrize("tail", [b"trailing rubbish", b'{"id": "plain text"}\n'])
-def test_bytes_that_are_not_zstd(path: Path, tail: bytes) -> None:
-    """Prevents rubbish after a frame from being dropped."""
-    path.write_bytes(zstandard.compress(line(0)) + tail)
-    with pytest.raises(ReciteError, match=r"code\.jsonl\.zst is not a whole zstd file .*; delete it"):
-        list(read_documents(path))
-
-
-@pytest.mark.parametrize("bad", [b'{"id": "x", ', b"plain", b'{"id": "\xff"}'])
-def test_line_that_is_not_json(path: Path, bad: bytes) -> None:
-    """Prevents a broken line from being skipped; its number counts blank lines and starts at 1."""
-    write(path, line(0) + b"\n" + bad + b"\n" + line(1))
-    found = read_documents(path)
-    assert next(found).id == "d0"
-    with pytest.raises(ReciteError, match=r"code\.jsonl\.zst, line 3: not JSON .*mend or replace"):
-        next(found)
-
-
-@pytest.mark.parametrize("field", ["id", "domain", "text"])
-def test_missing_field(path: Path, field: str) -> None:
-    """Prevents a KeyError for a corpus in another format."""
-    record = {"id": "x", "domain": "code", "text": "t"}
-    del record[field]
-    write(path, line(0) + json.dumps(record).encode())
-    with pytest.raises(ReciteError, match=rf"code\.jsonl\.zst, line 2: field '{field}' is missing; mend or replace"):
-        list(read_documents(path))
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl.xz", "a.zst", "jsonl", "a.jsonl.zst.tmp"])
+def test_unknown_suffix(tmp_path: Path, name: str) -> None:
+    """Prevents a file of another format from being read as lines."""
+    (tmp_path / name).touch()
+    sentence = f"{name} is of no known format; name the file by what it is, one of {', '.join(LINES + COLUMNS)}, or"
+    with pytest.raises(ReciteError, match=re.escape(sentence)):
+        read(tmp_path / name)
 
 
 @pytest.mark.parametrize(
-    "record", ['{"id": "x", "domain": "code", "text": null}', '{"id": 1, "domain": "c", "text": "t"}']
+    ("layout", "sentence"),
+    [
+        (Layout("text"), "must have one of domain and path"),
+        (Layout("text", domain="domain", path="(a)"), "must have one of domain and path"),
+        (Layout("text", path="("), "is no expression with a group"),
+        (Layout("text", path="a"), "is no expression with a group"),
+        (Layout("text", path="(b)"), "finds no label in this name"),
+        (Layout("text", path="a(b)?"), "finds no label in this name"),
+    ],
 )
-def test_field_that_is_no_text(path: Path, record: str) -> None:
-    """Prevents a null text from ending in a traceback of the tokenizer, far from its file and line."""
-    write(path, record.encode())
-    with pytest.raises(ReciteError, match=r"code\.jsonl\.zst, line 1: "):
-        list(read_documents(path))
+def test_layout_mistakes(tmp_path: Path, layout: Layout, sentence: str) -> None:
+    """Prevents a label from nowhere."""
+    with pytest.raises(ReciteError, match=rf"^a\.jsonl: .*{sentence}"):
+        read(pack(tmp_path / "a.jsonl", line(0)), layout)
 
 
-@pytest.mark.parametrize("record", [b"[1]", b"3", b'"text"', b"null"])
-def test_line_that_is_no_object(path: Path, record: bytes) -> None:
-    """Prevents a TypeError for JSON lines that hold no objects."""
-    write(path, record)
-    with pytest.raises(ReciteError, match=r"code\.jsonl\.zst, line 1: "):
-        list(read_documents(path))
+@pytest.mark.timeout(60)
+def test_a_long_line_is_copied_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a book of 100 MB from taking hours: joined anew at each of 25,000 chunks it is copied 1.2 TB."""
+    monkeypatch.setattr(lines, "CHUNK_BYTES", 1 << 12)
+    text = "0123456789" * 10_000_000
+    (document,), _ = read(pack(tmp_path / "a.jsonl", line(0, text)))
+    assert document.text == text
 
 
-def test_missing_file(path: Path) -> None:
-    """Prevents a traceback for a missing corpus file."""
-    with pytest.raises(ReciteError, match=r"code\.jsonl\.zst does not exist; run the rule"):
-        list(read_documents(path))
+@pytest.mark.parametrize("suffix", [".jsonl", *COMPRESSED])
+@pytest.mark.parametrize("size", [16, 1 << 20])
+def test_a_line_above_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, size: int) -> None:
+    """Prevents a file without newlines from filling the memory; a line of exactly the limit is read."""
+    monkeypatch.setattr(lines, "CHUNK_BYTES", size)
+    monkeypatch.setattr(lines, "SLICE_BYTES", size)
+    longest = line(1, "x" * 200)
+    monkeypatch.setattr(lines, "LONGEST_LINE", len(longest) - 1)
+    assert ids(pack(tmp_path / f"a{suffix}", line(0) + longest + line(2))) == ["d0", "d1", "d2"]
+    for last in (b"", b"\n" + line(2)):
+        path = pack(tmp_path / f"a{suffix}", line(0) + longest.rstrip(b"\n") + b" " + last)
+        sentence = rf"a{suffix}, row 1, byte {len(line(0))}: a line of more than {len(longest) - 1} bytes; make"
+        with pytest.raises(ReciteError, match=sentence):
+            read(path)
 
 
-def test_reading_is_lazy(path: Path) -> None:
+def test_reading_is_lazy(tmp_path: Path) -> None:
     """Prevents a whole file from being held in memory: an error at its end comes after its first documents."""
-    write(path, line(0) + b"broken\n")
-    assert next(read_documents(path)).id == "d0"
+    path = tmp_path / "a.jsonl.zst"
+    content = b"".join(line(index, "x" * 4000) for index in range(1000))
+    path.write_bytes(zstandard.ZstdCompressor(level=1).compress(content) + b"rubbish")
+    documents = read_documents(path, path.name, built(), Skipped())
+    assert [next(documents).row for _ in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 100, 1 << 22])
+@pytest.mark.parametrize("suffix", COLUMNS)
+def test_rows_across_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, size: int) -> None:
+    """Prevents rows from being lost, doubled or renumbered where a batch or a row group ends."""
+    monkeypatch.setattr(columns, "BATCH_BYTES", size)
+    path = save(tmp_path, suffix, [record(index, "x" * index) for index in range(1, 40)])
+    documents, _ = read(path)
+    assert documents == [(f"d{index}", "code", "x" * index, index - 1) for index in range(1, 40)]
+
+
+def column_file(folder: Path, suffix: str, **values: pa.Array) -> Path:
+    path, table = folder / f"a{suffix}", pa.table(values)
+    if suffix == ".arrow":
+        return write_arrow(path, table)
+    pq.write_table(table, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+def test_bad_rows_are_skipped_counted_and_located(tmp_path: Path, suffix: str) -> None:
+    """Prevents a null or bytes that are no text from stopping a run or becoming the text "None"."""
+    raw = pa.array([b"zero", None, b"\xff", b"", b"four"]).view(pa.string())
+    numbers = pa.array([10, 11, 12, 13, None], pa.int64())
+    labels = pa.array(["code"] * 5).dictionary_encode()
+    documents, skipped = read(column_file(tmp_path, suffix, text=raw, id=numbers, domain=labels))
+    assert documents == [("10", "code", "zero", 0)]
+    rows = {"field text is not text": 1, "not UTF-8": 2, "empty text": 3, "field id is not text": 4}
+    assert skipped.counts == dict.fromkeys(rows, 1)
+    assert skipped.first == {reason: f"a{suffix}, row {row}" for reason, row in rows.items()}
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+def test_null_structs(tmp_path: Path, suffix: str) -> None:
+    """Prevents a document without its struct from showing what lies in the struct's buffers."""
+    meta = pa.StructArray.from_arrays([pa.array(["a", "b"])], ["body"], mask=pa.array([False, True]))
+    path = column_file(tmp_path, suffix, meta=meta, set=pa.array(["x", "x"], pa.large_string()))
+    documents, skipped = read(path, Layout("meta.body", domain="set"))
+    assert documents == [(f"a{suffix}:0", "x", "a", 0)] and skipped.counts == {"field meta.body is not text": 1}
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+@pytest.mark.parametrize("values", [[[1, 2], [3]], [{"body": "t"}] * 2, [b"t", b"u"], [1, 2], [None, None]])
+def test_columns_of_no_text(tmp_path: Path, suffix: str, values: list[Any]) -> None:
+    """Prevents a corpus whose text column holds tokens from being read as one without documents."""
+    path = column_file(tmp_path, suffix, text=pa.array(values))
+    sentence = rf"a{suffix}: none of its 2 documents .*a{suffix}, row 0: field text is not text\); correct"
+    with pytest.raises(ReciteError, match=sentence):
+        read(path, Layout("text", path="(a)"))
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+@pytest.mark.parametrize("field", ["text", "id", "domain"])
+@pytest.mark.parametrize("column", ["content", "meta.body", "more.body", "more.inner.body"])
+def test_lacking_column(tmp_path: Path, suffix: str, field: str, column: str) -> None:
+    """Prevents a KeyError for a file of other columns."""
+    path = column_file(tmp_path, suffix, text=pa.array(["t"]), more=pa.array([{"inner": "x"}]))
+    layout = Layout("text", "text", "text")._replace(**{field: column})
+    sentence = rf"a{suffix} has no column {re.escape(column)}, .*\(its columns: text, more\); correct the fields"
+    with pytest.raises(ReciteError, match=sentence):
+        read(path, layout)
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+def test_column_files_without_rows(tmp_path: Path, suffix: str) -> None:
+    """Prevents a whole file without rows from being taken for a broken one."""
+    empty = pa.array([], pa.string())
+    assert ids(column_file(tmp_path, suffix, text=empty, id=empty, domain=empty)) == []
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+def test_truncated_columns(tmp_path: Path, suffix: str) -> None:
+    """Prevents an interrupted download from being read as a smaller corpus, or from ending the process."""
+    path = save(tmp_path, suffix, [record(index) for index in range(8)])
+    whole = path.read_bytes()
+    for content in [*(whole[:end] for end in range(0, len(whole), 8)), whole[:-1], whole + b"rubbish\n", b"PAR1"]:
+        path.write_bytes(content)
+        with pytest.raises(ReciteError, match=rf"file{suffix} is not a whole (Parquet file|Arrow stream) \(.*; delete"):
+            read(path)
+
+
+DAMAGE = """
+import sys
+from pathlib import Path
+from recite.errors import ReciteError
+from recite.readers import Skipped, built, read_documents
+
+path = Path(sys.argv[1])
+whole, errors = path.read_bytes(), 0
+for place in range(0, len(whole), 3):
+    path.write_bytes(whole[:place] + bytes([whole[place] ^ 192]) + whole[place + 1 :])
+    try:
+        list(read_documents(path, path.name, built(), Skipped()))
+    except ReciteError:
+        errors += 1
+print(errors)
+"""
+
+
+def python(code: str, path: Path) -> str:
+    """What `code` prints in a process of its own, given the file's path."""
+    environment = os.environ | {"PYTHONPATH": str(Path(readers.__file__).parents[2])}
+    command = [sys.executable, "-c", code, path]
+    return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+def test_damaged_columns(tmp_path: Path, suffix: str) -> None:
+    """Prevents a flipped bit in an offset from aborting the process, and one in a name from being a traceback."""
+    assert int(python(DAMAGE, save(tmp_path, suffix, [record(index) for index in range(8)]))) > 100
+
+
+MEMORY = """
+import sys
+from pathlib import Path
+from recite.readers import Skipped, built, read_documents
+
+def memory():
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("RssAnon:")[2].split()[0]) // 1024
+
+path, before, most = Path(sys.argv[1]), memory(), 0
+for index, document in enumerate(read_documents(path, path.name, built(), Skipped())):
+    if index % 200 == 0:
+        most = max(most, memory())
+print(index + 1, most - before)
+"""
+
+
+def same(count: int) -> list[str]:
+    return ["the same words again and again " * 130] * count
+
+
+def different(count: int) -> list[str]:
+    numbers = random.Random(1)
+    return [numbers.randbytes(250).hex() * 8 for _ in range(count)]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("texts", [same, different])
+@pytest.mark.parametrize("suffix", [".jsonl", *COMPRESSED, *COLUMNS])
+def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str, texts: Callable[[int], list[str]]) -> None:
+    """Prevents 120 MB of text, as one frame, row group or batch, from being held at once."""
+    count = 30_000
+    table = pa.table({"id": [f"d{index}" for index in range(count)], "domain": ["code"] * count, "text": texts(count)})
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".arrow":
+        write_arrow(path, table, count)
+    elif suffix == ".parquet":
+        pq.write_table(table, path, row_group_size=count)
+    else:
+        pack(path, b"".join(json.dumps(entry).encode() + b"\n" for entry in table.to_pylist()))
+    read_count, grown = map(int, python(MEMORY, path).split())
+    assert read_count == count
+    assert grown < 60  # MiB, of which Arrow's allocator keeps half
+
+
+def test_reasons_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a label that differs in every document from filling the memory with reasons."""
+    monkeypatch.setattr(readers, "MOST_REASONS", 2)
+    records = [record(index) | {"domain": f"l{index}" * 90} for index in (0, 1, 2, 3, 0)]
+    _, skipped = read(save(tmp_path, ".jsonl", records))
+    labels = [f"label {(label * 90)[:80]} is not a domain of the corpus" for label in ("l0", "l1")]
+    assert skipped.counts == {labels[0]: 2, labels[1]: 1, "other reasons": 2}
+    assert skipped.first["other reasons"].startswith("file.jsonl, row 2, byte ")
+
+
+def test_own_files(tmp_path: Path) -> None:
+    """Prevents a damaged document of the study's own corpus from being passed over."""
+    path = pack(tmp_path / "code.jsonl.zst", line(0) + line(1))
+    assert list(read_built(path)) == [("d0", "code", "text 0", 0), ("d1", "code", "text 1", 1)]
+    pack(path, line(0) + b"{\n" + line(1))
+    sentence = rf"^code\.jsonl\.zst, row 1, byte {len(line(0))}: not JSON; delete .*code\.jsonl\.zst and run the rule"
+    with pytest.raises(ReciteError, match=sentence):
+        list(read_built(path))

@@ -4,161 +4,223 @@ import hashlib
 import itertools
 import json
 import random
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zstandard
+from scipy import stats
 from tokenizers import Tokenizer
 
+from recite.candidates import Smallest, gather
 from recite.errors import ReciteError
-from recite.sampling import Plan, Selection, merge, sample, select
+from recite.files import hash64
+from recite.readers import Layout
+from recite.sampling import sample
 from recite.tables import read_metadata
 from recite.tables.samples import SAMPLES
 from recite.tokenization import train_tokenizer
 
 WORDS = ["the", "of", "and", "to", "in", "is", "was", "he", "for", "it", "with", "as", "his", "on", "be", "at", "by"]
-DOMAINS = ["prose", "lists"]
-PLAN = Plan(seed=5, corpus="small", tokens=12, place="head", rows=15)
+DRAW = {"seed": 5, "corpus": "small", "most": 60, "excerpt": 400, "place": "head"}
+LAYOUT = Layout("text", "id", "domain", labels={"prose": "prose", "lists": "lists"})
 OPTIONS = {
-    "seed": 5,
     "corpus": "small",
-    "domains": DOMAINS,
+    "domain": "prose",
     "context_tokens": 8,
     "continuation_tokens": 4,
     "rows_per_domain": 15,
     "shard_rows": 6,
-    "window": "head",
 }
+Docs = list[dict[str, str]]
 
 
-def documents() -> list[dict[str, str]]:
-    """Sixty documents a domain of 5 to 40 words: some too short, one domain that is not sampled."""
+def documents() -> Docs:
+    """Sixty documents a domain of 5 to 40 words: some too short."""
     draw = random.Random(1)
     made = []
-    for index, domain in itertools.product(range(60), [*DOMAINS, "other"]):
+    for index, domain in itertools.product(range(60), ["prose", "lists"]):
         text = " ".join(draw.choices(WORDS, k=draw.randint(5, 40)))
         made.append({"id": f"{domain}/{index}", "domain": domain, "text": text})
     return made
 
 
-def write(path: Path, docs: list[dict[str, str]]) -> Path:
-    """A corpus file of these documents."""
-    text = "".join(json.dumps(document) + "\n" for document in docs)
-    path.write_bytes(zstandard.compress(text.encode()))
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer under which the documents have 5 to 40 tokens or so."""
+    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    train_tokenizer([document["text"] for document in documents()], 320).save(str(path))
     return path
 
 
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    """A tokenizer under which the documents have 5 to 40 tokens or so."""
-    return train_tokenizer([document["text"] for document in documents()], 320)
+def candidates(path: Path, docs: Docs, **draw: Any) -> Path:
+    """The candidates of a corpus of one file of these documents."""
+    text = "".join(json.dumps(document) + "\n" for document in docs)
+    source = path.with_suffix(".jsonl.zst")
+    source.write_bytes(zstandard.compress(text.encode()))
+    gather(DRAW | draw, {source.name: source}, LAYOUT, path, 1)
+    return path
 
 
-def reference_key(document_id: str) -> int:
+def drawn(folder: Path, pools: list[Path], tokenizer: Path, **options: Any) -> list[Path]:
+    """The shards of a sample."""
+    chosen = OPTIONS | options
+    count = -(-chosen["rows_per_domain"] // chosen["shard_rows"])
+    shards = [folder / f"{chosen['domain']}-{index:04d}.parquet" for index in range(count)]
+    sample(chosen, pools, tokenizer, shards)
+    return shards
+
+
+def rows_of(shards: list[Path]) -> list[dict[str, Any]]:
+    """The rows of shards, in order."""
+    return [row for path in shards for row in SAMPLES.read(path).to_pylist()]
+
+
+def reference_key(document: dict[str, str]) -> int:
     """The key, written out again: the first 8 bytes, little-endian, of BLAKE2b over the joined parts."""
-    digest = hashlib.blake2b(f"5\x1fsmall\x1f{document_id}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"5\x1fsmall\x1f{document['id']}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
-def test_equals_exhaustive_reference(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    """The early exit on large keys must never lose a document that belongs to the sample."""
+@pytest.mark.parametrize("most", [60, 40])
+def test_equals_exhaustive_reference(tmp_path: Path, tokenizer: Path, most: int) -> None:
+    """Neither the bound on candidates nor the end of the search may lose a document that belongs to the sample."""
+    docs, encoder = documents(), Tokenizer.from_file(str(tokenizer))
+    pool = candidates(tmp_path / "all.parquet", docs, most=most)
+    for domain in ("prose", "lists"):
+        tokens = {d["id"]: encoder.encode(d["text"]).ids for d in docs if d["domain"] == domain}
+        eligible = sorted((d for d in docs if len(tokens.get(d["id"], [])) >= 12), key=reference_key)
+        shards = drawn(tmp_path, [pool], tokenizer, domain=domain)
+        rows = rows_of(shards)
+        assert [row["document_id"] for row in rows] == [d["id"] for d in eligible[:15]]
+        assert {row["inclusion_probability"] for row in rows} == {reference_key(eligible[15]) / 2**64}
+        for row, document in zip(rows, eligible, strict=False):
+            assert row["context"] + row["continuation"] == tokens[document["id"]][:12]
+            assert document["text"].encode().startswith(row["text"]) and row["domain"] == domain
+            assert encoder.decode(row["context"] + row["continuation"]) == row["text"].decode()
+            assert docs[row["source_row"]] == document
+        ordered = sorted((d for d in docs if d["domain"] == domain), key=reference_key)
+        seen = ordered[: ordered.index(eligible[15]) + 1]
+        made = read_metadata(shards[0])
+        assert (made["examined"], made["short"]) == (len(seen), len(seen) - 16)
+        assert made["documents"] == 60 and made["repeated"] == 0
+
+
+def test_any_split_of_the_corpus_gives_the_same_shards(tmp_path: Path, tokenizer: Path) -> None:
+    """Groups of files, and their order, must not change a sample."""
     docs = documents()
-    chosen = select(write(tmp_path / "all.jsonl.zst", docs), DOMAINS, tokenizer, PLAN)
-    for domain in DOMAINS:
-        eligible = [d for d in docs if d["domain"] == domain and len(tokenizer.encode(d["text"]).ids) >= 12]
-        eligible.sort(key=lambda d: reference_key(d["id"]))
-        assert [w.document_id for w in chosen.windows(domain)] == [d["id"] for d in eligible[:15]]
-        assert chosen.inclusion_probability(domain) == reference_key(eligible[15]["id"]) / 2**64
-        for window, document in zip(chosen.windows(domain), eligible, strict=False):
-            assert window.tokens == tokenizer.encode(document["text"]).ids[:12]
-            assert document["text"].encode().startswith(window.text)
-        short = sum(len(tokenizer.encode(d["text"]).ids) < 12 for d in docs if d["domain"] == domain)
-        assert chosen.skipped[f"domain {domain}: shorter than 12 tokens"] == short > 0
-    assert chosen.skipped["domain other is not sampled"] == 60
+    whole = rows_of(drawn(tmp_path, [candidates(tmp_path / "all.parquet", docs, most=30)], tokenizer))
+    pieces = [docs[:20], docs[20:21], docs[21:]]
+    pools = [candidates(tmp_path / f"{i}.parquet", piece, most=30) for i, piece in enumerate(pieces)]
+    for order in (pools, pools[::-1]):
+        rows = rows_of(drawn(tmp_path, order, tokenizer))
+        assert [row | {"source_file": "", "source_row": 0} for row in rows] == [
+            row | {"source_file": "", "source_row": 0} for row in whole
+        ]
 
 
-@pytest.mark.parametrize("cuts", [(90,), (1, 2, 100), (30, 60, 90, 120)])
-def test_any_split_in_any_order_merges_to_the_whole(
-    tmp_path: Path, tokenizer: Tokenizer, cuts: tuple[int, ...]
-) -> None:
-    """File boundaries, their order and the number of workers must not change the sample."""
-    docs = documents()
-    whole = select(write(tmp_path / "all.jsonl.zst", docs), DOMAINS, tokenizer, PLAN)
-    pieces = [docs[a:b] for a, b in itertools.pairwise((0, *cuts, len(docs)))]
-    parts = [
-        select(write(tmp_path / f"{i}.jsonl.zst", piece), DOMAINS, tokenizer, PLAN) for i, piece in enumerate(pieces)
-    ]
-    for order in (parts, parts[::-1]):
-        merged = merge(order)
-        for domain in DOMAINS:
-            ids = [(w.key, w.document_id, w.tokens) for w in merged.windows(domain)]
-            assert ids == [(w.key, w.document_id, w.tokens) for w in whole.windows(domain)]
-            assert merged.inclusion_probability(domain) == whole.inclusion_probability(domain)
-        assert merged.skipped == whole.skipped
-
-
-def test_shards_hold_the_sample_in_order(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_shards_hold_the_sample_in_order(tmp_path: Path, tokenizer: Path) -> None:
     """Shards must be whole: no row lost, none twice, the last one shorter."""
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    path = write(tmp_path / "all.jsonl.zst", documents())
-    shards = {
-        f"{domain}-{index:04d}": tmp_path / f"{domain}-{index:04d}.parquet" for domain in DOMAINS for index in range(3)
-    }
-    sample(OPTIONS, [path], tmp_path / "tokenizer.json", shards)
-    chosen = select(path, DOMAINS, tokenizer, PLAN)
-    for domain in DOMAINS:
-        tables = [SAMPLES.read(shards[f"{domain}-{index:04d}"]).to_pylist() for index in range(3)]
-        assert [len(table) for table in tables] == [6, 6, 3]
-        rows = [row for table in tables for row in table]
-        assert [row["document_id"] for row in rows] == [w.document_id for w in chosen.windows(domain)]
-        assert all(len(row["context"]) == 8 and len(row["continuation"]) == 4 for row in rows)
-        assert len({row["row_id"] for row in rows}) == len({row["sequence_id"] for row in rows}) == 15
-    assert read_metadata(shards["prose-0000"])["shard"] == "prose-0000"
+    shards = drawn(tmp_path, [candidates(tmp_path / "all.parquet", documents())], tokenizer)
+    assert [len(SAMPLES.read(path)) for path in shards] == [6, 6, 3]
+    rows = rows_of(shards)
+    assert all(len(row["context"]) == 8 and len(row["continuation"]) == 4 for row in rows)
+    assert len({row["row_id"] for row in rows}) == len({row["sequence_id"] for row in rows}) == 15
+    assert [read_metadata(path)["shard"] for path in shards] == ["prose-0000", "prose-0001", "prose-0002"]
 
 
-def test_offset_windows_lie_within_the_document(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    """A window at a seeded offset must be a true span, and must not always be the head."""
-    docs = {document["id"]: document["text"] for document in documents()}
-    path = write(tmp_path / "all.jsonl.zst", documents())
-    windows = select(path, DOMAINS, tokenizer, PLAN._replace(place="offset")).windows("prose")
-    for window in windows:
-        assert window.tokens == tokenizer.encode(docs[window.document_id]).ids[window.window_start :][:12]
-        assert window.text.decode() in docs[window.document_id]
-    assert len({window.window_start for window in windows}) > 1
+def test_more_rows_leave_the_earlier_ones(tmp_path: Path, tokenizer: Path) -> None:
+    """The next rows by key are a second sample that is disjoint from the first."""
+    pool = candidates(tmp_path / "all.parquet", documents())
+    few = rows_of(drawn(tmp_path, [pool], tokenizer))
+    more = rows_of(drawn(tmp_path, [pool], tokenizer, rows_per_domain=30))
+    assert [row["row_id"] for row in more[:15]] == [row["row_id"] for row in few]
+    assert len({row["document_id"] for row in more}) == 30
 
 
-def test_another_seed_draws_another_sample(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    """A seed that is not in the key would make the disjoint second sample impossible."""
-    path = write(tmp_path / "all.jsonl.zst", documents())
-    one, two = (select(path, DOMAINS, tokenizer, PLAN._replace(seed=seed)).windows("prose") for seed in (5, 6))
-    assert {w.document_id for w in one} != {w.document_id for w in two}
+def test_offset_windows_lie_within_the_document(tmp_path: Path, tokenizer: Path) -> None:
+    """A window at a seeded offset must be a true span of its document, cut into the tokens of that place."""
+    docs, encoder = {d["id"]: d["text"] for d in documents()}, Tokenizer.from_file(str(tokenizer))
+    pool = candidates(tmp_path / "all.parquet", documents(), place="offset", excerpt=60)
+    rows = rows_of(drawn(tmp_path, [pool], tokenizer))
+    for row in rows:
+        rest = docs[row["document_id"]][row["window_start"] :]
+        assert rest.encode().startswith(row["text"])
+        assert row["context"] + row["continuation"] == encoder.encode(rest).ids[:12]
+    assert len({row["window_start"] for row in rows}) > 3
 
 
-def test_too_few_documents_is_said_before_anything_is_written(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_a_token_that_the_excerpt_cuts_is_not_taken(tmp_path: Path, tokenizer: Path) -> None:
+    """The last token of an excerpt that was cut off may be half of another."""
+    encoder = Tokenizer.from_file(str(tokenizer))
+    docs = documents()
+    pool = candidates(tmp_path / "all.parquet", docs, excerpt=56)
+    texts = {d["id"]: d["text"] for d in docs}
+    for row in rows_of(drawn(tmp_path, [pool], tokenizer, rows_per_domain=6)):
+        assert row["context"] + row["continuation"] == encoder.encode(texts[row["document_id"]]).ids[:12]
+
+
+def test_another_seed_draws_another_sample(tmp_path: Path, tokenizer: Path) -> None:
+    """A seed that is not in the key would make every study's sample the same."""
+    pools = [candidates(tmp_path / f"{seed}.parquet", documents(), seed=seed) for seed in (5, 6)]
+    one, two = ({row["document_id"] for row in rows_of(drawn(tmp_path, [pool], tokenizer))} for pool in pools)
+    assert one != two
+
+
+def test_too_few_documents_is_said_before_anything_is_written(tmp_path: Path, tokenizer: Path) -> None:
     """A short domain must stop the study here, not leave an empty shard for GPU jobs."""
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    path = write(tmp_path / "all.jsonl.zst", documents()[:30])
-    shards = {"prose-0000": tmp_path / "prose-0000.parquet"}
+    pool = candidates(tmp_path / "all.parquet", documents()[:30])
     with pytest.raises(ReciteError, match=r"domain prose of corpus small has only \d+ documents .* lower sampling"):
-        sample(OPTIONS, [path], tmp_path / "tokenizer.json", shards)
-    assert not shards["prose-0000"].exists()
+        drawn(tmp_path, [pool], tokenizer)
+    pool = candidates(tmp_path / "cut.parquet", documents(), most=16)
+    with pytest.raises(
+        ReciteError, match=r"prose .*only \d+ of 16 candidates .* 16 are needed; raise sampling\.candid"
+    ):
+        drawn(tmp_path, [pool], tokenizer)
+    assert not list(tmp_path.glob("prose-*"))
 
 
-def test_nothing_to_merge() -> None:
-    """A corpus without files must not give an empty sample silently."""
-    with pytest.raises(ReciteError, match="no files"):
-        merge([])
-    assert merge([Selection(3)]).windows("prose") == []
+def test_all_documents_are_certain(tmp_path: Path, tokenizer: Path) -> None:
+    """Where every eligible document is drawn, the inclusion probability is 1."""
+    docs = [d for d in documents() if d["domain"] == "prose" and len(d["text"].split()) > 20][:15]
+    rows = rows_of(drawn(tmp_path, [candidates(tmp_path / "all.parquet", docs)], tokenizer))
+    assert {row["inclusion_probability"] for row in rows} == {1.0}
 
 
-def test_equal_texts_share_their_sequence(tmp_path: Path, tokenizer: Tokenizer) -> None:
+def test_a_document_that_stands_twice_is_drawn_once(tmp_path: Path, tokenizer: Path) -> None:
+    """Two documents of one identifier have one key: both or none would be drawn, as one row."""
+    docs = documents()
+    rows = rows_of(drawn(tmp_path, [candidates(tmp_path / "all.parquet", docs)], tokenizer))
+    doubled = candidates(tmp_path / "doubled.parquet", docs + docs, most=120)
+    shards = drawn(tmp_path, [doubled], tokenizer)
+    assert [row["document_id"] for row in rows_of(shards)] == [row["document_id"] for row in rows]
+    assert read_metadata(shards[0])["repeated"] == 60
+
+
+def test_equal_texts_share_their_sequence(tmp_path: Path, tokenizer: Path) -> None:
     """Rows of one text are one observation; a lost or a doubled name would make intervals too narrow or too wide."""
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
     docs = [{"id": f"{copy}", "domain": "prose", "text": " ".join(WORDS[copy % 5 :])} for copy in range(15)]
-    shard = tmp_path / "prose-0000.parquet"
-    options = OPTIONS | {"domains": ["prose"], "shard_rows": 15}
-    sample(options, [write(tmp_path / "all.jsonl.zst", docs)], tmp_path / "tokenizer.json", {"prose-0000": shard})
-    rows = SAMPLES.read(shard).to_pylist()
+    rows = rows_of(drawn(tmp_path, [candidates(tmp_path / "all.parquet", docs)], tokenizer, shard_rows=15))
     assert len({row["row_id"] for row in rows}) == 15
     names = {(row["sequence_id"], tuple(row["context"] + row["continuation"])) for row in rows}
     assert len(names) == len({row["sequence_id"] for row in rows}) == 5
+
+
+def test_every_document_is_as_likely_as_every_other() -> None:
+    """Over 1,000 seeds, documents are drawn equally often, and the inclusion probability tells how many there are."""
+    names, n, seeds = [f"document {index}" for index in range(100)], 30, range(1000)
+    chosen: Counter[str] = Counter()
+    estimates = []
+    for seed in seeds:
+        keys = {hash64(seed, "small", name): name for name in names}
+        smallest = Smallest(n + 1)
+        kept = [key for key in keys if smallest.take("prose", key)]
+        bound = smallest.settled()["prose"]
+        chosen.update(keys[key] for key in kept if key < bound)
+        estimates.append(n / (bound / 2**64))
+    assert sum(chosen.values()) == n * len(seeds)
+    # Draws without replacement vary less than the statistic supposes, by (N - n) / (N - 1).
+    statistic = stats.chisquare([chosen[name] for name in names]).statistic / (70 / 99)
+    assert 0.001 < stats.chi2.sf(statistic, 99) < 0.999
+    assert sum(estimates) / len(estimates) == pytest.approx(100, rel=0.01)

@@ -23,7 +23,13 @@ BOS = 0
 
 def options(family: str, bos: bool = False) -> dict[str, Any]:
     """Scoring options of a job."""
-    return {"model": f"{family}-test", "family": family, "bos": bos, "batch_rows": 8, "dtype": "float32"}
+    return {
+        "model": f"{family}-test",
+        "family": family,
+        "bos": BOS if bos else None,
+        "batch_rows": 8,
+        "dtype": "float32",
+    }
 
 
 def brute_force(checkpoint: Checkpoint, context: Tensor, steps: int) -> Tensor:

@@ -1,41 +1,43 @@
-"""recite.study: the resolved study, and the sentence for every mistake that spans config files."""
+"""recite.study: the resolved study, what each stage must know, and the shipped registry held against transformers."""
 
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import transformers
 
-from recite.errors import ReciteError
-from recite.study import Study, load_study
-
-ROOT = Path(__file__).resolve().parents[2]
+from recite.architectures import ARCHITECTURES
+from recite.config import check_config, read_yaml
+from recite.registration import checkpoint_facts
+from recite.study import load_study
+from studies import NOTES, ROOT, loaded, own_study, shipped
 
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The real mini study's config; its corpora and figures files are found from the root."""
     monkeypatch.chdir(ROOT)
-    return yaml.safe_load((ROOT / "config" / "mini.yaml").read_text())
+    return shipped("mini")
 
 
-def loaded(config: dict[str, Any], **changes: dict[str, Any]) -> Study:
-    """The study of a copy of the config, with keys of its sections changed."""
-    changed = deepcopy(config)
-    for section, values in changes.items():
-        changed[section].update(values)
-    return load_study(changed, "mini.yaml")
+@pytest.fixture
+def paper(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The paper's study."""
+    monkeypatch.chdir(ROOT)
+    return shipped("paper")
 
 
 def test_models_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a family, a size or a BOS policy from being lost between config and jobs."""
     study = loaded(config)
     families, sizes = config["training"]["families"], config["training"]["sizes"]
+    assert study.trains
     assert set(study.models) == {f"{family}-{size}" for family in families for size in sizes}
     for name, model in study.models.items():
         assert name == model.name == f"{model.family}-{model.size}"
-        assert model.bos == families[model.family].get("bos", False)
+        assert model.bos == (0 if families[model.family].get("bos") else None)
+        assert (model.corpus, model.layers) == ("mini", sizes[model.size]["layers"])
     for family in study.families:
         found = [model.name for model in study.models.values() if model.family == family]
         assert found == [f"{family}-{size}" for size in sizes]
@@ -45,9 +47,9 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a stage from being given another stage's values."""
     config["noise"]["strengths"] = [0.0, 0.00001, 0.1, 0.25, 1]
     study = loaded(config)
-    assert (study.name, study.results, study.corpus) == ("mini", "results/mini", "mini")
+    assert (study.name, study.results) == ("mini", "results/mini")
     assert study.planted == ["control"]
-    assert set(study.domain_kinds) == set(config["sampling"]["domains"])
+    assert list(study.domains) == ["mini"] and list(study.domains["mini"]) == config["sampling"]["domains"]
     training, families = config["training"], config["training"]["families"]
     vocabulary = families["openllama"]["vocabulary"]
     assert study.tokenization_options("openllama") == {"row_tokens": training["row_tokens"], "vocabulary": vocabulary}
@@ -55,41 +57,80 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     assert made["family"] == "olmo1" and made["shape"] == training["sizes"]["m"]
     assert made["recipe"].items() >= families["olmo1"].items()
     batch = config["scoring"]["batch_rows"]
-    scoring = {"model": "openllama-l", "family": "openllama", "bos": True, "batch_rows": batch, "dtype": "float32"}
+    scoring = {"model": "openllama-l", "family": "openllama", "bos": 0, "batch_rows": batch, "dtype": "float32"}
     assert study.scoring_options("openllama-l") == scoring
+    assert study.scoring_options("pythia-l")["bos"] is None
     assert study.noise_options() == {"seed": config["seed"], "layer": 0, "rms": "token", "positions": "prompt"}
     assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
     assert study.aggregation_options()["kinds"]["licences"] == "free_text"
-    assert study.corpus_options()["name"] == "mini" and study.sampling_options()["seed"] == config["seed"]
+    assert study.corpus_options("mini")["name"] == "mini"
+    rows = config["sampling"]["rows_per_domain"]
+    sampling = {"context_tokens": 32, "continuation_tokens": 32, "rows_per_domain": rows, "shard_rows": rows}
+    assert study.sampling_options("olmo1", "code") == {"corpus": "mini", "domain": "code", **sampling}
+    candidates = study.candidates_options("mini")
+    most = {"seed": config["seed"], "corpus": "mini", "most": rows * 5 // 4 + 1, "excerpt": 1024, "place": "head"}
+    labels = {domain: domain for domain in shipped("corpora")["mini"]["domains"]}
+    layout = {"text": "text", "id": "id", "domain": "domain", "labels": labels}
+    assert candidates == {"draw": most, "layout": layout}
+    assert study.groups("mini") == 1
 
 
 def test_parts_cover_every_shard_once(config: dict[str, Any]) -> None:
     """Prevents rows that no job, or two jobs, score; the last shard and the last part may be smaller."""
     study = loaded(config, sampling={"rows_per_domain": 25, "shard_rows": 10}, scoring={"shards_per_job": 4})
     shards = [f"{domain}-{index:04d}" for domain in config["sampling"]["domains"] for index in range(3)]
-    assert study.shards == shards
-    assert [len(part) for part in study.parts.values()] == [4, 4, 4, 4, 2]
-    assert all(name == part[0] for name, part in study.parts.items())
+    for model, entry in study.models.items():
+        assert study.shards(entry.family) == shards
+        parts = study.parts(model)
+        assert [shard for part in parts.values() for shard in part] == shards
+        assert [len(part) for part in parts.values()] == [4, 4, 4, 4, 2]
+        assert all(name == part[0] for name, part in parts.items())
 
 
 def test_rows_that_fill_their_shards_exactly(config: dict[str, Any]) -> None:
     """Prevents an empty last shard."""
     study = loaded(config, sampling={"domains": ["code", "control"], "rows_per_domain": 20, "shard_rows": 10})
-    assert study.shards == ["code-0000", "code-0001", "control-0000", "control-0001"]
+    assert study.shards("pythia") == ["code-0000", "code-0001", "control-0000", "control-0001"]
 
 
 @pytest.mark.parametrize("rows", [10, 25])
 def test_appending_a_domain_keeps_the_earlier_parts(config: dict[str, Any], rows: int) -> None:
     """Prevents a new domain from scoring the finished ones again."""
     sampling = {"domains": ["code", "control"], "rows_per_domain": rows, "shard_rows": 10}
-    before = loaded(config, sampling=sampling, scoring={"shards_per_job": 1}).parts
+    before = loaded(config, sampling=sampling, scoring={"shards_per_job": 1}).parts("pythia-xs")
     more = sampling | {"domains": ["code", "control", "markup"]}
-    after = loaded(config, sampling=more, scoring={"shards_per_job": 1}).parts
+    after = loaded(config, sampling=more, scoring={"shards_per_job": 1}).parts("pythia-xs")
     assert {name: after[name] for name in before} == before
     assert {name.rpartition("-")[0] for name in after.keys() - before.keys()} == {"markup"}
 
 
-def test_appending_a_model_keeps_the_options_of_the_others(config: dict[str, Any]) -> None:
+def test_which_domains_are_sampled_changes_no_options(config: dict[str, Any]) -> None:
+    """Prevents a new domain from reading the corpus again, or from drawing the samples of the others again."""
+    before = loaded(config, sampling={"domains": ["code", "control"]})
+    after = loaded(config, sampling={"domains": ["headers", "code", "markup", "control"]})
+    assert after.candidates_options("mini") == before.candidates_options("mini")
+    assert after.corpus_options("mini") == before.corpus_options("mini")
+    for domain in ("code", "control"):
+        assert after.sampling_options("pythia", domain) == before.sampling_options("pythia", domain)
+        assert after.shards_of(domain) == before.shards_of(domain)
+    for model in before.models:
+        assert after.scoring_options(model) == before.scoring_options(model)
+        assert after.batching_options(model) == before.batching_options(model)
+
+
+def test_a_domain_more_in_the_registry_changes_no_sample(tmp_path: Path, config: dict[str, Any]) -> None:
+    """Prevents a domain that is added to a corpus from drawing the samples of the others, or scoring them, again."""
+    more = deepcopy(NOTES) | {"domains": NOTES["domains"] | {"chat": "free_text"}}
+    before, after = (
+        load_study(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": notes}), "own.yaml")
+        for notes in (NOTES, more)
+    )
+    assert after.sampling_options("mine", "code") == before.sampling_options("mine", "code")
+    assert after.scoring_options("mine") == before.scoring_options("mine")
+    assert after.candidates_options("notes")["draw"] == before.candidates_options("notes")["draw"]
+
+
+def test_appending_a_size_keeps_the_options_of_the_others(config: dict[str, Any]) -> None:
     """Prevents a new size from training and scoring the others again."""
     before = loaded(config)
     sizes = config["training"]["sizes"] | {"xl": {"layers": 8, "width": 256, "heads": 8}}
@@ -99,137 +140,140 @@ def test_appending_a_model_keeps_the_options_of_the_others(config: dict[str, Any
         assert after.scoring_options(model) == before.scoring_options(model)
 
 
+def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -> None:
+    """Prevents a checkpoint that is added to a study from reading, sampling or scoring anything again."""
+    after = loaded(paper)
+    paper["models"] = [name for name in paper["models"] if not name.startswith("olmo2")]
+    before = loaded(paper)
+    assert set(after.families) - set(before.families) == {"olmo2"}
+    for model in before.models:
+        assert after.checkpoint_options(model) == before.checkpoint_options(model)
+        assert after.scoring_options(model) == before.scoring_options(model)
+        assert after.batching_options(model) == before.batching_options(model)
+        assert after.parts(model) == before.parts(model)
+    for family, first in before.families.items():
+        assert after.tokenizer_options(family) == before.tokenizer_options(family)
+        for domain in before.domains[first.corpus]:
+            assert after.sampling_options(family, domain) == before.sampling_options(family, domain)
+    for corpus in before.domains:
+        assert after.candidates_options(corpus) == before.candidates_options(corpus)
+        assert after.inventory_options(corpus) == before.inventory_options(corpus)
+    assert after.noise_options() == before.noise_options()
+
+
 def test_a_study_without_noise(config: dict[str, Any]) -> None:
     """Prevents a study without noise from asking for the noise table or its figure."""
     del config["noise"]
     study = loaded(config)
     assert study.noise_models == [] and study.noise_strengths == []
     assert "noise_rates" not in study.tables
-    assert set(study.figures) == set(study.figure_entries) - {"noise"}
+    assert set(study.figures) == {
+        n for n, entry in study.figure_entries.items() if "noise_rates" not in entry["tables"]
+    }
+    assert "noise" not in study.figures
 
 
 def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a figure from being left out of a study that has its tables."""
     study = loaded(config)
-    assert set(study.figures) == set(yaml.safe_load((ROOT / "config" / "figures.yaml").read_text()))
+    assert set(study.figures) == set(shipped("figures"))
 
 
-@pytest.mark.parametrize(
-    ("section", "values", "sentence"),
-    [
-        (
-            "training",
-            {"families": {"gpt9": {"seed": 1, "learning_rate": 0.1}}},
-            r"training\.families: 'gpt9' .*known: pyt",
-        ),
-        (
-            "training",
-            {"corpus": "pile"},
-            r"training\.corpus: 'pile' is not a corpus of config/corpora\.yaml .*known: mini",
-        ),
-        (
-            "noise",
-            {"models": ["pythia-xxl"]},
-            r"noise\.models: 'pythia-xxl' is not a model of this study .*known: pythia-xs",
-        ),
-        (
-            "sampling",
-            {"domains": ["prose"]},
-            r"sampling\.domains: 'prose' is not a domain of corpus mini .*known: code",
-        ),
-        (
-            "training",
-            {"sizes": {"odd": {"layers": 1, "width": 30, "heads": 4}}},
-            r"training\.sizes\.odd: 4 heads do not divide width 30; choose a width",
-        ),
-        (
-            "training",
-            {"sizes": {"thin": {"layers": 1, "width": 48, "heads": 4}}},
-            r"training\.sizes\.thin: heads of width 12 .*multiple of 8",
-        ),
-        ("training", {"row_tokens": 63}, r"windows of 64 tokens, but training\.row_tokens is 63"),
-        ("sampling", {"continuation_tokens": 33}, r"windows of 65 tokens, but training\.row_tokens is 64"),
-        (
-            "sampling",
-            {"window": "offset"},
-            r"sampling\.window is offset, but models trained here see only the head of each document",
-        ),
-        (
-            "scoring",
-            {"dtypes": {"pythia-xxl": "bfloat16"}},
-            r"scoring\.dtypes: 'pythia-xxl' is not a model of this study",
-        ),
-        ("scoring", {"batch_rows": "all"}, r"scoring\.batch_rows: 'all' is not"),
-        ("scoring", {"dtyp": "float32"}, r"scoring: unknown key 'dtyp'; did you mean 'dtype'"),
-    ],
-)
-def test_mistakes_in_a_study(config: dict[str, Any], section: str, values: dict[str, Any], sentence: str) -> None:
-    """Prevents a study that cannot work from starting, and its mistake from lacking file, key and remedy."""
-    with pytest.raises(ReciteError, match=rf"^mini\.yaml: .*{sentence}|^mini\.yaml: {sentence}"):
-        loaded(config, **{section: values})
+def test_a_study_of_natural_text_asks_for_no_controls(paper: dict[str, Any]) -> None:
+    """Prevents checkpoints from elsewhere from being held against repetitions that nobody planted."""
+    study = loaded(paper)
+    assert study.planted == [] and "control_rates" not in study.tables
+    assert all("control_rates" not in entry["tables"] for entry in study.figures.values())
 
 
-def test_a_study_without_training(config: dict[str, Any]) -> None:
-    """Prevents a KeyError for a study that names no models."""
-    del config["training"]
-    with pytest.raises(ReciteError, match=r"mini\.yaml: key 'training' is missing; a study needs models"):
-        loaded(config)
+def test_domains_by_corpus(paper: dict[str, Any]) -> None:
+    """Prevents domains that are named for one corpus from being asked of the others."""
+    study = loaded(paper, sampling={"domains": {"pile": ["github", "arxiv"], "dolma": ["wiki"]}})
+    assert list(study.domains["pile"]) == ["github", "arxiv"] and list(study.domains["dolma"]) == ["wiki"]
+    assert study.domains["redpajama"] == shipped("corpora")["redpajama"]["domains"]
+    assert study.shards("olmo1") == [f"wiki-{index:04d}" for index in range(3)]
 
 
-@pytest.mark.parametrize("domains", [["code", "markup"], ["control"]])
-def test_a_study_needs_natural_and_planted_domains(config: dict[str, Any], domains: list[str]) -> None:
-    """Prevents hours of scoring that end in a crash of aggregation, which needs rows of both kinds."""
-    with pytest.raises(ReciteError, match=r"mini\.yaml: sampling\.domains"):
-        loaded(config, sampling={"domains": domains})
+def test_options_of_a_corpus_of_files(paper: dict[str, Any]) -> None:
+    """Prevents a change of how documents are read from leaving old candidates, and one of the plan from new ones."""
+    study = loaded(paper)
+    layout = study.candidates_options("dolma3")["layout"]
+    files = shipped("corpora")["dolma3"]["files"]
+    assert layout == {"text": "text", **{key: files[key] for key in ("path", "labels", "removed")}}
+    inventory = {key: files[key] for key in ("patterns", "groups", "hub", "revision")}
+    folder = {"corpus": "dolma3", "folder": "data/corpora/dolma3"}
+    assert study.inventory_options("dolma3") == inventory | folder
+    assert study.groups("dolma3") == files["groups"] == 64
+    assert study.candidates_options("dolma3")["draw"]["most"] == 375_001
+    assert study.candidates_options("dolma3")["draw"]["place"] == "offset"
 
 
-def test_missing_corpora_file(config: dict[str, Any]) -> None:
-    """Prevents a traceback where corpora_file is mistyped."""
-    config["corpora_file"] = "config/nowhere.yaml"
-    with pytest.raises(ReciteError, match=r"config/nowhere\.yaml does not exist; run from the repository's root"):
-        loaded(config)
+def test_paper(paper: dict[str, Any]) -> None:
+    """Prevents a checkpoint of the paper's twenty, or a family, from being lost."""
+    study = loaded(paper)
+    assert len(study.models) == 20 and study.noise_models == list(study.models)
+    assert list(study.families) == list(ARCHITECTURES)
+    sizes = [study.checkpoint_options(model)["parameters"] for model in study.models]
+    assert min(sizes) > 1e9 and max(sizes) < 33e9
+    assert not study.trains and study.measures_batches
+    assert study.scoring_options("openllama-7b")["bos"] == 1
+    assert {name for name, model in study.models.items() if model.bos is not None} == {
+        name for name in study.models if name.startswith("openllama")
+    }
+    assert study.models["openllama-3b"].tokenizer == "tokenizer.model"
+    assert study.weight_bytes("pythia-1b") == 2 * 1011781632
 
 
-@pytest.mark.parametrize(
-    ("place", "value", "sentence"),
-    [
-        (("domains", "code"), ..., r"mini\.build\.sources: 'code' is not a domain of that corpus"),
-        (
-            ("domains", "control"),
-            "structural",
-            r"mini\.domains must have one domain of kind planted, called control",
-        ),
-        (
-            ("build", "controls", "source"),
-            "prose",
-            r"mini\.build\.controls\.source: 'prose' is not a source of that corpus",
-        ),
-        (("build", "seeds"), 3, r"mini\.build: unknown key 'seeds'; did you mean 'seed'"),
-    ],
-)
-def test_mistakes_in_the_corpora_file(
-    config: dict[str, Any], tmp_path: Path, place: tuple[str, ...], value: Any, sentence: str
-) -> None:
-    """Prevents a corpus that contradicts itself from being built; the message names the corpora file."""
-    corpora = yaml.safe_load((ROOT / "config" / "corpora.yaml").read_text())
-    inner = corpora["mini"]
-    for key in place[:-1]:
-        inner = inner[key]
-    if value is ...:
-        del inner[place[-1]]
-    else:
-        inner[place[-1]] = value
-    config["corpora_file"] = str(tmp_path / "corpora.yaml")
-    config["sampling"]["domains"] = ["headers", "control"]
-    Path(config["corpora_file"]).write_text(yaml.safe_dump(corpora))
-    with pytest.raises(ReciteError, match=rf"corpora\.yaml: {sentence}"):
-        loaded(config)
+def test_the_other_reading_of_the_paper(paper: dict[str, Any]) -> None:
+    """Prevents the smaller checkpoints, one line of config away, from being out of date."""
+    names = [*paper["models"], "pythia-160m", "pythia-410m"]
+    names.remove("starcoderbase-15.5b")
+    paper["models"] = names
+    assert len(loaded(paper).models) == 21
 
 
-def test_figure_that_nothing_draws(config: dict[str, Any], tmp_path: Path) -> None:
-    """Prevents a figure without a function from being found out by the last job of a study."""
-    entry = "poem: {title: A poem, category: Scores, tables: [rates], caption: Words.}"
-    (tmp_path / "figures.yaml").write_text(entry)
-    config["figures_file"] = str(tmp_path / "figures.yaml")
-    with pytest.raises(ReciteError, match=r"figures\.yaml: nothing draws poem; add poem\.py"):
-        load_study(config, "mini.yaml")
+TIED = {"starcoderbase-1b", "starcoderbase-3b", "starcoderbase-7b", "starcoderbase-15.5b", "olmo1-1b"}
+"""Checkpoints whose embedding is their unembedding."""
+REGISTRY = check_config(read_yaml(ROOT / "config" / "models.yaml"), "models", "models.yaml")
+FACTS = ("layers", "width", "heads", "shared_heads", "feed_forward", "vocabulary", "parameters")
+
+
+def config_of(name: str, entry: dict[str, Any]) -> transformers.PretrainedConfig:
+    """The config that a checkpoint's entry speaks of."""
+    settings: dict[str, Any] = {
+        "vocab_size": entry["vocabulary"],
+        "hidden_size": entry["width"],
+        "num_hidden_layers": entry["layers"],
+        "num_attention_heads": entry["heads"],
+        "num_key_value_heads": entry["shared_heads"],
+        "intermediate_size": entry["feed_forward"],
+        "tie_word_embeddings": name in TIED,
+        "pad_token_id": None,
+    }
+    if entry["family"] == "starcoder":
+        # learned positions, 8,192 of them, which a rotary model has no parameters for
+        settings |= {"n_inner": settings.pop("intermediate_size"), "n_positions": 8192, "multi_query": True}
+    if entry["family"] in ("pythia", "starcoder"):
+        del settings["num_key_value_heads"]
+    model_class = ARCHITECTURES[entry["family"]].model_class
+    return getattr(transformers, model_class.replace("ForCausalLM", "Config"))(**settings)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_registry_agrees_with_transformers(name: str) -> None:
+    """Prevents a wrong number of parameters, which is the axis of the scaling law and the size that jobs ask for."""
+    entry = REGISTRY[name]
+    architecture = ARCHITECTURES[entry["family"]]
+    assert entry["width"] % entry["heads"] == 0
+    found = checkpoint_facts(config_of(name, entry), architecture)
+    assert found == {fact: entry[fact] for fact in FACTS}
+
+
+def test_registry_is_pinned() -> None:
+    """Prevents a checkpoint that cannot be fetched, but for the one that says so, and two that are one."""
+    assert [name for name, entry in REGISTRY.items() if "revision" not in entry] == ["starcoderbase-7b"]
+    commits = [entry["revision"] for entry in REGISTRY.values() if "revision" in entry]
+    assert len(set(commits)) == len(commits)
+    assert len({entry["hub"] for entry in REGISTRY.values()}) == len(REGISTRY)
+    for entry in REGISTRY.values():
+        assert entry["dtype"] in ("float16", "bfloat16") and entry["gpus"] == 1

@@ -9,12 +9,11 @@ import pytest
 import zstandard
 from tokenizers import Tokenizer
 
-from recite.errors import ReciteError
 from recite.files import sha256_file
+from recite.special_tokens import BOS_ID, END_OF_TEXT
 from recite.tables import read_metadata
 from recite.tables.training import TRAINING_ROWS
 from recite.tokenization import tokenize_corpus, train_tokenizer
-from recite.tokenizer import BOS_ID, END_OF_TEXT, load_tokenizer
 
 WORDS = ["the", "licence", "of", "software", "def", "return", "import", "warranty", "value", "self"]
 ROW_TOKENS = 16
@@ -130,19 +129,3 @@ def test_training_learns_merges() -> None:
     """Prevents a tokenizer that leaves every text in bytes."""
     tokenizer = train_tokenizer(["warranty " * 50], 300)
     assert len(tokenizer.encode(" warranty").ids) == 1
-
-
-def test_load_tokenizer(made: Made) -> None:
-    """Prevents a tokenizer that encodes otherwise after it was saved."""
-    saved, fresh = load_tokenizer(made.tokenizer), train_tokenizer(TEXTS, VOCABULARY)
-    assert [saved.encode(text).ids for text in TEXTS + ODD] == [fresh.encode(text).ids for text in TEXTS + ODD]
-
-
-@pytest.mark.parametrize("content", [None, b"", b'{"version": "1.0", ', b"\xff"])
-def test_broken_tokenizer(tmp_path: Path, content: bytes | None) -> None:
-    """Prevents a traceback for a missing or truncated tokenizer.json."""
-    path = tmp_path / "tokenizer.json"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ReciteError, match=r"tokenizer\.json is not a readable tokenizer\.json .*; make it again"):
-        load_tokenizer(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import CONFIG, Checkout
 
-from recite.readers import read_documents
+from recite.readers import read_built
 
 MISTAKES = [
     ("batch_rows: 16", "batch_rowz: 16", "scoring: unknown key 'batch_rowz'; did you mean 'batch_rows'?"),
@@ -51,7 +51,7 @@ def test_unknown_key_on_the_command_line(fresh: Checkout) -> None:
 def test_too_few_documents(fresh: Checkout) -> None:
     """A domain that cannot fill its sample is found before any model is trained or scored."""
     fresh.edit(CONFIG, "rows_per_domain: 12", "rows_per_domain: 20")
-    run = fresh.snakemake("results/tiny/samples/pythia/code-0000.parquet")
+    run = fresh.snakemake("results/tiny/samples/pythia/licences-0000.parquet")
     assert run.returncode == 1
     assert "recite: domain licences of corpus tiny has only" in run.stdout
     assert not list((fresh.root / "results/tiny/samples").rglob("*.parquet"))
@@ -82,7 +82,7 @@ def test_full_disk(fresh: Checkout, small_disk: Path) -> None:
     assert "Traceback" not in run.stdout
     assert not list(small_disk.rglob(".*.tmp"))
     for path in small_disk.rglob("*.zst"):
-        assert list(read_documents(path))
+        assert list(read_built(path))
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     run = fresh.snakemake(target)
     assert run.returncode == 0, run.stdout

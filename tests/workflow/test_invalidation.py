@@ -30,7 +30,7 @@ def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
 
 def test_plot_code_redraws_only(checkout: Checkout) -> None:
     """A changed figure size must not score anything."""
-    checkout.edit("workflow/recite/figures/noise.py", "figsize=(8.2, 4.2)", "figsize=(8.2, 4.3)")
+    checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 4.2)", "* len(parts), 4.3)")
     assert checkout.jobs() == {"figures": 5}
 
 
@@ -44,7 +44,7 @@ def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
 def test_a_vocabulary_reruns_its_family_from_the_tokenizer(checkout: Checkout) -> None:
     """The tokenizer decides the sample too."""
     checkout.edit(CONFIG, "vocabulary: 500", "vocabulary: 510")
-    family = {"tokenization": 1, "sampling": 1, "training": 2, "scoring": 2}
+    family = {"tokenization": 1, "sampling": 3, "training": 2, "scoring": 2}
     assert checkout.jobs() == {**family, "aggregation": 1, "figures": 4, "summary": 1}
     assert "starcoder-xs" in checkout.messages() and "pythia" not in checkout.messages()
 
@@ -88,7 +88,16 @@ def test_a_swapped_pair_is_seen(checkout: Checkout) -> None:
     checkout.edit(
         CONFIG, "context_tokens: 16\n  continuation_tokens: 16", "context_tokens: 12\n  continuation_tokens: 20"
     )
-    assert checkout.jobs()["sampling"] == 2
+    jobs = checkout.jobs()
+    assert jobs["sampling"] == 6 and "candidates" not in jobs
+
+
+def test_a_new_domain_leaves_the_others(checkout: Checkout) -> None:
+    """The corpus is not read again for it, and no row of the other domains is drawn or scored again."""
+    checkout.edit(CONFIG, "[code, licences, control]", "[code, licences, control, headers]")
+    new = {"sampling": 2, "samples": 1, "scoring": 4, "noise": 1}
+    assert checkout.jobs() == {**new, **DOWNSTREAM}
+    assert "code-0000" not in checkout.messages()
 
 
 def test_a_new_caption_reruns_nothing(checkout: Checkout) -> None:

@@ -25,26 +25,26 @@ def aggregate_scores(
     options: Mapping[str, Any],
     scores: Sequence[Path],
     planted: Sequence[Path],
-    controls: Path,
+    controls: Path | None,
     tables: Mapping[str, Path],
 ) -> None:
-    """Write the tables rates, distribution, control_rates and scaling from the models' scores.
+    """Write the tables rates, distribution and scaling from the models' scores, and control_rates of planted rows.
 
     `scores` are parts of the scores table, each naming its model; `planted` the sample shards of the
-    planted domains, which tie rows to documents; `controls` the known repetition counts.
+    planted domains, which tie rows to documents; `controls` the known repetition counts, if texts are planted.
     """
     rows = read_scores(scores, SCORES, options)
-    natural = rows[rows["kind"] != "planted"]
-    repetitions = _repetitions(planted, controls)
-    planted_rows = rows[rows["kind"] == "planted"]
-    control = planted_rows.merge(repetitions, on="row_id", validate="many_to_one")
-    if len(control) < len(planted_rows):
-        raise ReciteError("scores hold planted rows that no sample holds; delete the scores and run again.")
+    natural, control = rows[rows["kind"] != "planted"], rows[rows["kind"] == "planted"]
     note = {"options": dict(options)}
+    if controls:
+        planted_rows = len(control)
+        control = control.merge(_repetitions(planted, controls), on="row_id", validate="many_to_one")
+        if len(control) < planted_rows:
+            raise ReciteError("scores hold planted rows that no sample holds; delete the scores and run again.")
+        by_count = summarize(control, [*MODEL, "repetitions"], options)
+        CONTROL_RATES.write(tables["control_rates"], _columns(by_count[CONTROL_RATES.names]), note)
     RATES.write(tables["rates"], _columns(rate_table(rows, options)), note)
     DISTRIBUTION.write(tables["distribution"], _columns(distribution_table(natural)), note)
-    by_count = summarize(control, [*MODEL, "repetitions"], options)
-    CONTROL_RATES.write(tables["control_rates"], _columns(by_count[CONTROL_RATES.names]), note)
     SCALING.write(tables["scaling"], _columns(scaling_table(natural, control, options)), note)
 
 

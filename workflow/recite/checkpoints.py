@@ -20,7 +20,7 @@ from recite.kernels import ATTENTION, pack
 BUFFERS = ("inv_freq", "masked_bias", "attention.bias")
 """Ends of the names of tables that older checkpoints carry and that are computed today."""
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-ROOM = 0.7
+ROOM = 0.85
 """Share of a GPU's memory that weights may take; the rest is for keys, values and logits."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -75,14 +75,18 @@ class Checkpoint(NamedTuple):
 def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: str | None = None) -> Checkpoint:
     """Load a checkpoint for inference, in `dtype` (float32, bfloat16, float16), on the GPUs if there are any.
 
-    `source` is a folder of Hugging Face's layout, a GGUF file (its weights are unpacked to `dtype`), or the name of a
-    model on the hub, then with the commit that is wanted as `revision`. `batch_rows` is the number of rows that will be
-    continued at once; it decides how a CPU's weights are packed. Raises ReciteError if there is no
-    config or weights, if the weights are damaged or do not fit the config, if the architecture is not in
-    the table, or if the GPUs of the job are too small.
+    `source` is a folder of Hugging Face's layout or the safetensors file in it, a GGUF file (its weights are unpacked
+    to `dtype`), the record of a registered checkpoint, or the name of a model on the hub, then with the commit that is
+    wanted as `revision`. `batch_rows` is the number of rows that will be continued at once; it decides how a CPU's
+    weights are packed. Raises ReciteError if there is no config or weights, if the weights are damaged, have changed
+    since they were registered or do not fit the config, if the architecture is not in the table, or if the GPUs of
+    the job are too small.
     """
     path = _on_disk(source, revision)
-    config, place = _config(path)
+    record = None
+    if path.suffix == ".json":
+        path, record = _registered(path)
+    config, place = read_config(path)
     architecture = architecture_of(config.model_type)
     model_class = getattr(transformers, architecture.model_class)
     torch_dtype = getattr(torch, dtype)
@@ -110,7 +114,7 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
     parameters = sum(parameter.numel() for parameter in model.parameters())
     model.eval()
     pack(model, batch_rows)
-    return Checkpoint(model, architecture, _weights_digest(path), parameters, dtype)
+    return Checkpoint(model, architecture, _weights_digest(path, record), parameters, dtype)
 
 
 def _on_disk(source: str | Path, revision: str | None) -> Path:
@@ -121,7 +125,8 @@ def _on_disk(source: str | Path, revision: str | None) -> Path:
                 f"{source} is no folder or file here; if it is a model of the hub, pin it by `revision`, "
                 "the commit's 40 hexadecimal digits."
             )
-        return Path(source)
+        path = Path(source)
+        return path.parent if path.suffix == ".safetensors" else path
     if not COMMIT.fullmatch(revision):
         raise ReciteError(
             f"revision {revision!r} of {source} is not a commit; name its 40 hexadecimal digits, "
@@ -136,8 +141,27 @@ def _on_disk(source: str | Path, revision: str | None) -> Path:
         ) from None
 
 
-def _config(path: Path) -> tuple[transformers.PretrainedConfig, dict[str, Any]]:
-    """The config of a checkpoint, and what names its weights to `from_pretrained`."""
+def _registered(record: Path) -> tuple[Path, dict[str, Any]]:
+    """Where the checkpoint of a record lies, and its files' sizes and digests; they must still be what they were."""
+    made = read_json(record)
+    if "path" not in made or "files" not in made:
+        raise ReciteError(f"{record} is not the record of a checkpoint; name that, or the checkpoint's folder.")
+    path = Path(made["path"])
+    folder = path.parent if path.suffix == ".gguf" else path
+    for name, file in made["files"].items():
+        if (folder / name).is_file() and (folder / name).stat().st_size != file["bytes"]:
+            raise ReciteError(
+                f"{folder / name} has changed since {record} was written; delete that record to take the new weights, "
+                "and all that was made with the old ones is made again."
+            )
+    return path, made["files"]
+
+
+def read_config(path: Path) -> tuple[transformers.PretrainedConfig, dict[str, Any]]:
+    """The config of a checkpoint on disk, and what names its weights to `from_pretrained`.
+
+    Raises ReciteError for what is no checkpoint, or none that can be run.
+    """
     if path.suffix == ".gguf":
         place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": str(path.resolve())}
         try:
@@ -205,10 +229,17 @@ def _broken(path: Path, why: str) -> str:
     return f"the weights of {path} cannot be loaded ({why}); make or fetch the checkpoint again."
 
 
-def _weights_digest(path: Path) -> str:
+def weight_files(path: Path) -> list[Path]:
+    """The files of a checkpoint's weights, by name."""
+    return sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+
+
+def _weights_digest(path: Path, record: dict[str, Any] | None) -> str:
     """SHA-256 of the weights file; of the files' digests, in name order, where there are several."""
-    files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
-    digests = [sha256_file(file) for file in files]
+    if record is None:
+        digests = [sha256_file(file) for file in weight_files(path)]
+    else:
+        digests = [file["sha256"] for name, file in sorted(record.items()) if name.endswith((".safetensors", ".gguf"))]
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

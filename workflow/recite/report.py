@@ -10,49 +10,58 @@ from recite.files import atomic, read_json
 from recite.tables.aggregates import TABLES
 
 
-def write_summary(study: str, tables: Sequence[Path], manifest: Path, summary: Path) -> None:
-    """Write the page from table files named after their tables, and the corpus's manifest."""
+def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, summary: Path) -> None:
+    """Write the page from table files named after their tables, and the manifest of a corpus that was made here."""
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
-    corpus = read_json(manifest)
+    corpus = read_json(manifest) if manifest else None
     sections = [f"# Study {study}\n", _overview(frames["rates"], corpus), _rates(frames["rates"])]
-    sections += [_controls(frames["control_rates"]), _scaling(frames["scaling"])]
+    sections += [_controls(frames["control_rates"])] if "control_rates" in frames else []
+    sections.append(_scaling(frames["scaling"]))
     if "noise_rates" in frames:
         sections.append(_noise(frames["noise_rates"]))
     with atomic(summary) as temporary:
         temporary.write_text("\n".join(sections))
 
 
-def _overview(rates: pd.DataFrame, corpus: dict) -> str:
+def _overview(rates: pd.DataFrame, corpus: dict | None) -> str:
     natural = rates[rates["domain"] == "natural"]
-    documents = sum(source["documents"] for source in corpus["sources"].values())
     low, high = natural["parameters"].min(), natural["parameters"].max()
     scored = rates[rates["kind"].isin(["mixed", "planted"])]
     return (
-        f"{len(natural)} models of {natural['family'].nunique()} families, {low:,} to {high:,} parameters, trained on "
-        f"{documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} planted control "
-        f"texts; {natural['n'].min()} natural rows of {natural['distinct'].min()} or more distinct "
-        f"texts scored per model. A row is memorized when the greedy continuation "
+        f"{len(natural)} models of {natural['family'].nunique()} families, {low:,} to {high:,} parameters"
+        f"{_trained_on(corpus) if corpus else ''}; {natural['n'].min()} natural rows of {natural['distinct'].min()} "
+        f"or more distinct texts scored per model. A row is memorized when the greedy continuation "
         f"of its context equals the corpus (at the default threshold). At most "
         f"{100 * scored['at_risk'].max():.2f}% of a model's natural or planted rows have a "
         "logit margin under the precision's noise.\n"
     )
 
 
+def _trained_on(corpus: dict) -> str:
+    documents = sum(source["documents"] for source in corpus["sources"].values())
+    return (
+        f", trained on {documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} "
+        "planted control texts"
+    )
+
+
 def _rates(rates: pd.DataFrame) -> str:
-    lines = [
-        "## Memorization rates\n",
-        "| model | parameters | natural rows | interval | in between | mean score | planted rows | interval |",
-    ]
-    lines.append("|---|---:|---:|---|---:|---:|---:|---|")
     planted = rates[rates["kind"] == "planted"].set_index("model")
+    lines = ["## Memorization rates\n"]
+    lines.append("| model | parameters | natural rows | interval | in between | mean score |")
+    lines.append("|---|---:|---:|---|---:|---:|")
+    if len(planted):
+        lines[-2] += " planted rows | interval |"
+        lines[-1] += "---:|---|"
     natural = rates[rates["domain"] == "natural"].sort_values(["family", "parameters"])
     for row in natural.itertuples():
-        control = planted.loc[row.model]
         lines.append(
             f"| {row.model} | {row.parameters:,} | {_share(row.rate)} | {_interval(row)} "
-            f"| {_share(row.between)} | {row.mean_score:.3f} "
-            f"| {_share(control['rate'])} | {_interval(control)} |"
+            f"| {_share(row.between)} | {row.mean_score:.3f} |"
         )
+        if len(planted):
+            control = planted.loc[row.model]
+            lines[-1] += f" {_share(control['rate'])} | {_interval(control)} |"
     return "\n".join(lines) + "\n"
 
 

@@ -1,157 +1,153 @@
-"""Sampling: a uniform, seeded choice of sequences per domain that no order of files can change.
+"""Sampling: a uniform, seeded choice of sequences of one domain that no order of files can change.
 
-Each document has a key, the hash of (seed, corpus, document id). A domain's sample is its n
-eligible documents with the smallest keys, a bottom-k sample. Selections of any split of the corpus
-merge to the selection of the whole.
+The sample is the n eligible documents with the smallest keys, a bottom-k sample; a document is eligible if the excerpt
+that is its candidate holds a window of tokens. The (n + 1)-th smallest key is the inclusion probability of
+the others.
 """
 
-import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tokenizers import Tokenizer
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from recite.errors import ReciteError
 from recite.files import hash64
-from recite.readers import Document, read_documents
+from recite.tables import read_metadata
+from recite.tables.candidates import CANDIDATES
 from recite.tables.samples import SAMPLES
-from recite.tokenizer import load_tokenizer
+from recite.tokenizer import Encoder, load_tokenizer
+
+BATCH_DOCUMENTS = 1024
+
+
+class Pool(NamedTuple):
+    """The candidates of one domain, by key, each document once.
+
+    whole: whether they are all of the domain's documents. documents, repeated: how many the corpus holds, and how many
+    candidates bear the identifier of another. skipped: what was passed over in the corpus, by reason.
+    """
+
+    rows: pa.Table
+    whole: bool
+    documents: int
+    repeated: int
+    skipped: dict[str, int]
 
 
 class Window(NamedTuple):
-    """A sampled sequence; the fields are those of the samples table."""
+    """The first tokens of a candidate's excerpt, and where their text ends in it, in characters."""
 
-    key: int
-    domain: str
-    document_id: str
-    source_file: str
-    source_row: int
-    window_start: int
-    text: bytes
+    row: int
     tokens: list[int]
+    end: int
 
 
-class Plan(NamedTuple):
-    """What to draw: seed, corpus, window length in tokens, its place, and rows per domain."""
+def sample(options: Mapping[str, Any], candidates: Sequence[Path], tokenizer: Path, shards: Sequence[Path]) -> None:
+    """Draw one domain's sample under one tokenizer and write it as shards of a fixed number of rows.
 
-    seed: int
-    corpus: str
-    tokens: int
-    place: str
-    rows: int
-
-
-@dataclass
-class Selection:
-    """The n + 1 eligible documents with the smallest keys of each domain, and what was passed over.
-
-    The one beyond n is kept because its key is the inclusion probability of the others.
+    `options` are the config's sampling section with corpus and domain. A domain with too few eligible documents is
+    an error, and so are candidates that end before the sample is full.
     """
-
-    rows: int
-    heaps: dict[str, list[tuple[int, Window]]] = field(default_factory=dict)
-    skipped: Counter[str] = field(default_factory=Counter)
-
-    def add(self, window: Window) -> None:
-        """Keep the window if its key is among the smallest seen."""
-        heap = self.heaps.setdefault(window.domain, [])
-        heapq.heappush(heap, (-window.key, window))
-        if len(heap) > self.rows + 1:
-            heapq.heappop(heap)
-
-    def windows(self, domain: str) -> list[Window]:
-        """The domain's sample, at most n windows, by key."""
-        return sorted(window for _, window in self.heaps.get(domain, []))[: self.rows]
-
-    def inclusion_probability(self, domain: str) -> float:
-        """Chance that an eligible document is chosen, given the other documents' keys (1 if all are)."""
-        heap = self.heaps.get(domain, [])
-        return -heap[0][0] / 2**64 if len(heap) > self.rows else 1.0
-
-
-def select(path: Path, domains: Sequence[str], tokenizer: Tokenizer, plan: Plan) -> Selection:
-    """The selection of one corpus file; documents of other domains are counted and passed over."""
-    selection = Selection(plan.rows)
-    for document in read_documents(path):
-        if document.domain not in domains:
-            selection.skipped[f"domain {document.domain} is not sampled"] += 1
-            continue
-        key = hash64(plan.seed, plan.corpus, document.id)
-        window = _window(document, key, path.name, tokenizer, plan)
-        if window is None:
-            selection.skipped[f"domain {document.domain}: shorter than {plan.tokens} tokens"] += 1
-        else:
-            selection.add(window)
-    return selection
-
-
-def merge(selections: Iterable[Selection]) -> Selection:
-    """The selection of the union of what the given ones were drawn from, whatever their order."""
-    merged: Selection | None = None
-    for selection in selections:
-        merged = merged or Selection(selection.rows)
-        for heap in selection.heaps.values():
-            for _, window in heap:
-                merged.add(window)
-        merged.skipped += selection.skipped
-    if merged is None:
-        raise ReciteError("there is nothing to sample from: the corpus has no files.")
-    return merged
-
-
-def _window(document: Document, key: int, file: str, tokenizer: Tokenizer, plan: Plan) -> Window | None:
-    encoding = tokenizer.encode(document.text, add_special_tokens=False)
-    room = len(encoding.ids) - plan.tokens
-    if room < 0:
-        return None
-    start = 0 if plan.place == "head" else hash64("offset", plan.seed, plan.corpus, document.id) % (room + 1)
-    first, last = encoding.offsets[start][0], encoding.offsets[start + plan.tokens - 1][1]
-    text = document.text[first:last].encode()
-    tokens = encoding.ids[start : start + plan.tokens]
-    return Window(key, document.domain, document.id, file, document.row, start, text, tokens)
-
-
-def sample(options: Mapping[str, Any], documents: Sequence[Path], tokenizer: Path, shards: Mapping[str, Path]) -> None:
-    """Draw the study's sample for one tokenizer and write it as shards of a fixed number of rows.
-
-    `options` is the config's sampling section with seed and corpus; `shards` maps
-    `<domain>-<index>` to its file. A domain with too few eligible documents is an error.
-    """
-    length = options["context_tokens"] + options["continuation_tokens"]
-    plan = Plan(options["seed"], options["corpus"], length, options["window"], options["rows_per_domain"])
+    pool = read_pool(candidates, options["domain"])
+    length, rows = options["context_tokens"] + options["continuation_tokens"], options["rows_per_domain"]
     encoder = load_tokenizer(tokenizer)
-    chosen = merge(select(path, options["domains"], encoder, plan) for path in documents)
-    drawn = {domain: chosen.windows(domain) for domain in options["domains"]}
-    for domain, windows in drawn.items():
-        if len(windows) < plan.rows:
-            raise ReciteError(
-                f"domain {domain} of corpus {plan.corpus} has only {len(windows)} documents of {length} tokens or "
-                f"more, {plan.rows} are asked for; lower sampling.rows_per_domain or drop the domain."
-            )
-    print(f"passed over: {dict(sorted(chosen.skipped.items()))}")
+    examined: list[Window | None] = []
+    found: list[Window] = []
+    for window in _windows(pool, encoder, length):
+        examined.append(window)
+        found += [window] if window else []
+        if len(found) > rows:
+            break
+    full = len(found) > rows or (pool.whole and len(found) == rows)
+    if not full:
+        raise ReciteError(_too_few(options, pool, len(found), length))
+    probability = pool.rows["key"][found[rows].row].as_py() / 2**64 if len(found) > rows else 1.0
+    short = len(examined) - len(found)
+    print(f"{options['domain']}: {short} of {len(examined)} documents are shorter than {length} tokens")
+    metadata = {
+        "options": dict(options),
+        "documents": pool.documents,
+        "examined": len(examined),
+        "short": short,
+        "repeated": pool.repeated,
+        "skipped": pool.skipped,
+    }
     size = options["shard_rows"]
-    for shard, path in shards.items():
-        domain, _, index = shard.rpartition("-")
-        windows = drawn[domain][int(index) * size : (int(index) + 1) * size]
-        probability = chosen.inclusion_probability(domain)
-        metadata = {"options": dict(options), "shard": shard, "skipped": dict(sorted(chosen.skipped.items()))}
-        SAMPLES.write(path, _columns(windows, plan.corpus, options["context_tokens"], probability), metadata)
+    for index, path in enumerate(shards):
+        chosen = found[:rows][index * size : (index + 1) * size]
+        SAMPLES.write(path, _columns(pool.rows, chosen, options, probability), metadata | {"shard": path.stem})
 
 
-def _columns(windows: Sequence[Window], corpus: str, context: int, probability: float) -> dict[str, list[Any]]:
+def read_pool(candidates: Sequence[Path], domain: str) -> Pool:
+    """All candidates of a domain that are known to be all below their key, from every split of the corpus."""
+    notes = [read_metadata(path) for path in candidates]
+    bounds = [note["bounds"][domain] for note in notes if note["bounds"].get(domain) is not None]
+    wanted = pc.field("domain") == domain
+    if bounds:
+        wanted &= pc.field("key") <= pa.scalar(min(bounds), pa.uint64())
+    tables = [CANDIDATES.read(path, filters=wanted) for path in candidates]
+    rows = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    rows = rows.sort_by([("key", "ascending"), ("source_file", "ascending"), ("source_row", "ascending")])
+    keys = rows["key"].to_numpy()
+    first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    skipped: Counter[str] = Counter()
+    for note in notes:
+        for reason, skip in note["skipped"].items():
+            skipped[reason] += skip["count"]
+    return Pool(
+        rows.filter(pa.array(first)),
+        not bounds,
+        sum(note["documents"].get(domain, 0) for note in notes),
+        int((~first).sum()),
+        dict(sorted(skipped.items())),
+    )
+
+
+def _windows(pool: Pool, encoder: Encoder, length: int) -> Iterator[Window | None]:
+    """The window of every candidate in turn, or None for one that is too short."""
+    for start in range(0, len(pool.rows), BATCH_DOCUMENTS):
+        batch = pool.rows.slice(start, BATCH_DOCUMENTS)
+        encoded = encoder.encode(batch["excerpt"].to_pylist())
+        for index, (tokens, ends) in enumerate(encoded):
+            # Where there was no space to cut at, the last token may be the head of a longer one.
+            room = len(tokens) if batch["whole"][index].as_py() else len(tokens) - 1
+            yield Window(start + index, tokens[:length], ends[length - 1]) if room >= length else None
+
+
+def _too_few(options: Mapping[str, Any], pool: Pool, found: int, length: int) -> str:
+    place = f"domain {options['domain']} of corpus {options['corpus']}"
+    wanted = options["rows_per_domain"]
+    if pool.whole:
+        return (
+            f"{place} has only {found} documents of {length} tokens or more, {wanted} are asked for; "
+            "lower sampling.rows_per_domain or drop the domain."
+        )
+    return (
+        f"{place}: only {found} of {len(pool.rows)} candidates have {length} tokens or more, {wanted + 1} are needed; "
+        "raise sampling.candidates_per_row."
+    )
+
+
+def _columns(
+    rows: pa.Table, windows: Sequence[Window], options: Mapping[str, Any], probability: float
+) -> dict[str, Any]:
+    corpus, context = options["corpus"], options["context_tokens"]
+    chosen = rows.take(pa.array([window.row for window in windows], pa.int64())).to_pylist()
+    pairs = list(zip(chosen, windows, strict=True))
     return {
-        "row_id": [hash64("row", corpus, w.document_id, w.window_start) for w in windows],
-        "sequence_id": [hash64("sequence", w.tokens) for w in windows],
-        "domain": [w.domain for w in windows],
-        "document_id": [w.document_id for w in windows],
-        "source_file": [w.source_file for w in windows],
-        "source_row": [w.source_row for w in windows],
-        "window_start": [w.window_start for w in windows],
-        "text": [w.text for w in windows],
-        "context": [w.tokens[:context] for w in windows],
-        "continuation": [w.tokens[context:] for w in windows],
-        "inclusion_probability": [probability] * len(windows),
+        "row_id": [hash64("row", corpus, row["document_id"], row["start"]) for row in chosen],
+        "sequence_id": [hash64("sequence", window.tokens) for window in windows],
+        "domain": [row["domain"] for row in chosen],
+        "document_id": [row["document_id"] for row in chosen],
+        "source_file": [row["source_file"] for row in chosen],
+        "source_row": [row["source_row"] for row in chosen],
+        "window_start": [row["start"] for row in chosen],
+        "text": [row["excerpt"][: window.end].encode() for row, window in pairs],
+        "context": [window.tokens[:context] for window in windows],
+        "continuation": [window.tokens[context:] for window in windows],
+        "inclusion_probability": [probability] * len(chosen),
     }

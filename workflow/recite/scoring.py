@@ -18,7 +18,6 @@ from recite.files import read_json
 from recite.memory import halving
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
-from recite.tokenizer import BOS_ID
 
 
 class Rows(NamedTuple):
@@ -83,8 +82,8 @@ def continue_rows(
             "the sample was drawn with another tokenizer; draw it with the model's own."
         )
     context = rows.context
-    if options["bos"]:
-        context = torch.cat([torch.full_like(context[:, :1], BOS_ID), context], dim=1)
+    if options["bos"] is not None:
+        context = torch.cat([torch.full_like(context[:, :1], options["bos"]), context], dim=1)
     steps = rows.continuation.shape[1]
     print(f"{options['model']}: {len(context)} rows in batches of {batch_rows} on {checkpoint.device}", flush=True)
     return halving(

@@ -8,9 +8,9 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from recite.files import atomic, sha256_file, write_json
-from recite.readers import read_documents
+from recite.readers import read_built
+from recite.special_tokens import END_OF_TEXT
 from recite.tables.training import TRAINING_ROWS
-from recite.tokenizer import END_OF_TEXT
 
 
 def tokenize_corpus(
@@ -20,7 +20,7 @@ def tokenize_corpus(
 
     A document gives its first `row_tokens` tokens; shorter ones give none and are counted.
     """
-    found = [document for path in documents for document in read_documents(path)]
+    found = [document for path in documents for document in read_built(path)]
     trained = train_tokenizer([document.text for document in found], options["vocabulary"])
     with atomic(tokenizer) as temporary:
         trained.save(str(temporary))

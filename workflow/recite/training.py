@@ -14,8 +14,9 @@ from transformers.utils import logging
 from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, sha256_file, write_json
+from recite.special_tokens import BOS_ID
 from recite.tables.training import TRAINING_ROWS
-from recite.tokenizer import BOS_ID, load_tokenizer
+from recite.tokenizer import load_tokenizer
 
 REFERENCE_WIDTH = 64
 WARM_UP = 0.05
@@ -40,7 +41,7 @@ def train_model(
     torch.set_num_threads(threads)
     recipe, family = options["recipe"], options["family"]
     tokens = read_rows(rows)
-    vocabulary = load_tokenizer(tokenizer).get_vocab_size()
+    vocabulary = len(load_tokenizer(tokenizer).vocabulary)
     model = build_model(family, Shape(**options["shape"]), vocabulary, tokens.shape[1], recipe["seed"])
     parameters = sum(parameter.numel() for parameter in model.parameters())
     order = torch.cat([epoch_order(tokens, recipe, epoch) for epoch in range(recipe["epochs"])])

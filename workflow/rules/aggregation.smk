@@ -5,22 +5,19 @@
 PLANTED = [
     f"{RESULTS}/samples/{family}/{shard}.parquet"
     for family in study.families
-    for shard in study.shards
-    if shard.rpartition("-")[0] in study.planted
+    for domain in study.planted
+    for shard in study.shards_of(domain)
 ]
 
 
 rule aggregation:
-    """Summarize the scores of all models: rates, distribution, control_rates, scaling."""
+    """Summarize the scores of all models: rates, distribution, scaling, and rates by repetition of planted rows."""
     input:
         scores=SCORES,
         planted=PLANTED,
-        controls=f"{RESULTS}/corpus/controls.parquet",
+        controls=[f"{RESULTS}/corpus/controls.parquet"] if PLANTED else [],
     output:
-        rates=f"{RESULTS}/tables/rates.parquet",
-        distribution=f"{RESULTS}/tables/distribution.parquet",
-        control_rates=f"{RESULTS}/tables/control_rates.parquet",
-        scaling=f"{RESULTS}/tables/scaling.parquet",
+        **{table: f"{RESULTS}/tables/{table}.parquet" for table in study.score_tables},
     log:
         f"{RESULTS}/logs/aggregation.log",
     benchmark:
@@ -39,7 +36,7 @@ rule aggregation:
 rule noise_aggregation:
     """Summarize the scores of the disturbed models at every strength."""
     input:
-        scores=expand(f"{RESULTS}/scores/{{model}}/{{part}}.parquet", model=study.noise_models, part=study.parts),
+        scores=scores_of(study.noise_models),
         noisy=NOISE_SCORES,
     output:
         rates=f"{RESULTS}/tables/noise_rates.parquet",

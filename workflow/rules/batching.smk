@@ -1,12 +1,11 @@
 # Batch size: measured once per model where scoring.batch_rows is auto, then the same for all its jobs.
 #
-# in:  models/<model>/
+# in:  models/<model>/ or checkpoints/<model>.json
 # out: batches/<model>.json
 rule batching:
     """Measure rows per second at doubling batch sizes under the memory limit; write the size to use."""
     input:
-        config=f"{RESULTS}/models/{{model}}/config.json",
-        weights=f"{RESULTS}/models/{{model}}/model.safetensors",
+        checkpoint=checkpoint_of,
     output:
         batch=f"{RESULTS}/batches/{{model}}.json",
     log:
@@ -16,7 +15,8 @@ rule batching:
     conda:
         "../../envs/recite.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory_of,
+        gpu=gpus_of,
     params:
         code=code("batching"),
         options=lambda wildcards: canonical_json(study.batching_options(wildcards.model)),

@@ -3,6 +3,7 @@ from recite.files import canonical_json
 from recite.fingerprint import fingerprint
 
 
+# `fetch` reaches the jobs by the config and not by their params: turning it on makes nothing anew.
 def code(stage):
     """Fingerprint of a stage's script and of all that it imports: a changed comment changes nothing."""
     return fingerprint(Path(workflow.basedir, "scripts", f"{stage}.py"))
@@ -13,12 +14,47 @@ def tokenizer_of(file):
     return lambda wildcards: f"{RESULTS}/tokenizers/{study.models[wildcards.model].family}/{file}"
 
 
+def checkpoint_of(wildcards):
+    """What names a model's weights: config and weights of one that is trained here, or a checkpoint's record."""
+    if study.trains:
+        return [f"{RESULTS}/models/{wildcards.model}/{file}" for file in ("model.safetensors", "config.json")]
+    return [f"{RESULTS}/checkpoints/{wildcards.model}.json"]
+
+
+def documents_of(wildcards):
+    """The files to sample of a corpus that is made here, or the inventory of one that lies elsewhere."""
+    if study.trains:
+        return [CORPUS_FILES[domain] for domain in study.corpora[wildcards.corpus]["domains"]]
+    return [f"{RESULTS}/inventories/{wildcards.corpus}.json"]
+
+
+def candidates_of(wildcards):
+    """All candidates of a family's corpus."""
+    corpus = study.families[wildcards.family].corpus
+    return [f"{RESULTS}/candidates/{corpus}/{group:03d}.parquet" for group in range(study.groups(corpus))]
+
+
 def shards_of(wildcards):
     """The sample shards of one part of one model's rows."""
     family = study.models[wildcards.model].family
-    return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in study.parts[wildcards.part]]
+    return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in study.parts(wildcards.model)[wildcards.part]]
 
 
 def batch_of(wildcards):
     """The measured batch size of a model, where the config leaves it open."""
     return [f"{RESULTS}/batches/{wildcards.model}.json"] if study.measures_batches else []
+
+
+def memory_of(wildcards):
+    """Megabytes of main memory of a job that runs a model: what a mini model takes, or three times the weights."""
+    return 2000 + 3 * study.weight_bytes(wildcards.model) // 10**6
+
+
+def gpus_of(wildcards):
+    """GPUs of a job that runs a model."""
+    return study.models[wildcards.model].gpus
+
+
+def scores_of(models):
+    """The scores of some models, all parts."""
+    return [f"{RESULTS}/scores/{model}/{part}.parquet" for model in models for part in study.parts(model)]

@@ -2,9 +2,9 @@
 #
 # in:  the environment's packages (config/corpora.yaml names them)
 # out: corpus/documents/<domain>.jsonl.zst, corpus/controls.parquet, corpus/manifest.json
+BUILT = study.corpus_options(study.config["training"]["corpus"])
 CORPUS_FILES = {
-    domain: f"{RESULTS}/corpus/documents/{domain}.jsonl.zst"
-    for domain in [*study.corpus_options()["sources"], "control", "repeats"]
+    domain: f"{RESULTS}/corpus/documents/{domain}.jsonl.zst" for domain in [*BUILT["sources"], "control", "repeats"]
 }
 
 
@@ -22,7 +22,7 @@ rule corpus:
         "../../envs/recite.yaml"
     params:
         code=code("corpus"),
-        options=canonical_json(study.corpus_options()),
+        options=canonical_json(BUILT),
     message:
         "Build the corpus from the installed packages' text"
     script:

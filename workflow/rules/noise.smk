@@ -1,12 +1,12 @@
 # Noise: the scores again at each noise strength, for the models that the config lists.
 #
-# in:  models/<model>/, samples/<family>/
+# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/
 # out: noise/<model>/alpha-<alpha>/<part>.parquet
 rule noise:
     """Continue every context greedily with noise of strength alpha in one layer's residual stream."""
     input:
-        config=f"{RESULTS}/models/{{model}}/config.json",
-        weights=f"{RESULTS}/models/{{model}}/model.safetensors",
+        checkpoint=checkpoint_of,
+        ready=ancient(rules.samples.output),
         shards=shards_of,
         batch=batch_of,
     output:
@@ -18,7 +18,8 @@ rule noise:
     conda:
         "../../envs/recite.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory_of,
+        gpu=gpus_of,
     params:
         code=code("noise"),
         options=lambda wildcards: canonical_json(
@@ -30,9 +31,9 @@ rule noise:
         "../../scripts/noise.py"
 
 
-NOISE_SCORES = expand(
-    f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
-    model=study.noise_models,
-    alpha=study.noise_strengths,
-    part=study.parts,
-)
+NOISE_SCORES = [
+    f"{RESULTS}/noise/{model}/alpha-{alpha}/{part}.parquet"
+    for model in study.noise_models
+    for alpha in study.noise_strengths
+    for part in study.parts(model)
+]

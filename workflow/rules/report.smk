@@ -1,12 +1,12 @@
 # Report: the study in words and numbers, and the check of its planted truths.
 #
-# in:  tables/, corpus/manifest.json
+# in:  tables/, corpus/manifest.json of a corpus that is made here
 # out: summary.md, verification.json; snakemake --report makes the HTML from the figures and the summary
 rule summary:
     """Write the study's numbers as a short page."""
     input:
         tables=expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
-        manifest=f"{RESULTS}/corpus/manifest.json",
+        manifest=[f"{RESULTS}/corpus/manifest.json"] if study.trains else [],
     output:
         report(
             f"{RESULTS}/summary.md",
@@ -29,22 +29,24 @@ rule summary:
         "../../scripts/report.py"
 
 
-rule verification:
-    """Fail unless size and repetition raise memorization, as they must where the truth is planted."""
-    input:
-        rates=f"{RESULTS}/tables/rates.parquet",
-        controls=f"{RESULTS}/tables/control_rates.parquet",
-    output:
-        f"{RESULTS}/verification.json",
-    log:
-        f"{RESULTS}/logs/verification.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/verification.tsv"
-    conda:
-        "../../envs/recite.yaml"
-    params:
-        code=code("verification"),
-    message:
-        "Verify the planted truths on the finished tables"
-    script:
-        "../../scripts/verification.py"
+if study.planted:
+
+    rule verification:
+        """Fail unless size and repetition raise memorization, as they must where the truth is planted."""
+        input:
+            rates=f"{RESULTS}/tables/rates.parquet",
+            controls=f"{RESULTS}/tables/control_rates.parquet",
+        output:
+            f"{RESULTS}/verification.json",
+        log:
+            f"{RESULTS}/logs/verification.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/verification.tsv"
+        conda:
+            "../../envs/recite.yaml"
+        params:
+            code=code("verification"),
+        message:
+            "Verify the planted truths on the finished tables"
+        script:
+            "../../scripts/verification.py"

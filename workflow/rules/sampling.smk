@@ -1,24 +1,47 @@
 # Sampling: the sequences whose memorization is measured, by domain, in shards of a fixed size.
 #
-# in:  corpus/documents/, tokenizers/<family>/tokenizer.json
+# in:  candidates/<corpus>/, tokenizers/<family>/
 # out: samples/<family>/<domain>-<index>.parquet
+FAMILY_TOKENIZERS = {
+    family: f"{RESULTS}/tokenizers/{family}/{model.tokenizer}" for family, model in study.families.items()
+}
+
+
 rule sampling:
-    """Draw the seeded sample of every domain under one family's tokenizer."""
+    """Draw the seeded sample of one domain under one family's tokenizer."""
     input:
-        documents=CORPUS_FILES.values(),
-        tokenizer=f"{RESULTS}/tokenizers/{{family}}/tokenizer.json",
+        candidates=candidates_of,
+        tokenizer=lambda wildcards: FAMILY_TOKENIZERS[wildcards.family],
     output:
-        **{shard: f"{RESULTS}/samples/{{family}}/{shard}.parquet" for shard in study.shards},
+        shards=[f"{RESULTS}/samples/{{family}}/{shard}.parquet" for shard in study.shards_of("{domain}")],
     log:
-        f"{RESULTS}/logs/sampling/{{family}}.log",
+        f"{RESULTS}/logs/sampling/{{family}}/{{domain}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/sampling/{{family}}.tsv"
+        f"{RESULTS}/benchmarks/sampling/{{family}}/{{domain}}.tsv"
     conda:
         "../../envs/recite.yaml"
     params:
         code=code("sampling"),
-        options=canonical_json(study.sampling_options()),
+        options=lambda wildcards: canonical_json(study.sampling_options(wildcards.family, wildcards.domain)),
     message:
-        "Sample the domains for {wildcards.family}"
+        "Sample {wildcards.domain} for {wildcards.family}"
     script:
         "../../scripts/sampling.py"
+
+
+SAMPLES = [f"{RESULTS}/samples/{family}/{shard}.parquet" for family in study.families for shard in study.shards(family)]
+
+
+rule samples:
+    """Say that every domain of every family has its rows, before the first model runs on any."""
+    input:
+        # A shard that someone changed is not for this rule to notice: it would hide it from the rules that read it.
+        ancient(SAMPLES),
+    output:
+        touch(f"{RESULTS}/samples/complete"),
+    log:
+        f"{RESULTS}/logs/samples.log",
+    conda:
+        "../../envs/recite.yaml"
+    message:
+        "All samples are drawn"

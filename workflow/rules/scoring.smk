@@ -1,12 +1,12 @@
 # Scoring: memorization score of every sampled row under every model.
 #
-# in:  models/<model>/, samples/<family>/
+# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/
 # out: scores/<model>/<part>.parquet, a part being shards_per_job shards and named by the first
 rule scoring:
     """Continue every context greedily and count the tokens that equal the corpus's."""
     input:
-        config=f"{RESULTS}/models/{{model}}/config.json",
-        weights=f"{RESULTS}/models/{{model}}/model.safetensors",
+        checkpoint=checkpoint_of,
+        ready=ancient(rules.samples.output),
         shards=shards_of,
         batch=batch_of,
     output:
@@ -18,7 +18,8 @@ rule scoring:
     conda:
         "../../envs/recite.yaml"
     resources:
-        mem_mb=2000,
+        mem_mb=memory_of,
+        gpu=gpus_of,
     params:
         code=code("scoring"),
         options=lambda wildcards: canonical_json(study.scoring_options(wildcards.model)),
@@ -28,4 +29,4 @@ rule scoring:
         "../../scripts/scoring.py"
 
 
-SCORES = expand(f"{RESULTS}/scores/{{model}}/{{part}}.parquet", model=study.models, part=study.parts)
+SCORES = scores_of(study.models)

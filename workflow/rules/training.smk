@@ -32,3 +32,10 @@ rule training:
         "Train {wildcards.model}"
     script:
         "../../scripts/training.py"
+
+
+MADE = [
+    *rules.corpus.output,
+    *expand(rules.tokenization.output, family=study.families),
+    *expand(rules.training.output, model=study.models),
+]

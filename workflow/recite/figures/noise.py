@@ -12,13 +12,14 @@ DODGE = 0.008
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """Left the natural rows, right the planted ones; a line per disturbed model."""
+    """Left the natural rows, right the planted ones if there are any; a line per disturbed model."""
     rates = tables["noise_rates"]
     natural, planted = rates[rates["domain"] == "natural"], rates[rates["kind"] == "planted"]
-    figure, panels = plt.subplots(1, 2, figsize=(8.2, 4.2))
-    _panel(panels[0], natural, "natural rows")
-    _panel(panels[1], planted, "planted control rows")
-    handles, labels = panels[0].get_legend_handles_labels()
+    parts = {"natural rows": natural} | ({"planted control rows": planted} if len(planted) else {})
+    figure, panels = plt.subplots(1, len(parts), figsize=(4.1 * len(parts), 4.2), squeeze=False)
+    for axes, (title, part) in zip(panels[0], parts.items(), strict=True):
+        _panel(axes, part, title)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure, pd.concat([natural, planted], ignore_index=True)
 

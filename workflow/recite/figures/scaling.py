@@ -10,12 +10,13 @@ from recite.figures import style
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """Left the natural rows, right the planted ones; a line per family, its slope in the legend."""
+    """Left the natural rows, right the planted ones if there are any; a line per family, its slope in the legend."""
     natural = tables["rates"][tables["rates"]["domain"] == "natural"].assign(rows="natural")
     planted = tables["rates"][tables["rates"]["kind"] == "planted"].assign(rows="control")
     points = pd.concat([natural, planted], ignore_index=True)
-    figure, panels = plt.subplots(1, 2, figsize=(8.2, 4.6))
-    for axes, rows, title in zip(panels, ("natural", "control"), ("natural rows", "planted control rows"), strict=True):
+    titles = {"natural": "natural rows"} | ({"control": "planted control rows"} if len(planted) else {})
+    figure, panels = plt.subplots(1, len(titles), figsize=(4.1 * len(titles), 4.6), squeeze=False)
+    for axes, (rows, title) in zip(panels[0], titles.items(), strict=True):
         part = points[points["rows"] == rows]
         lines = tables["scaling"][tables["scaling"]["rows"] == rows].set_index("family")
         _panel(axes, part, lines)

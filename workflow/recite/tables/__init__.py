@@ -5,18 +5,21 @@ change the stage's code fingerprint.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json
 
 METADATA_KEY = b"recite"
+ROWS_OF_A_GROUP = 2**16
+"""What a filtered reading of a sorted file skips or takes as a whole."""
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 TOKENS = pa.list_(pa.uint32())
 
@@ -71,11 +74,20 @@ class Table:
         with atomic(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
-    def read(self, path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read the file, or only `columns` of it, after checking its schema against the declared one."""
+    def write_batches(self, path: Path, batches: Iterable[pa.Table], metadata: Mapping[str, Any]) -> None:
+        """Write tables of the declared schema one after the other, atomically; one at a time is in memory."""
+        note = {METADATA_KEY: canonical_json(dict(metadata)).encode()}
+        schema = self.schema.with_metadata(note)
+        with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_table(batch.select(self.names).cast(schema), row_group_size=ROWS_OF_A_GROUP)
+
+    def read(self, path: Path, columns: Sequence[str] | None = None, filters: pc.Expression | None = None) -> pa.Table:
+        """Read the file, or only `columns` and the rows of `filters`, after checking its schema."""
         try:
             found = pq.read_schema(path)
-            table = pq.read_table(path, columns=list(columns) if columns else None, partitioning=None)
+            names = list(columns) if columns else None
+            table = pq.read_table(path, columns=names, filters=filters, partitioning=None)
         except FileNotFoundError:
             raise ReciteError(f"{path} does not exist; run the rule that makes it again.") from None
         except (pa.ArrowInvalid, OSError) as error:

@@ -13,7 +13,7 @@ SAMPLES = Table(
         Column("document_id", pa.string(), "", "the document's own identifier in the corpus"),
         Column("source_file", pa.string(), "", "corpus file that holds the document, relative to the corpus"),
         Column("source_row", pa.uint64(), "line", "position of the document in that file, from 0"),
-        Column("window_start", pa.uint32(), "token", "first token of the window within the document"),
+        Column("window_start", pa.uint64(), "character", "where in the document the window starts"),
         Column("text", pa.binary(), "byte", "UTF-8 bytes of the window's text"),
         Column("context", TOKENS, "token id", "the tokens that the model is given"),
         Column("continuation", TOKENS, "token id", "the tokens that follow in the corpus"),

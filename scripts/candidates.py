@@ -1,0 +1,22 @@
+"""Door to recite.candidates: read a share of a corpus's files."""
+
+import json
+from pathlib import Path
+
+from recite.candidates import gather
+from recite.door import door
+from recite.inventory import files_of_group
+from recite.readers import Layout
+
+with door(snakemake):
+    options, given = json.loads(snakemake.params.options), [Path(path) for path in snakemake.input]
+    is_inventory = given[0].suffix == ".json"
+    gather(
+        options["draw"],
+        files_of_group(given[0], int(snakemake.wildcards.group))
+        if is_inventory
+        else {path.name: path for path in given},
+        Layout(**options["layout"]),
+        candidates=Path(snakemake.output.candidates),
+        threads=snakemake.threads,
+    )

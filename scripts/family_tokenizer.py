@@ -1,0 +1,13 @@
+"""Door to recite.fetching: copy the tokenizer of a family's first model."""
+
+import json
+from pathlib import Path
+
+from recite.door import door
+from recite.fetching import copy_tokenizer
+
+with door(snakemake):
+    copy_tokenizer(
+        json.loads(snakemake.params.options) | {"fetch": snakemake.config["fetch"]},
+        tokenizer=Path(snakemake.output.tokenizer),
+    )

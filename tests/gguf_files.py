@@ -1,0 +1,83 @@
+"""Small Llamas in GGUF files, written as llama.cpp's converter does."""
+
+from pathlib import Path
+
+import gguf
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+
+def small_llama(seed: int = 6, vocabulary: int = 96) -> LlamaForCausalLM:
+    """A Llama with two heads to a key/value head, all widths multiples of GGUF's blocks of 32."""
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=96,
+        max_position_embeddings=128,
+        initializer_range=0.15,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return LlamaForCausalLM(config).eval()
+
+
+GGUF_NAMES = {
+    "input_layernorm": "attn_norm",
+    "self_attn.q_proj": "attn_q",
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
+    "self_attn.o_proj": "attn_output",
+    "post_attention_layernorm": "ffn_norm",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
+    "mlp.down_proj": "ffn_down",
+}
+"""Tensors of a layer: their names in `transformers` and in GGUF."""
+
+
+def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
+    """Rows of a query or key projection in GGUF's order: the two halves of every head take turns."""
+    width = len(weight) // heads
+    order = [
+        head * width + half * width // 2 + place
+        for head in range(heads)
+        for place in range(width // 2)
+        for half in (0, 1)
+    ]
+    return weight[order]
+
+
+def write_gguf(path: Path, model: LlamaForCausalLM, kind: gguf.GGMLQuantizationType, leave_out: str = "") -> None:
+    """Write a Llama as llama.cpp's converter does: matrices of one kind, vectors in float32."""
+    config = model.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("small")
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(4)
+    writer.add_head_count_kv(2)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(16)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(config.vocab_size)
+    names = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+    for layer in range(config.num_hidden_layers):
+        names |= {f"model.layers.{layer}.{name}": f"blk.{layer}.{short}" for name, short in GGUF_NAMES.items()}
+    for name, short in names.items():
+        if short == leave_out:
+            continue
+        weight = model.state_dict()[f"{name}.weight"].numpy()
+        if short.endswith(("attn_q", "attn_k")):
+            weight = interleaved(weight, 4 if short.endswith("attn_q") else 2)
+        stored = kind if weight.ndim == 2 else gguf.GGMLQuantizationType.F32
+        writer.add_tensor(f"{short}.weight", gguf.quants.quantize(weight, stored), raw_dtype=stored)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -1,0 +1,41 @@
+"""Configs of studies: the shipped ones, and small ones that name a registry and corpora of their own."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recite.study import Study, load_study
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTES = {"domains": {"prose": "free_text", "code": "structural"}, "files": {"patterns": ["*.jsonl"], "domain": "kind"}}
+"""A corpus of one's own."""
+
+
+def shipped(name: str) -> dict[str, Any]:
+    """A config file as it lies in config/."""
+    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+
+
+def loaded(config: dict[str, Any], **changes: dict[str, Any]) -> Study:
+    """The study of a copy of the config, with keys of its sections changed."""
+    changed = deepcopy(config)
+    for section, values in changes.items():
+        changed.setdefault(section, {}).update(values)
+    return load_study(changed, "mini.yaml")
+
+
+def own_study(folder: Path, registry: dict[str, Any], corpora: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    """Config of a study of all models of a registry; registry and corpora are written into `folder`."""
+    config: dict[str, Any] = {
+        "study": "mine",
+        "seed": 5,
+        "models": list(registry),
+        "sampling": {"rows_per_domain": 20, "shard_rows": 10},
+        "scoring": {"batch_rows": 8},
+    }
+    for name, content in (("models", registry), ("corpora", corpora)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        config[f"{name}_file"] = str(folder / f"{name}.yaml")
+    return config | sections

@@ -1,0 +1,218 @@
+"""recite.plan: the jobs of the two studies, what they wait for, what they cost, and what a plan cannot do without."""
+
+import re
+from collections import Counter
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recite import costs, plan
+from recite.costs import Machine
+from recite.errors import ReciteError
+from recite.plan import Job, Planner
+from recite.study import load_study
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def planner(name: str, machine: Machine | None = None, **changes: Any) -> Planner:
+    """The plan of a study of config/, with keys of its sections changed; a section of None is dropped."""
+    config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    for section, values in deepcopy(changes).items():
+        if isinstance(values, dict):
+            config[section].update(values)
+        else:
+            config[section] = values
+    config = {key: value for key, value in config.items() if value is not None}
+    return Planner(load_study(config, f"{name}.yaml"), machine or Machine())
+
+
+def named(made: Planner) -> dict[str, Job]:
+    return {job.name: job for job in made.jobs}
+
+
+@pytest.mark.parametrize("name", ["mini", "paper"])
+def test_jobs_of_every_stage(name: str) -> None:
+    """Prevents jobs that the DAG has not, and jobs that the plan forgets."""
+    made = planner(name)
+    study, counts = made.study, Counter(job.stage for job in made.jobs)
+    parts = {model: len(study.parts(model)) for model in study.models}
+    assert counts["scoring"] == sum(parts.values())
+    assert counts["noise"] == sum(parts[model] for model in study.noise_models) * len(study.noise_strengths)
+    assert counts["sampling"] == sum(len(study.domains[model.corpus]) for model in study.families.values())
+    assert counts["candidates"] == sum(study.groups(corpus) for corpus in study.domains)
+    assert counts["training" if study.trains else "registration"] == len(study.models)
+    assert counts["batching"] == (len(study.models) if study.measures_batches else 0)
+    assert counts["figures"] == len(study.figures)
+    assert len(named(made)) == len(made.jobs)
+
+
+@pytest.mark.parametrize("name", ["mini", "paper"])
+def test_jobs_wait_for_jobs_before_them(name: str) -> None:
+    """Prevents a job that waits for a file that no job makes."""
+    seen: set[str] = set()
+    for job in planner(name).jobs:
+        assert set(job.after) <= seen
+        seen.add(job.name)
+
+
+def test_what_a_scoring_job_waits_for() -> None:
+    jobs = named(planner("paper"))
+    scoring = jobs["scoring/pythia-1b/pile_cc-0000"]
+    assert set(scoring.after) == {"registration/pythia-1b", "samples", "batching/pythia-1b"}
+    assert jobs["noise/pythia-1b/alpha-0.1/pile_cc-0000"].after == scoring.after
+    assert set(jobs["samples"].after) == {name for name, job in jobs.items() if job.stage == "sampling"}
+    assert len(jobs["sampling/olmo3/arxiv"].after) == 64 + 1
+    assert jobs["registration/olmo2-32b"].after == ("family_tokenizer/olmo2",)
+    fixed = named(planner("paper", scoring={"batch_rows": 256}))
+    assert "batching/pythia-1b" not in fixed
+    assert set(fixed["scoring/pythia-1b/pile_cc-0000"].after) == {"registration/pythia-1b", "samples"}
+
+
+def test_what_the_end_waits_for() -> None:
+    jobs = named(planner("mini"))
+    scored = {name for name, job in jobs.items() if job.stage == "scoring"}
+    families = {job.subject for job in jobs.values() if job.stage == "tokenization"}
+    assert set(jobs["aggregation"].after) == scored | {f"sampling/{family}/control" for family in families}
+    largest = {name for name in scored if name.split("/")[1].endswith("-l")}
+    noisy = {name for name, job in jobs.items() if job.stage == "noise"}
+    assert set(jobs["noise_aggregation"].after) == noisy | largest
+    assert jobs["figures/noise"].after == ("noise_aggregation",)
+    assert jobs["figures/controls"].after == ("aggregation",)
+    assert set(jobs["summary"].after) == {"aggregation", "noise_aggregation", "corpus"}
+
+
+def test_a_study_without_noise() -> None:
+    stages = {job.stage for job in planner("mini", noise=None).jobs}
+    assert not stages & {"noise", "noise_aggregation"}
+
+
+def test_rows_of_ragged_parts() -> None:
+    """25 rows in shards of 10, four shards a job: a domain's last shard is half full."""
+    made = planner("mini", sampling={"rows_per_domain": 25, "shard_rows": 10}, scoring={"shards_per_job": 4})
+    rows = made.rows("pythia-xs")
+    assert list(rows)[:2] == ["code-0000", "headers-0001"]
+    assert list(rows.values())[:2] == [10 + 10 + 5 + 10, 10 + 5 + 10 + 10]
+    assert sum(rows.values()) == 25 * len(made.study.domains["mini"])
+
+
+def test_seconds_of_a_scoring_job() -> None:
+    """300,000 rows of Pythia 1B in batches of 512, the last of them filled up, in float16."""
+    made = planner(
+        "paper", Machine(tflops=100, efficiency=0.5, load_gbs=4), scoring={"batch_rows": 512, "shards_per_job_of": {}}
+    )
+    body, unembedding, attention = 16 * 12 * 2048**2, 50304 * 2048, 4 * 16 * 2048 * 63 * 32
+    flops = 586 * 512 * (2 * body * 63 + attention + 2 * unembedding * 32)
+    job = named(made)["scoring/pythia-1b/pile_cc-0000"]
+    assert job.seconds == pytest.approx(18.5 + 1011781632 * 2 / 4e9 + flops / 50e12)
+    assert (job.gpus, job.cores, job.written) == (1, 1, 300_000 * costs.SCORE_BYTES)
+
+
+def test_a_bos_token_costs_a_position() -> None:
+    """OpenLLaMA's rows are one token longer."""
+    made = planner("paper")
+    facts = made.costs["openllama-7b"].facts
+    assert made.costs["openllama-7b"].row == costs.row_flops(facts, 33, 32)
+    assert made.costs["olmo1-7b"].row == costs.row_flops(made.costs["olmo1-7b"].facts, 32, 32)
+
+
+def test_two_gpus_take_turns(tmp_path: Path) -> None:
+    """They hold more, but a row is no sooner done."""
+    entry = yaml.safe_load((ROOT / "config/models.yaml").read_text())["olmo2-32b"]
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump({"olmo2-32b": entry | {"gpus": 2}}))
+    one = planner("paper", models=["olmo2-32b"]).costs["olmo2-32b"]
+    two = planner("paper", models=["olmo2-32b"], models_file=str(path), scoring={"shards_per_job_of": {}})
+    cost = two.costs["olmo2-32b"]
+    assert (cost.gpus, one.gpus) == (2, 1) and cost.rate == one.rate == 0.4 * 312e12
+    assert cost.batch_rows > one.batch_rows
+
+
+def test_batches_fit_the_memory() -> None:
+    """A smaller GPU has smaller batches; twice the batch would not fit."""
+    for memory in (40, 80):
+        made = planner("paper", Machine(gpu_memory=memory), models=["pythia-6.9b"], noise=None)
+        cost = made.costs["pythia-6.9b"]
+        assert cost.peak <= costs.SPARE * memory * 1e9
+        assert costs.peak_bytes(cost.facts, 1, 2, 2 * cost.batch_rows, 32, 32) > costs.SPARE * memory * 1e9
+        assert named(made)["batching/pythia-6.9b"].peak == cost.peak
+
+
+def test_seconds_of_candidates() -> None:
+    """780 GB in six groups, 16 cores of 100 MB/s; a server of fewer cores takes longer, as Snakemake caps threads."""
+    for cores in (16, 4):
+        made = planner("paper", Machine(cores=cores, read_mbs=100))
+        job = named(made)["candidates/starcoderdata/005"]
+        assert job.cores == cores
+        assert job.seconds == pytest.approx(18.5 + 780e9 / 6 / (cores * 100e6))
+
+
+def test_threads_of_the_rule() -> None:
+    rule = (ROOT / "workflow" / "rules" / "candidates.smk").read_text()
+    assert re.findall(r"threads: 1 if study.trains else (\d+)", rule) == [str(plan.CANDIDATES_CORES)]
+
+
+def test_candidates_are_never_more_than_the_text() -> None:
+    made = planner("paper")
+    for job in made.jobs:
+        if job.stage == "candidates":
+            assert 0 < job.written <= made.text_bytes(job.subject) / made.study.groups(job.subject)
+
+
+def test_training_costs_six_operations_a_parameter_and_token() -> None:
+    made = planner("mini", Machine(efficiency=1.0))
+    texts = 5 * 150 + 24 + 48 + 96 + 128 + 192 + 384 + 512
+    facts = made.costs["pythia-l"].facts
+    job = named(made)["training/pythia-l"]
+    assert job.gpus == 0
+    assert job.seconds == pytest.approx(18.5 + 6 * facts.parameters * texts * 64 / costs.CORE_FLOPS)
+
+
+def test_estimates() -> None:
+    """Models above 10^10 parameters have a quarter of the rows ablated; a small sample bounds all of them."""
+    made = {(estimate.stage, estimate.model): estimate for estimate in planner("paper").estimates}
+    paper = planner("paper").costs
+    assert len(made) == 3 * 20
+    seven, twelve = (paper[model].facts for model in ("pythia-6.9b", "pythia-12b"))
+    assert made["head ablation", "pythia-6.9b"].flops == 13 * 10_000 * costs.ablation_flops(seven, 32, 32)
+    assert made["head ablation", "pythia-12b"].flops == 13 * 2_500 * costs.ablation_flops(twelve, 32, 32)
+    suffixes = made["compressibility", "openllama-7b"]
+    assert suffixes.flops == 6 * 15_000 * costs.suffix_flops(paper["openllama-7b"].facts, 1, 32, 32)
+    assert suffixes.seconds == pytest.approx(suffixes.flops / (0.4 * 312e12))
+    small = planner("paper", sampling={"rows_per_domain": 100}).estimates[0]
+    assert small.flops == 13 * 100 * costs.ablation_flops(paper["pythia-1b"].facts, 32, 32)
+
+
+def test_an_entry_without_facts(tmp_path: Path) -> None:
+    """A model of one's own needs two lines to run, and its facts to be planned."""
+    path = tmp_path / "models.yaml"
+    path.write_text("mine: {corpus: pile}\n")
+    with pytest.raises(ReciteError, match=r"model mine: a plan needs layers, width, .*models file"):
+        planner("paper", models_file=str(path), models=["mine"], noise=None, scoring={"shards_per_job_of": {}})
+
+
+def test_a_corpus_of_unknown_size(tmp_path: Path) -> None:
+    corpora = yaml.safe_load((ROOT / "config" / "corpora.yaml").read_text())
+    del corpora["pile"]["files"]["gigabytes"]
+    path = tmp_path / "corpora.yaml"
+    path.write_text(yaml.safe_dump(corpora))
+    with pytest.raises(ReciteError, match=r"corpus pile: a plan needs gigabytes; .*corpora file"):
+        assert planner("paper", corpora_file=str(path)).jobs
+
+
+def test_a_model_that_does_not_fit() -> None:
+    with pytest.raises(ReciteError, match=r"model pythia-12b: not even 8 rows fit the 24 GB of each of its 1 GPUs"):
+        planner("paper", Machine(gpu_memory=24))
+
+
+def test_a_machine_that_cannot_be() -> None:
+    with pytest.raises(ReciteError, match="--servers is 0"):
+        planner("paper", Machine(servers=0))

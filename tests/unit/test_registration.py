@@ -1,0 +1,253 @@
+"""Registration: a record says what the weights are; an entry, a tokenizer or weights that differ are refused."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gguf
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from gguf_files import small_llama, write_gguf
+from recite import checkpoints
+from recite.architectures import ARCHITECTURES, Shape
+from recite.checkpoints import load_checkpoint
+from recite.errors import ReciteError
+from recite.files import read_json, sha256_file, write_json
+from recite.registration import register
+from recite.tokenization import train_tokenizer
+from recite.training import build_model
+
+VOCABULARY = 300
+TEXTS = ["the warranty of the software is the warranty of the author", "def encode(text):\n    return model, rows"] * 4
+FEED_FORWARD = {"pythia": "mlp.dense_h_to_4h", "starcoder": "mlp.c_fc"}
+"""Where the width of the feed-forward layer is seen, if not in the gate."""
+
+
+def write_tokenizer(path: Path, vocabulary: int = VOCABULARY) -> Path:
+    """A small tokenizer.json."""
+    tokenizer = train_tokenizer(TEXTS, vocabulary)
+    assert tokenizer.get_vocab_size() == vocabulary
+    tokenizer.save(str(path))
+    return path
+
+
+@pytest.fixture
+def copy(tmp_path: Path, checkpoint_folder: Callable[[str], Path]) -> Callable[[str], Path]:
+    """Family -> a checkpoint of it, with tokenizer, that the test may change."""
+
+    def folder(family: str) -> Path:
+        path = Path(shutil.copytree(checkpoint_folder(family), tmp_path / "mine"))
+        write_tokenizer(path / "tokenizer.json")
+        return path
+
+    return folder
+
+
+def entry(path: Path, **more: Any) -> dict[str, Any]:
+    """A registered checkpoint as a study hands it to the stage."""
+    plain = {"model": "mine", "family": "own", "corpus": "notes", "tokenizer": "tokenizer.json", "gpus": 0}
+    return {**plain, "fetch": False, "path": str(path), **more}
+
+
+def registered(path: Path, **more: Any) -> Path:
+    """The record of a checkpoint under its own tokenizer."""
+    record = path.parent / "records" / "mine.json"
+    register(entry(path, **more), path.parent / more.get("tokenizer", path / "tokenizer.json"), record)
+    return record
+
+
+def facts_of(family: str, model: PreTrainedModel) -> dict[str, int]:
+    """What a loaded model is, by its tensors where these tell."""
+    architecture = ARCHITECTURES[family]
+    layers = model.get_submodule(architecture.layers)
+    inner = layers[0].get_submodule(FEED_FORWARD.get(family, "mlp.gate_proj"))  # type: ignore[index]
+    rows, width = model.get_input_embeddings().weight.shape
+    return {
+        "layers": len(layers),  # type: ignore[arg-type]
+        "width": width,
+        "heads": 3,
+        "shared_heads": 1 if family == "starcoder" else 3,
+        "feed_forward": inner.weight.shape[0],
+        "vocabulary": rows,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+
+
+def test_record(family: str, reference: PreTrainedModel, copy: Callable[[str], Path]) -> None:
+    """Parameters are the axis of the scaling law: tied weights counted twice, or masks, would move every model."""
+    folder = copy(family)
+    facts = facts_of(family, reference)
+    record = read_json(registered(folder, **facts, hub="owner/model", revision="a" * 40))
+    assert record.items() >= facts.items()
+    assert record["model_type"] == ARCHITECTURES[family].model_type
+    about = {"model": "mine", "family": "own", "corpus": "notes", "hub": "owner/model", "revision": "a" * 40}
+    assert record.items() >= about.items()
+    assert record["path"] == str(folder)
+    names = ("model.safetensors", "config.json", "tokenizer.json")
+    assert record["files"] == {
+        name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)} for name in names
+    }
+
+
+def test_entry_that_says_nothing(copy: Callable[[str], Path]) -> None:
+    """A model of one's own needs no facts in its entry; they are found out."""
+    folder = copy("olmo2")
+    assert read_json(registered(folder))["layers"] == 3
+
+
+@pytest.mark.parametrize(
+    "fact", ["layers", "width", "heads", "shared_heads", "feed_forward", "vocabulary", "parameters"]
+)
+def test_wrong_fact(copy: Callable[[str], Path], fact: str) -> None:
+    """Another checkpoint than the entry's, a smaller one of the family say, would be scored under its name."""
+    folder = copy("olmo1")
+    true = read_json(registered(folder))[fact]
+    shutil.rmtree(folder.parent / "records")
+    sentence = rf"^model mine: the models file says {fact} 7, by .*config\.json it is {true}; correct the entry, or put"
+    with pytest.raises(ReciteError, match=sentence):
+        registered(folder, **{fact: 7})
+    assert not (folder.parent / "records").exists()
+
+
+def test_another_tokenizer(copy: Callable[[str], Path]) -> None:
+    """A family's sample is of tokens of its first model; to a model with other tokens it is noise."""
+    folder = copy("pythia")
+    other = write_tokenizer(folder.parent / "tokenizer.json", VOCABULARY - 1)
+    with pytest.raises(
+        ReciteError, match=r"model mine has another tokenizer than family own \(.*mine/tokenizer\.json\)"
+    ):
+        register(entry(folder), other, folder.parent / "record.json")
+
+
+def test_tokens_without_an_embedding(copy: Callable[[str], Path]) -> None:
+    """A tokenizer that is another model's would end in an index out of range in the middle of scoring."""
+    folder = copy("olmo3")
+    write_tokenizer(folder / "tokenizer.json", VOCABULARY + 1)
+    with pytest.raises(
+        ReciteError, match=r"tokenizer\.json has token 300, the model's embedding only 300 rows; correct"
+    ):
+        registered(folder)
+    write_tokenizer(folder / "tokenizer.json")
+    registered(folder, bos=299)
+    with pytest.raises(ReciteError, match=r"model mine: bos has token 300, the model's embedding only 300 rows"):
+        registered(folder, bos=300)
+
+
+def test_what_is_missing(tmp_path: Path, copy: Callable[[str], Path]) -> None:
+    """No folder, no tokenizer, no weights: a sentence each, and no record."""
+    tokenizer = write_tokenizer(tmp_path / "family.json")
+    record = tmp_path / "record.json"
+    with pytest.raises(ReciteError, match=r"model mine is not there: .*mine does not exist; put it there, or set"):
+        register(entry(tmp_path / "mine"), tokenizer, record)
+    folder = copy("olmo2")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ReciteError, match=r"the tokenizer of model mine is not there: .*name it by `tokenizer`"):
+        register(entry(folder), tokenizer, record)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ReciteError, match=r"mine has no weights \(model\.safetensors\)"):
+        register(entry(folder), tokenizer, record)
+    (folder / "config.json").unlink()
+    with pytest.raises(ReciteError, match=r"mine is not a checkpoint folder: it has no config\.json"):
+        register(entry(folder), tokenizer, record)
+    assert not record.exists()
+
+
+def logits_of(model: PreTrainedModel, tokens: Tensor) -> Tensor:
+    """Logits of whole rows."""
+    with torch.inference_mode():
+        return model(input_ids=tokens, use_cache=False).logits
+
+
+def test_load_by_record(
+    family: str, copy: Callable[[str], Path], context: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores of a registered checkpoint must be those of its folder; terabytes must not be hashed by every job."""
+    folder = copy(family)
+    record = registered(folder)
+    plain = load_checkpoint(folder, "float32", 8)
+
+    def hash_again(path: Path) -> str:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(checkpoints, "sha256_file", hash_again)
+    made = load_checkpoint(record, "float32", 8)
+    assert (made.weights_sha256, made.parameters) == (plain.weights_sha256, plain.parameters)
+    assert torch.equal(logits_of(made.model, context), logits_of(plain.model, context))
+
+
+def test_sharded_weights(tmp_path: Path) -> None:
+    """Weights in several files are named by one digest, the same by folder and by record."""
+    folder = tmp_path / "mine"
+    build_model("openllama", Shape(3, 48, 3), VOCABULARY, 64, seed=5).save_pretrained(folder, max_shard_size="150KB")
+    write_tokenizer(folder / "tokenizer.json")
+    assert len(list(folder.glob("*.safetensors"))) > 2
+    record = registered(folder)
+    assert load_checkpoint(record, "float32", 8).weights_sha256 == load_checkpoint(folder, "float32", 8).weights_sha256
+
+
+def test_weights_that_were_added(copy: Callable[[str], Path]) -> None:
+    """A file that someone put beside the weights names nothing, and must not end in a KeyError."""
+    folder = copy("openllama")
+    digest = load_checkpoint(folder, "float32", 8).weights_sha256
+    record = registered(folder)
+    shutil.copy(folder / "model.safetensors", folder / "adapter.safetensors")
+    assert load_checkpoint(record, "float32", 8).weights_sha256 == digest
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_files_that_changed(copy: Callable[[str], Path], name: str) -> None:
+    """Scores of new weights would be filed under the digest of the old ones."""
+    folder = copy("openllama")
+    record = registered(folder)
+    with (folder / name).open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(ReciteError, match=rf"{name} has changed since .*mine\.json was written; delete that record"):
+        load_checkpoint(record, "float32", 8)
+
+
+def test_folder_that_is_gone(copy: Callable[[str], Path]) -> None:
+    """A disk that is not mounted ends in a sentence, as does a record of something else."""
+    folder = copy("openllama")
+    record = registered(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(ReciteError, match=r"mine is not a checkpoint folder"):
+        load_checkpoint(record, "float32", 8)
+    write_json(record, {"rows": 240})
+    with pytest.raises(
+        ReciteError, match=r"mine\.json is not the record of a checkpoint; name that, or the checkpoint"
+    ):
+        load_checkpoint(record, "float32", 8)
+
+
+def test_tokenizer_of_another_place(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    """A file of the same name beside the weights must not be held for the one that was registered."""
+    folder = copy("olmo2")
+    own = write_tokenizer(tmp_path / "tokenizer.json", VOCABULARY - 20)
+    record = registered(folder, tokenizer=str(own))
+    assert read_json(record)["files"][str(own)]["sha256"] == sha256_file(own)
+    assert load_checkpoint(record, "float32", 8).parameters == read_json(record)["parameters"]
+
+
+def test_gguf(tmp_path: Path, context: Tensor) -> None:
+    """A model that exists as GGUF only must pass the whole way, its tokenizer named by itself."""
+    model = small_llama(vocabulary=VOCABULARY)
+    path, own = tmp_path / "small.gguf", write_tokenizer(tmp_path / "elsewhere.json")
+    write_gguf(path, model, gguf.GGMLQuantizationType.F32)
+    facts = {"layers": 2, "width": 64, "heads": 4, "shared_heads": 2, "feed_forward": 96, "vocabulary": VOCABULARY}
+    facts["parameters"] = sum(parameter.numel() for parameter in model.parameters())
+    record = registered(path, tokenizer=str(own), **facts)
+    made = read_json(record)
+    assert made.items() >= (facts | {"model_type": "llama", "path": str(path)}).items()
+    assert set(made["files"]) == {"small.gguf", "elsewhere.json"}
+    loaded = load_checkpoint(record, "float32", 8)
+    assert loaded.weights_sha256 == sha256_file(path) == load_checkpoint(path, "float32", 8).weights_sha256
+    torch.testing.assert_close(logits_of(loaded.model, context), logits_of(model, context), atol=1e-4, rtol=0)
+    with pytest.raises(ReciteError, match=r"the models file says layers 3, by .*small\.gguf it is 2"):
+        registered(path, tokenizer=str(own), layers=3)
+    write_gguf(path, model, gguf.GGMLQuantizationType.F32, leave_out="output")
+    record = registered(path, tokenizer=str(own))
+    assert read_json(record)["parameters"] == load_checkpoint(record, "float32", 8).parameters < facts["parameters"]

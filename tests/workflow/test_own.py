@@ -1,0 +1,53 @@
+"""A model and a corpus of one's own: two lines each, as the README shows them."""
+
+import json
+from pathlib import Path
+
+import yaml
+from conftest import Checkout
+from gguf import GGMLQuantizationType
+
+from gguf_files import small_llama, write_gguf
+from recite.architectures import Shape
+from recite.tables.aggregates import RATES
+from recite.tokenization import train_tokenizer
+from recite.training import build_model
+
+
+def test_safetensors_gguf_and_plain_lines(fresh: Checkout, tmp_path: Path) -> None:
+    """What the README promises must run from the files to the summary."""
+    text = Path(json.__file__).with_name("decoder.py").read_text()
+    texts = [text[start:][:500] for start in range(0, 2400, 60)]
+    notes = tmp_path / "notes"
+    (notes / "2024").mkdir(parents=True)
+    for name, part in (("a.jsonl", texts[::2]), ("2024/b.jsonl", texts[1::2])):
+        kinds = ("mail", "code")
+        lines = [json.dumps({"text": text, "kind": kinds[index % 2]}) for index, text in enumerate(part)]
+        (notes / name).write_text("\n".join(lines) + "\n")
+    mine, packed = tmp_path / "mine", tmp_path / "packed.gguf"
+    build_model("olmo2", Shape(2, 32, 2), 400, 128, seed=1).save_pretrained(mine)
+    train_tokenizer(texts, 400).save(str(mine / "tokenizer.json"))
+    write_gguf(packed, small_llama(vocabulary=400), GGMLQuantizationType.F32)
+    models = {
+        "mine": {"corpus": "notes", "path": str(mine)},
+        "packed": {"corpus": "notes", "path": str(packed), "tokenizer": str(mine / "tokenizer.json")},
+    }
+    files = {"folder": str(notes), "patterns": ["*.jsonl"], "domain": "kind"}
+    corpora = {"notes": {"domains": {"mail": "free_text", "code": "structural"}, "files": files}}
+    study = {
+        "study": "own",
+        "seed": 1,
+        "models_file": "own_models.yaml",
+        "corpora_file": "own_corpora.yaml",
+        "models": ["mine", "packed"],
+        "sampling": {"rows_per_domain": 10, "shard_rows": 10},
+        "scoring": {"batch_rows": 8, "shards_per_job": 2},
+        "aggregation": {"resamples": 100},
+    }
+    for name, content in (("own_models", models), ("own_corpora", corpora), ("own", study)):
+        (fresh.root / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    run = fresh.snakemake(configfile="own.yaml")
+    assert run.returncode == 0, run.stdout
+    rates = RATES.read(fresh.root / "results/own/tables/rates.parquet").to_pandas()
+    assert rates.groupby("model")["n"].max().to_dict() == {"mine": 20, "packed": 20}
+    assert set(rates["family"]) == {"mine", "packed"}

@@ -1,0 +1,277 @@
+"""The plan: every job of a study's DAG with what it waits for and what it costs, from the config alone.
+
+Formulas and assumptions: docs/plan.md and `recite.costs`.
+"""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import NamedTuple
+
+from recite import costs
+from recite.costs import Facts, Machine
+from recite.errors import ReciteError
+from recite.study import NOISE_TABLES, Study
+
+CANDIDATES_CORES = 16
+"""Threads of the rule `candidates` where a corpus lies in files."""
+ABLATED_ROWS, ABLATED_ROWS_LARGE = 10_000, 2_500
+"""Rows of a domain whose heads are ablated, and those of models of more than LARGE parameters (the paper's numbers)."""
+LARGE = 10e9
+DECODED_ROWS = 10_000
+"""Rows of a domain whose layers are decoded."""
+MEMORIZED = 0.05
+"""Assumed share of memorized rows, which are those whose context is shortened."""
+GPU_STAGES = ("batching", "scoring", "noise")
+
+
+class Job(NamedTuple):
+    """One job: its place in the DAG and its cost.
+
+    subject: model or corpus, or "" where there is none. after: names of the jobs it waits for. written: bytes on
+    disk. peak: bytes of each of its GPUs.
+    """
+
+    name: str
+    stage: str
+    subject: str
+    seconds: float
+    after: tuple[str, ...]
+    gpus: int = 0
+    cores: int = 1
+    written: int = 0
+    peak: int = 0
+
+
+class Estimate(NamedTuple):
+    """Time on GPUs of an analysis that is not a stage yet; without loading, and not cut into jobs."""
+
+    stage: str
+    model: str
+    gpus: int
+    flops: int
+    seconds: float
+
+
+class ModelCost(NamedTuple):
+    """What all jobs of a model share.
+
+    weights: bytes. load: seconds from start to the first row. rate: operations a second of a job, whose GPUs take
+    turns. row: operations of one row. batch_rows: rows of a batch. peak: bytes of each GPU.
+    """
+
+    facts: Facts
+    gpus: int
+    weights: int
+    load: float
+    rate: float
+    row: int
+    batch_rows: int
+    peak: int
+
+
+class Planner:
+    """Makes the jobs of a study, stage by stage, each stage's after those it waits for."""
+
+    def __init__(self, study: Study, machine: Machine) -> None:
+        machine.check()
+        self.study, self.machine = study, machine
+        self.costs = {model: self._cost(model) for model in study.models}
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        """Every job of `rule all`, after those it waits for."""
+        made = [self._corpus(), self._models()] if self.study.trains else [self._inventories(), self._models()]
+        made += [self._candidates(), self._sampling(), self._batching(), self._scoring(), self._noise(), self._ending()]
+        return [job for stage in made for job in stage]
+
+    @cached_property
+    def estimates(self) -> list[Estimate]:
+        """Analyses that are not stages yet, by the same formulas."""
+        return [estimate for model in self.study.models for estimate in self._estimates(model)]
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Tokens of context and continuation; a begin-of-sequence token comes on top."""
+        sampling = self.study.config["sampling"]
+        return sampling["context_tokens"], sampling["continuation_tokens"]
+
+    def facts(self, model: str) -> Facts:
+        entry = self.study.models[model]
+        if entry.entry is not None:
+            return costs.registered_facts(model, entry.entry)
+        options = self.study.training_options(model)
+        return costs.trained_facts(options["shape"], options["recipe"]["vocabulary"])
+
+    def rows(self, model: str) -> dict[str, int]:
+        """Rows of every part of a model's sample; a domain's last shard may be smaller than the others."""
+        sampling = self.study.config["sampling"]
+        size, total = sampling["shard_rows"], sampling["rows_per_domain"]
+        rows = {}
+        for domain in self.study.domains[self.study.models[model].corpus]:
+            for index, shard in enumerate(self.study.shards_of(domain)):
+                rows[shard] = min(size, total - index * size)
+        return {part: sum(rows[shard] for shard in shards) for part, shards in self.study.parts(model).items()}
+
+    def text_bytes(self, corpus: str) -> float:
+        """Bytes of a corpus's text; ReciteError where its entry does not tell."""
+        entry = self.study.corpora[corpus]
+        if "build" in entry:
+            return self._documents(corpus) * entry["build"]["passage_characters"]
+        if "gigabytes" not in entry["files"]:
+            raise ReciteError(f"corpus {corpus}: a plan needs gigabytes; add it to its `files` in the corpora file.")
+        return entry["files"]["gigabytes"] * 1e9
+
+    def _documents(self, corpus: str) -> int:
+        build = self.study.corpora[corpus]["build"]
+        planted = sum(int(count) * texts for count, texts in build["controls"]["repetitions"].items())
+        return sum(source["documents"] for source in build["sources"].values()) + planted
+
+    def _cost(self, model: str) -> ModelCost:
+        machine, facts, entry = self.machine, self.facts(model), self.study.models[model]
+        size = 4 if self.study.scoring_options(model)["dtype"] == "float32" else 2
+        context, continuation = self.tokens
+        context += entry.bos is not None
+        weights = facts.parameters * size
+        shape = (facts, entry.gpus, size)
+        memory = machine.gpu_memory * 1e9
+        largest = costs.largest_batch(*shape, memory, context, continuation) if entry.gpus else costs.LARGEST_BATCH
+        rows = largest if self.study.measures_batches else self.study.config["scoring"]["batch_rows"]
+        if not largest:
+            raise ReciteError(
+                f"model {model}: not even {costs.SMALLEST_BATCH} rows fit the {machine.gpu_memory:g} GB of each of its "
+                f"{entry.gpus} GPUs; give it more `gpus` in the models file."
+            )
+        return ModelCost(
+            facts,
+            entry.gpus,
+            weights,
+            costs.START_SECONDS + weights / (machine.load_gbs * 1e9),
+            machine.efficiency * (machine.tflops * 1e12 if entry.gpus else costs.CORE_FLOPS),
+            costs.row_flops(facts, context, continuation),
+            rows,
+            costs.peak_bytes(*shape, rows, context, continuation) if entry.gpus else 0,
+        )
+
+    def _corpus(self) -> Iterator[Job]:
+        corpus = self.study.config["training"]["corpus"]
+        yield Job("corpus", "corpus", corpus, costs.START_SECONDS, ())
+        for family in self.study.families:
+            yield Job(f"tokenization/{family}", "tokenization", family, costs.START_SECONDS, ("corpus",))
+
+    def _inventories(self) -> Iterator[Job]:
+        for corpus in self.study.domains:
+            yield Job(f"inventory/{corpus}", "inventory", corpus, costs.START_SECONDS, ())
+        for family in self.study.families:
+            yield Job(f"family_tokenizer/{family}", "family_tokenizer", family, costs.START_SECONDS, ())
+
+    def _models(self) -> Iterator[Job]:
+        for name, cost in self.costs.items():
+            model = self.study.models[name]
+            if not self.study.trains:
+                seconds = cost.load + cost.weights / costs.HASH_BYTES
+                yield Job(f"registration/{name}", "registration", name, seconds, (f"family_tokenizer/{model.family}",))
+                continue
+            recipe = self.study.training_options(name)["recipe"]
+            tokens = self._documents(model.corpus) * recipe["epochs"] * self.study.config["training"]["row_tokens"]
+            seconds = costs.START_SECONDS + 6 * cost.facts.parameters * tokens / cost.rate
+            after = (f"tokenization/{model.family}",)
+            yield Job(f"training/{name}", "training", name, seconds, after, written=cost.weights)
+
+    def _candidates(self) -> Iterator[Job]:
+        cores = 1 if self.study.trains else min(CANDIDATES_CORES, self.machine.cores)
+        for corpus in self.study.domains:
+            groups, options = self.study.groups(corpus), self.study.candidates_options(corpus)
+            share = self.text_bytes(corpus) / groups
+            seconds = costs.START_SECONDS + share / (self.machine.read_mbs * 1e6 * cores)
+            kept = len(self.study.corpora[corpus]["domains"]) * options["draw"]["most"] * costs.CANDIDATE_BYTES
+            after = ("corpus",) if self.study.trains else (f"inventory/{corpus}",)
+            for group in range(groups):
+                name = f"candidates/{corpus}/{group:03d}"
+                yield Job(name, "candidates", corpus, seconds, after, cores=cores, written=int(min(kept, share)))
+
+    def _sampling(self) -> Iterator[Job]:
+        names, rows = [], self.study.config["sampling"]["rows_per_domain"]
+        for family, first in self.study.families.items():
+            tokenizer = f"tokenization/{family}" if self.study.trains else f"family_tokenizer/{family}"
+            groups = self.study.groups(first.corpus)
+            after = (*(f"candidates/{first.corpus}/{group:03d}" for group in range(groups)), tokenizer)
+            scanned = groups * self.study.candidates_options(first.corpus)["draw"]["most"] * costs.SCAN_SECONDS
+            seconds = costs.START_SECONDS + scanned + rows * costs.SAMPLING_SECONDS
+            for domain in self.study.domains[first.corpus]:
+                names.append(f"sampling/{family}/{domain}")
+                yield Job(names[-1], "sampling", family, seconds, after, written=rows * costs.SAMPLE_BYTES)
+        yield Job("samples", "samples", "", costs.SUBMISSION_SECONDS, tuple(names))
+
+    def _checkpoint(self, model: str) -> str:
+        return f"{'training' if self.study.trains else 'registration'}/{model}"
+
+    def _batching(self) -> Iterator[Job]:
+        """Batches of every size from the smallest, doubling up to the largest that fits, are timed."""
+        for model, cost in self.costs.items() if self.study.measures_batches else ():
+            rows = 2 * cost.batch_rows - costs.SMALLEST_BATCH
+            seconds = cost.load + costs.BATCH_TRIALS * rows * cost.row / cost.rate
+            after = (self._checkpoint(model),)
+            yield Job(f"batching/{model}", "batching", model, seconds, after, cost.gpus, peak=cost.peak)
+
+    def _scoring(self) -> Iterator[Job]:
+        for model in self.study.models:
+            yield from self._continuing("scoring", model, f"scoring/{model}", costs.SCORE_BYTES)
+
+    def _noise(self) -> Iterator[Job]:
+        for model in self.study.noise_models:
+            for alpha in self.study.noise_strengths:
+                yield from self._continuing("noise", model, f"noise/{model}/alpha-{alpha}", costs.NOISE_BYTES)
+
+    def _continuing(self, stage: str, model: str, folder: str, row_bytes: int) -> Iterator[Job]:
+        """A job for every part of a model's rows; each waits for the samples of all families."""
+        cost = self.costs[model]
+        ready = [self._checkpoint(model), "samples", *([f"batching/{model}"] if self.study.measures_batches else [])]
+        for part, rows in self.rows(model).items():
+            batches = -(-rows // cost.batch_rows)
+            seconds = cost.load + batches * cost.batch_rows * cost.row / cost.rate
+            name = f"{folder}/{part}"
+            yield Job(name, stage, model, seconds, tuple(ready), cost.gpus, 1, rows * row_bytes, cost.peak)
+
+    def _parts(self, folder: str, model: str) -> list[str]:
+        return [f"{folder}/{part}" for part in self.study.parts(model)]
+
+    def _ending(self) -> Iterator[Job]:
+        """What reads the scores of all models, each stage one job, and the pages drawn from its tables."""
+        study = self.study
+        rows = {model: sum(self.rows(model).values()) for model in study.models}
+        clean = {model: self._parts(f"scoring/{model}", model) for model in study.models}
+        planted = [f"sampling/{family}/{domain}" for family in study.families for domain in study.planted]
+        after = (*(name for names in clean.values() for name in names), *planted)
+        seconds = costs.START_SECONDS + sum(rows.values()) * costs.AGGREGATION_SECONDS
+        yield Job("aggregation", "aggregation", "", seconds, after)
+        if study.noise_models:
+            read, names = 0, []
+            for model in study.noise_models:
+                read += rows[model] * (1 + len(study.noise_strengths))
+                names += clean[model]
+                for alpha in study.noise_strengths:
+                    names += self._parts(f"noise/{model}/alpha-{alpha}", model)
+            seconds = costs.START_SECONDS + read * costs.NOISE_AGGREGATION_SECONDS
+            yield Job("noise_aggregation", "noise_aggregation", "", seconds, tuple(names))
+        makers = {table: "noise_aggregation" if table in NOISE_TABLES else "aggregation" for table in study.tables}
+        for figure, entry in study.figures.items():
+            after = tuple(dict.fromkeys(makers[table] for table in entry["tables"]))
+            yield Job(f"figures/{figure}", "figures", figure, costs.START_SECONDS, after)
+        after = (*dict.fromkeys(makers.values()), *(["corpus"] if study.trains else []))
+        yield Job("summary", "summary", "", costs.START_SECONDS, after)
+
+    def _estimates(self, model: str) -> Iterator[Estimate]:
+        cost, entry = self.costs[model], self.study.models[model]
+        context, continuation = self.tokens
+        bos = int(entry.bos is not None)
+        per_domain = self.study.config["sampling"]["rows_per_domain"]
+        domains = len(self.study.domains[entry.corpus])
+        ablated = ABLATED_ROWS_LARGE if cost.facts.parameters > LARGE else ABLATED_ROWS
+        operations = {
+            "head ablation": min(ablated, per_domain) * costs.ablation_flops(cost.facts, bos + context, continuation),
+            "compressibility": int(MEMORIZED * per_domain) * costs.suffix_flops(cost.facts, bos, context, continuation),
+            "layer decoding": min(DECODED_ROWS, per_domain)
+            * costs.decoding_flops(cost.facts, bos + context, continuation),
+        }
+        for stage, flops in operations.items():
+            yield Estimate(stage, model, cost.gpus, domains * flops, domains * flops / cost.rate)

@@ -1,0 +1,244 @@
+"""Corpus files, read as streams of documents in constant memory.
+
+A defect of one document skips, counts and locates that document; a defect of the file is an error.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from recite.errors import ReciteError
+from recite.readers.columns import NOT_UTF8, read_columns
+from recite.readers.lines import read_lines
+
+LINES = tuple(kind + packing for packing in ("", ".gz", ".zst", ".zstd") for kind in (".jsonl", ".json"))
+COLUMNS = (".parquet", ".arrow")
+MOST_REASONS = 1000
+"""Reasons that are told apart, so that a label that differs in every document costs no memory."""
+
+
+class Document(NamedTuple):
+    """One document: its identifier, domain and text, and its line or row in the file, from 0."""
+
+    id: str
+    domain: str
+    text: str
+    row: int
+
+
+class Layout(NamedTuple):
+    """Where a corpus keeps what a document is made of; a field is a dotted path such as `meta.body`.
+
+    text: the field of the text.
+    id: the field of the identifier, a text or an integer; None: it is `<file's name>:<row>`.
+    domain: the field of the label that says which domain the document is of; or
+    path: a regular expression whose group, searched in the file's name, is the label of all its documents.
+    labels: label -> domain; documents with other labels are skipped. None: a label is its own domain.
+    removed: documents of exactly this text, whitespace around it ignored, are skipped.
+    """
+
+    text: str
+    id: str | None = None
+    domain: str | None = None
+    path: str | None = None
+    labels: Mapping[str, str] | None = None
+    removed: str | None = None
+
+
+@dataclass
+class Skipped:
+    """Documents that were skipped: how many by reason, and where the first of each was."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, str] = field(default_factory=dict)
+
+    def add(self, reason: str, place: str) -> None:
+        """Count one; `place` is `<name>, row N, byte OFFSET`."""
+        if len(self.counts) >= MOST_REASONS and reason not in self.counts:
+            reason = "other reasons"
+        self.counts[reason] += 1
+        self.first.setdefault(reason, place)
+
+
+def built(domains: Iterable[str] | None = None) -> Layout:
+    """Layout of the files that recite.corpus writes, of these domains (None: of all)."""
+    return Layout("text", "id", "domain", labels=None if domains is None else {name: name for name in domains})
+
+
+def read_built(path: Path) -> Iterator[Document]:
+    """Documents of a file that recite.corpus wrote, where a document that has to be skipped is an error."""
+    skipped = Skipped()
+    yield from read_documents(path, path.name, built(), skipped)
+    for reason, place in skipped.first.items():
+        raise ReciteError(f"{place}: {reason}; delete {path} and run the rule that makes it again.")
+
+
+def read_documents(path: Path, name: str, layout: Layout, skipped: Skipped) -> Iterator[Document]:
+    """Documents of a file of JSON lines (plain, gzip, zstd), a Parquet file or an Arrow stream, by its suffix.
+
+    `name` is the file's path within the corpus, with forward slashes. Documents that are blank, not JSON,
+    not UTF-8, not objects, of no text or label, of an empty text, of another label or removed go to
+    `skipped`. Raises ReciteError for a file that is missing, of another format, truncated or longer than
+    its frames, that lacks a column, or whose documents all lack what the layout names.
+    """
+    if not name.endswith(LINES + COLUMNS):
+        raise ReciteError(
+            f"{name} is of no known format; name the file by what it is, one of {', '.join(LINES + COLUMNS)}, "
+            "or take it out of the corpus."
+        )
+    if not path.is_file():
+        raise ReciteError(f"{path} does not exist; run the rule that makes it again, or correct its path.")
+    reading = _Reading(name, layout, skipped)
+    return reading.documents(reading.parsed(path) if name.endswith(LINES) else reading.rows(path))
+
+
+class _Record(NamedTuple):
+    """What a file says of one document, unchecked; byte is None where rows have none."""
+
+    row: int
+    byte: int | None
+    text: Any
+    id: Any
+    label: Any
+
+
+class _Reading:
+    """Makes documents of one file's records, or counts why not."""
+
+    def __init__(self, name: str, layout: Layout, skipped: Skipped) -> None:
+        self.name = name
+        self.layout = layout
+        self.skipped = skipped
+        self.label = _label_of_file(layout, name)
+        self.usable = False
+        self.broken = 0
+        self.first_broken = ""
+
+    def documents(self, records: Iterator[_Record]) -> Iterator[Document]:
+        """The documents among the records; an error at the end if all were broken."""
+        labels, numbered = self.layout.labels, self.layout.id is None
+        for row, byte, text, identity, label in records:
+            if numbered:
+                identity = f"{self.name}:{row}"
+            elif type(identity) is int:
+                identity = str(identity)
+            if not (type(text) is type(identity) is type(label) is str):
+                self._skip_broken(self._misfit(text, identity, label), row, byte)
+                continue
+            self.usable = True
+            domain = label if labels is None else labels.get(label)
+            if not text or domain is None or self._is_removed(text):
+                self._skip(self._unwanted(text, label, domain), row, byte)
+                continue
+            yield Document(identity, domain, text, row)
+        if self.broken and not self.usable:
+            raise ReciteError(
+                f"{self.name}: none of its {self.broken} documents can be read, the first ({self.first_broken}); "
+                "correct the fields that the corpus's entry names, or replace the file."
+            )
+
+    def parsed(self, path: Path) -> Iterator[_Record]:
+        """Records of a file of JSON lines."""
+        loads = orjson.loads
+        text_of, id_of, label_of = map(self._getter, (self.layout.text, self.layout.id, self.layout.domain))
+        for row, byte, line in read_lines(path, self.name):
+            try:
+                fields = loads(line)
+                record = _Record(row, byte, text_of(fields), id_of(fields), label_of(fields))
+            except (ValueError, KeyError, TypeError):
+                if line.isspace() or not line:
+                    self._skip("blank line", row, byte)
+                else:
+                    self._skip_broken(self._defect(line), row, byte)
+                continue
+            yield record
+
+    def rows(self, path: Path) -> Iterator[_Record]:
+        """Records of a file of columns."""
+        fields = [name for name in (self.layout.text, self.layout.id, self.layout.domain) if name is not None]
+        has_id, has_label = self.layout.id is not None, self.layout.domain is not None
+        for row, (text, *rest) in enumerate(read_columns(path, self.name, fields)):
+            yield _Record(row, None, text, rest[0] if has_id else None, rest[-1] if has_label else self.label)
+
+    def _getter(self, name: str | None) -> Callable[[Any], Any]:
+        if name is None:
+            return lambda fields: self.label
+        keys = name.split(".")
+        return itemgetter(name) if len(keys) == 1 else lambda fields: _at(fields, keys)
+
+    def _is_removed(self, text: str) -> bool:
+        return self.layout.removed is not None and text.strip() == self.layout.removed.strip()
+
+    def _unwanted(self, text: str, label: str, domain: str | None) -> str:
+        if not text:
+            return "empty text"
+        return "removed" if domain is not None else f"label {label[:80]} is not a domain of the corpus"
+
+    def _misfit(self, text: Any, identity: Any, label: Any) -> str:
+        """Which of the three values is not text."""
+        if NOT_UTF8 in (text, identity, label):
+            return "not UTF-8"
+        fields = (self.layout.text, self.layout.id, self.layout.domain)
+        values = zip(fields, (text, identity, label), strict=True)
+        return next(f"field {name} is not text" for name, value in values if type(value) is not str)
+
+    def _defect(self, line: bytes) -> str:
+        """Why a line gives no record."""
+        try:
+            line.decode()
+            fields = orjson.loads(line)
+        except UnicodeDecodeError:
+            return "not UTF-8"
+        except ValueError:
+            return "not JSON"
+        if not isinstance(fields, dict):
+            return "not an object"
+        names = filter(None, (self.layout.text, self.layout.id, self.layout.domain))
+        return next(f"missing field {name}" for name in names if not _has(fields, name))
+
+    def _skip(self, reason: str, row: int, byte: int | None) -> None:
+        self.skipped.add(reason, self._place(row, byte))
+
+    def _skip_broken(self, reason: str, row: int, byte: int | None) -> None:
+        self._skip(reason, row, byte)
+        self.broken += 1
+        self.first_broken = self.first_broken or f"{self._place(row, byte)}: {reason}"
+
+    def _place(self, row: int, byte: int | None) -> str:
+        return f"{self.name}, row {row}" + ("" if byte is None else f", byte {byte}")
+
+
+def _at(fields: Any, keys: list[str]) -> Any:
+    for key in keys:
+        fields = fields[key]
+    return fields
+
+
+def _has(fields: Any, name: str) -> bool:
+    try:
+        _at(fields, name.split("."))
+    except (KeyError, TypeError):
+        return False
+    return True
+
+
+def _label_of_file(layout: Layout, name: str) -> str | None:
+    """The label that all documents of the file share; None where each has its own."""
+    if (layout.domain is None) == (layout.path is None):
+        raise ReciteError(f"{name}: the corpus's entry must have one of domain and path; give one of them.")
+    if layout.path is None:
+        return None
+    try:
+        found = re.search(layout.path, name)
+        label = found and found.group(1)
+    except (re.error, IndexError) as error:
+        raise ReciteError(f"{name}: path {layout.path!r} is no expression with a group ({error}); mend it.") from None
+    if label is None:
+        raise ReciteError(f"{name}: path {layout.path!r} finds no label in this name; correct it, or drop the file.")
+    return label
