@@ -24,12 +24,11 @@ import pyarrow.parquet as pq
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, read_json, write_json
 from recite.readers import Document, Layout, Skipped, read_documents
-from recite.tables.candidates import CANDIDATES
+from recite.tables.candidates import CANDIDATES, in_order
 
 EVERY_KEY = 2**64
 BATCH_DOCUMENTS = 4096
 SPACE = re.compile(r"\s")
-BY_KEY = [("key", "ascending"), ("source_file", "ascending"), ("source_row", "ascending")]
 
 
 class Draw(NamedTuple):
@@ -98,10 +97,10 @@ def gather(
     parts = _parts(draw, files, layout, folder, threads)
     records = [read_json(part.with_suffix(".json")) for part in parts]
     smallest = Smallest(draw.most)
-    for part in parts:
-        for batch in pq.ParquetFile(part).iter_batches(columns=["key", "domain"]):
-            for domain in batch["domain"].unique().to_pylist():
-                smallest.add(domain, batch.filter(pc.equal(batch["domain"], domain))["key"].to_numpy())
+    for part, record in zip(parts, records, strict=True):
+        file = pq.ParquetFile(part)
+        for index, domain in enumerate(record["batches"]):
+            smallest.add(domain, file.read_row_group(index, columns=["key"])["key"].to_numpy())
     bounds = smallest.settled()
     read: Counter[str] = sum((Counter(record["documents"]) for record in records), Counter())
     skipped: Counter[str] = sum((Counter(record["skipped"]) for record in records), Counter())
@@ -238,4 +237,4 @@ def _sorted(
             if domain in bounds:
                 table = table.filter(pc.less_equal(table["key"], pa.scalar(bounds[domain], pa.uint64())))
             tables.append(table)
-        yield pa.concat_tables(tables, promote_options="default").unify_dictionaries().sort_by(BY_KEY)
+        yield in_order(tables)

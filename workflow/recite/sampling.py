@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from recite.errors import ReciteError
 from recite.files import hash64
 from recite.tables import read_metadata
-from recite.tables.candidates import CANDIDATES
+from recite.tables.candidates import CANDIDATES, in_order
 from recite.tables.samples import SAMPLES
 from recite.tokenizer import Encoder, load_tokenizer
 
@@ -90,8 +90,7 @@ def read_pool(candidates: Sequence[Path], domain: str) -> Pool:
     if bounds:
         wanted &= pc.field("key") <= pa.scalar(min(bounds), pa.uint64())
     tables = [CANDIDATES.read(path, filters=wanted) for path in candidates]
-    rows = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
-    rows = rows.sort_by([("key", "ascending"), ("source_file", "ascending"), ("source_row", "ascending")])
+    rows = in_order(tables)
     keys = rows["key"].to_numpy()
     first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
     skipped: Counter[str] = Counter()

@@ -1,5 +1,7 @@
 """The documents of a corpus that a sample may hold."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from recite.tables import CATEGORY, Column, Table
@@ -17,3 +19,9 @@ CANDIDATES = Table(
         Column("excerpt", pa.string(), "", "the text that the row's tokens are taken from"),
     ),
 )
+
+
+def in_order(tables: Sequence[pa.Table]) -> pa.Table:
+    """Candidates of some tables in one, by key; those of one key, which bear one identifier, by place in the corpus."""
+    places = [("key", "ascending"), ("source_file", "ascending"), ("source_row", "ascending")]
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries().sort_by(places)
