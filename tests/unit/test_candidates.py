@@ -154,9 +154,9 @@ def test_parts_of_other_files_are_not_taken(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         gather(DRAW, files, LAYOUT, folder / "candidates.parquet", 1)
     monkeypatch.setattr(candidates, "collect", collect)
-    write(files["1.jsonl.zst"], docs[120:])
+    write(files["0.jsonl.zst"], docs[45:90])
     gather(DRAW, files, LAYOUT, folder / "candidates.parquet", 1)
-    fresh = gathered(tmp_path / "fresh", [docs[:90], docs[120:]])
+    fresh = gathered(tmp_path / "fresh", [docs[45:90], docs[90:]])
     assert without_source(folder / "candidates.parquet") == without_source(fresh)
 
 
