@@ -74,6 +74,8 @@ include: "workflow/rules/batching.smk"
 include: "workflow/rules/scoring.smk"
 include: "workflow/rules/noise.smk"
 include: "workflow/rules/aggregation.smk"
+include: "workflow/rules/scaling.smk"
+include: "workflow/rules/domains.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

@@ -12,5 +12,5 @@ with door(snakemake):
         scores=[Path(path) for path in snakemake.input.scores],
         planted=[Path(path) for path in snakemake.input.planted],
         controls=next(map(Path, snakemake.input.controls), None),
-        tables={name: Path(path) for name, path in snakemake.output.items()},
+        outputs={name: Path(path) for name, path in snakemake.output.items()},
     )

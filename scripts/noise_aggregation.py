@@ -12,4 +12,5 @@ with door(snakemake):
         scores=[Path(path) for path in snakemake.input.scores],
         noisy=[Path(path) for path in snakemake.input.noisy],
         rates=Path(snakemake.output.rates),
+        replicates=Path(snakemake.output.replicates),
     )

@@ -1,24 +1,27 @@
-"""From scores to the tables behind the figures: rates with intervals, distributions, fits."""
+"""From scores to rates with intervals, distributions, and the resampled rates that every later fit and comparison uses.
 
-from collections.abc import Mapping, Sequence
+All families of one corpus are in memory at a time, some 30 bytes for each of their scores.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from recite.errors import ReciteError
-from recite.statistics import effective_rows, fit_rates, wilson
-from recite.tables import Table, read_metadata
-from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
+from recite.files import hash64
+from recite.outcomes import NATURAL, PLANTED, Outcomes, files_by_model, read_outcomes
+from recite.statistics import adjusted, clusters, effective_clusters, equal_rates_p_value, resampled, wilson
+from recite.tables import Table
+from recite.tables.aggregates import CONTROL_RATES, DISJOINT_SAMPLES, DISTRIBUTION, NOISE_RATES, RATES
+from recite.tables.replicates import REPLICATES
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import NOISE_SCORES, SCORES
 from recite.tables.training import CONTROLS
 
-NATURAL = "natural"
-"""Name of the union of all domains that are not planted."""
-MODEL = ["model", "family", "parameters"]
+Line = dict[str, Any]
 
 
 def aggregate_scores(
@@ -26,164 +29,189 @@ def aggregate_scores(
     scores: Sequence[Path],
     planted: Sequence[Path],
     controls: Path | None,
-    tables: Mapping[str, Path],
+    outputs: Mapping[str, Path],
 ) -> None:
-    """Write the tables rates, distribution and scaling from the models' scores, and control_rates of planted rows.
+    """Write rates, distribution, disjoint_samples, replicates and, where texts are planted, control_rates.
 
     `scores` are parts of the scores table, each naming its model; `planted` the sample shards of the
     planted domains, which tie rows to documents; `controls` the known repetition counts, if texts are planted.
     """
-    rows = read_scores(scores, SCORES, options)
-    natural, control = rows[rows["kind"] != "planted"], rows[rows["kind"] == "planted"]
-    note = {"options": dict(options)}
-    if controls:
-        planted_rows = len(control)
-        control = control.merge(_repetitions(planted, controls), on="row_id", validate="many_to_one")
-        if len(control) < planted_rows:
-            raise ReciteError("scores hold planted rows that no sample holds; delete the scores and run again.")
-        by_count = summarize(control, [*MODEL, "repetitions"], options)
-        CONTROL_RATES.write(tables["control_rates"], _columns(by_count[CONTROL_RATES.names]), note)
-    RATES.write(tables["rates"], _columns(rate_table(rows, options)), note)
-    DISTRIBUTION.write(tables["distribution"], _columns(distribution_table(natural)), note)
-    SCALING.write(tables["scaling"], _columns(scaling_table(natural, control, options)), note)
+    repetitions = _repetitions(planted, controls) if controls else {}
+    lines: dict[str, list[Line]] = {name: [] for name in outputs}
+    for corpus, files in _by_corpus(files_by_model(scores), options):
+        read = [read_outcomes(paths, SCORES, options) for paths in files]
+        for outcomes in read:
+            lines["rates"] += rate_lines(outcomes, options)
+            lines["distribution"] += distribution_lines(outcomes)
+            lines["disjoint_samples"] += half_lines(outcomes, options)
+            if controls:
+                lines["control_rates"] += control_lines(outcomes, repetitions, options)
+        lines["replicates"] += replicate_lines(corpus, read, options)
+    halves = lines["disjoint_samples"]
+    for line, q_value in zip(halves, adjusted([line["p_value"] for line in halves]), strict=True):
+        line["q_value"] = q_value
+    for table in (RATES, DISTRIBUTION, DISJOINT_SAMPLES, CONTROL_RATES, REPLICATES):
+        if table.name in outputs:
+            _write(table, outputs[table.name], lines[table.name], options)
 
 
-def aggregate_noise(options: Mapping[str, Any], scores: Sequence[Path], noisy: Sequence[Path], rates: Path) -> None:
-    """Write the noise_rates table: the disturbed models' rates at every strength, zero included.
+def aggregate_noise(
+    options: Mapping[str, Any], scores: Sequence[Path], noisy: Sequence[Path], rates: Path, replicates: Path
+) -> None:
+    """Write noise_rates and replicates of the disturbed models at every strength, zero included.
 
-    `scores` are the undisturbed scores of the same models; they are the rates at strength zero.
+    `scores` are the undisturbed scores of the same models; they are the rates at strength zero. One model's scores are
+    in memory at a time.
     """
-    clean = read_scores(scores, SCORES, options).assign(alpha=0.0)
-    disturbed = [read_scores(noisy, NOISE_SCORES, options)] if noisy else []
-    rows = pd.concat([clean, *disturbed], ignore_index=True)
-    table = _with_natural(rows, [*MODEL, "alpha"], options)
-    NOISE_RATES.write(rates, _columns(table[NOISE_RATES.names]), {"options": dict(options)})
+    clean, disturbed = files_by_model(scores), files_by_model(noisy)
+    lines: list[Line] = []
+    resamples: list[Line] = []
+    for model, _ in clean:
+        read = [read_outcomes(clean[model, 0.0], SCORES, options)]
+        read += [read_outcomes(paths, NOISE_SCORES, options) for key, paths in disturbed.items() if key[0] == model]
+        for outcomes in read:
+            lines += [{"alpha": outcomes.alpha, **line} for line in rate_lines(outcomes, options)]
+        resamples += replicate_lines(options["corpora"][model], read, options)
+    _write(NOISE_RATES, rates, lines, options)
+    _write(REPLICATES, replicates, resamples, options)
 
 
-def read_scores(paths: Sequence[Path], table: Table, options: Mapping[str, Any]) -> pd.DataFrame:
-    """Scores with their model, family, parameters and kind of domain; ReciteError if models are mixed up."""
-    parts = []
-    for path in paths:
-        names = [name for name in table.names if name != "generated"]
-        part = table.read(path, names)
-        made = read_metadata(path)
-        frame = part.to_pandas()
-        frame["domain"] = frame["domain"].astype(str)
-        frame = frame.assign(
-            model=made["options"]["model"],
-            family=made["options"]["family"],
-            parameters=made["parameters"],
-            steps=made["continuation_tokens"],
-            at_risk=frame["margin"] < options["margin_tolerance"][made["dtype"]],
-        )
-        parts.append(frame)
-    rows = pd.concat(parts, ignore_index=True)
-    unknown = set(rows["domain"]) - set(options["kinds"])
-    if unknown:
-        raise ReciteError(f"scores hold rows of domain {sorted(unknown)[0]}, which the study does not sample.")
-    models = rows[[*MODEL, "steps"]].drop_duplicates()
-    if models["model"].duplicated().any():
-        mixed = models["model"][models["model"].duplicated()].iloc[0]
-        raise ReciteError(f"scores of {mixed} come from different models of that name; delete them and run again.")
-    rows["kind"] = rows["domain"].map(options["kinds"])
-    return rows
+def rate_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Lines of the rates table of one model: every domain, and all natural domains together."""
+    for domain, part in outcomes.starts.items():
+        yield _who(outcomes) | {
+            "domain": domain,
+            "kind": outcomes.kinds[domain],
+            **summarize(outcomes, np.arange(part.start, part.stop), options),
+        }
+    natural = outcomes.rows_of(NATURAL)
+    if len(natural):
+        yield _who(outcomes) | {"domain": NATURAL, "kind": "mixed", **summarize(outcomes, natural, options)}
 
 
-def rate_table(rows: pd.DataFrame, options: Mapping[str, Any]) -> pd.DataFrame:
-    """Columns of the rates table: every model by domain and over all natural domains."""
-    return _with_natural(rows, MODEL, options)[RATES.names]
+def summarize(outcomes: Outcomes, rows: np.ndarray, options: Mapping[str, Any]) -> Line:
+    """Counts of some rows, their memorization rate with its Wilson interval, and their mean score."""
+    score = outcomes.hits[rows] / outcomes.steps
+    memorized, unmemorized = score >= options["memorized"], score <= options["unmemorized"]
+    by_text = clusters(memorized, outcomes.texts[rows])
+    effective, rate = effective_clusters(by_text), int(memorized.sum()) / len(rows)
+    low, high = wilson(rate, effective, options["confidence"])
+    return {
+        "n": len(rows),
+        "distinct": len(by_text.sizes),
+        "effective_n": effective,
+        "memorized": int(memorized.sum()),
+        "rate": rate,
+        "rate_low": low,
+        "rate_high": high,
+        "mean_score": int(outcomes.hits[rows].sum(dtype=np.int64)) / (len(rows) * outcomes.steps),
+        "half": int((score == options["half"]).sum()),
+        "unmemorized": int(unmemorized.sum()),
+        "between": int((~memorized & ~unmemorized).sum()) / len(rows),
+        "at_risk": int(outcomes.at_risk[rows].sum()) / len(rows),
+    }
 
 
-def _with_natural(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -> pd.DataFrame:
-    together = rows[rows["kind"] != "planted"].assign(domain=NATURAL, kind="mixed")
-    return pd.concat(
-        [summarize(part, [*keys, "domain", "kind"], options) for part in (rows, together)], ignore_index=True
-    )
+def distribution_lines(outcomes: Outcomes) -> Iterator[Line]:
+    """Natural rows of one model by number of hits, empty counts included."""
+    counts = np.bincount(outcomes.hits[outcomes.rows_of(NATURAL)], minlength=outcomes.steps + 1)
+    for hits, n in enumerate(counts.tolist()):
+        yield _who(outcomes) | {"hits": hits, "n": n, "share": n / counts.sum() if n else 0.0}
 
 
-def summarize(rows: pd.DataFrame, keys: list[str], options: Mapping[str, Any]) -> pd.DataFrame:
-    """One line per group of `keys`: counts, the memorization rate with its Wilson interval, the mean score."""
-    score = _score(rows)
-    marked = rows.assign(
-        memorized=score >= options["memorized"],
-        half=score == options["half"],
-        unmemorized=score <= options["unmemorized"],
-        between=(score > options["unmemorized"]) & (score < options["memorized"]),
-        score=score,
-    )
-    groups = marked.groupby(keys, as_index=False, sort=True, observed=True)
-    table = groups.agg(
-        n=("hits", "size"),
-        distinct=("sequence_id", "nunique"),
-        memorized=("memorized", "sum"),
-        half=("half", "sum"),
-        unmemorized=("unmemorized", "sum"),
-        mean_score=("score", "mean"),
-        between=("between", "mean"),
-        at_risk=("at_risk", "mean"),
-    )
-    table["rate"] = table["memorized"] / table["n"]
-    effective = [
-        effective_rows(part["memorized"].to_numpy(float), part["sequence_id"].to_numpy()) for _, part in groups
-    ]
-    intervals = [wilson(rate, n, options["confidence"]) for rate, n in zip(table["rate"], effective, strict=True)]
-    return table.assign(
-        effective_n=effective, rate_low=[i.low for i in intervals], rate_high=[i.high for i in intervals]
-    )
+def half_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Each domain's sample as two disjoint ones, by the last bit of the text's name, which is a hash."""
+    memorized = outcomes.memorized(options)
+    for domain, part in outcomes.starts.items():
+        texts = outcomes.texts[part]
+        halves = [clusters(memorized[part][texts % 2 == bit], texts[texts % 2 == bit]) for bit in (0, 1)]
+        if not all(len(half.sizes) for half in halves):
+            continue
+        line = _who(outcomes) | {"domain": domain, "kind": outcomes.kinds[domain]}
+        for name, half in zip(("first", "second"), halves, strict=True):
+            n = int(half.sizes.sum())
+            line |= {f"{name}_n": n, f"{name}_rate": float(half.sums.sum()) / n}
+        yield line | {"p_value": equal_rates_p_value(*halves)}
 
 
-def _score(rows: pd.DataFrame) -> pd.Series:
-    """M: the share of the continuation's tokens that are hit."""
-    return rows["hits"] / rows["steps"]
+def control_lines(outcomes: Outcomes, repetitions: Mapping[int, int], options: Mapping[str, Any]) -> Iterator[Line]:
+    """Rates of one model's planted rows by their known repetition count."""
+    rows = outcomes.rows_of(PLANTED)
+    lost = [row_id for row_id in outcomes.row_ids[rows].tolist() if row_id not in repetitions]
+    if lost:
+        raise ReciteError("scores hold planted rows that no sample holds; delete the scores and run again.")
+    counts = np.array([repetitions[row_id] for row_id in outcomes.row_ids[rows].tolist()], np.int64)
+    for count in np.unique(counts).tolist():
+        line = _who(outcomes) | {"repetitions": count, **summarize(outcomes, rows[counts == count], options)}
+        yield {name: line[name] for name in CONTROL_RATES.names}
 
 
-def distribution_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """Columns of the distribution table: rows of each model by number of hits, empty counts included."""
-    steps = int(rows["steps"].max())
-    counts = rows.groupby([*MODEL, "hits"], observed=True).size()
-    models = rows[MODEL].drop_duplicates().sort_values("model")
-    table = models.merge(pd.DataFrame({"hits": range(steps + 1)}), how="cross")
-    table["n"] = counts.reindex(pd.MultiIndex.from_frame(table), fill_value=0).to_numpy()
-    return table.assign(share=table["n"] / table.groupby("model")["n"].transform("sum"))
+def replicate_lines(corpus: str, read: Sequence[Outcomes], options: Mapping[str, Any]) -> Iterator[Line]:
+    """Every domain's rates under resamples of its texts, the same for all of `read`, which keeps their dependence.
+
+    Tokenizers cut a document differently; its text bears the name that the first family gives it.
+    """
+    ordered = sorted(read, key=lambda outcomes: (outcomes.family, outcomes.parameters, outcomes.model, outcomes.alpha))
+    for domain in dict.fromkeys(domain for outcomes in ordered for domain in outcomes.starts):
+        given = [outcomes for outcomes in ordered if domain in outcomes.starts]
+        sums = _sums_by_text(given, domain, options)
+        rng = np.random.default_rng(hash64(options["seed"], "replicates", corpus, domain))
+        drawn = resampled(sums, options["resamples"], rng).astype(np.int64)
+        totals = sums.sum(axis=0)
+        for place, outcomes in enumerate(given):
+            yield _who(outcomes) | {
+                "alpha": outcomes.alpha,
+                "domain": domain,
+                "kind": outcomes.kinds[domain],
+                "n": int(totals[2 * place]),
+                "memorized": int(totals[2 * place + 1]),
+                "drawn_n": drawn[:, 2 * place],
+                "drawn_memorized": drawn[:, 2 * place + 1],
+            }
 
 
-def scaling_table(natural: pd.DataFrame, control: pd.DataFrame, options: Mapping[str, Any]) -> pd.DataFrame:
-    """Columns of the scaling table: a line per family with two sizes or more, and one through all models."""
-    lines = []
-    for name, rows in ((NATURAL, natural), ("control", control)):
-        groups = [(family, part) for family, part in rows.groupby("family") if part["parameters"].nunique() > 1]
-        if rows["family"].nunique() > 1 and rows["parameters"].nunique() > 1:
-            groups.append(("pooled", rows))
-        for family, part in groups:
-            recited = part.assign(memorized=_score(part) >= options["memorized"])
-            outcomes = recited.pivot(index="row_id", columns=["parameters", "model"], values="memorized")
-            outcomes = outcomes.sort_index(axis=1).astype(float)
-            # Tokenizers differ, so a row's text bears the name that its first family gives it.
-            texts = part.sort_values("family").groupby("row_id")["sequence_id"].first()
-            line = fit_rates(
-                np.log10(outcomes.columns.get_level_values("parameters").to_numpy(float)),
-                outcomes.to_numpy(),
-                texts.loc[outcomes.index].to_numpy(),
-                options["confidence"],
-                options["resamples"],
-                options["seed"],
-            )
-            lines.append({"family": family, "rows": name, "models": outcomes.shape[1], **line._asdict()})
-    return pd.DataFrame(lines, columns=SCALING.names)
+def _sums_by_text(read: Sequence[Outcomes], domain: str, options: Mapping[str, Any]) -> np.ndarray:
+    """What each text of a domain adds: (texts, 2 x read), its rows that a model was given and those it memorized."""
+    ids = np.unique(np.concatenate([outcomes.row_ids[outcomes.starts[domain]] for outcomes in read]))
+    places = [np.searchsorted(ids, outcomes.row_ids[outcomes.starts[domain]]) for outcomes in read]
+    names = np.zeros(len(ids), np.uint64)
+    for outcomes, rows in zip(reversed(read), reversed(places), strict=True):
+        names[rows] = outcomes.texts[outcomes.starts[domain]]
+    _, texts = np.unique(names, return_inverse=True)
+    sums = np.zeros((texts.max() + 1, 2 * len(read)), np.int32)
+    for place, (outcomes, rows) in enumerate(zip(read, places, strict=True)):
+        memorized = outcomes.memorized(options)[outcomes.starts[domain]]
+        sums[:, 2 * place] = np.bincount(texts[rows], minlength=len(sums))
+        sums[:, 2 * place + 1] = np.bincount(texts[rows], weights=memorized, minlength=len(sums))
+    return sums
 
 
-def _repetitions(planted: Sequence[Path], controls: Path) -> pd.DataFrame:
+def _who(outcomes: Outcomes) -> Line:
+    return {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
+
+
+def _by_corpus(
+    files: Mapping[tuple[str, float], list[Path]], options: Mapping[str, Any]
+) -> Iterator[tuple[str, list[list[Path]]]]:
+    """Corpora with the files of each of their models."""
+    found: dict[str, list[list[Path]]] = {}
+    for (model, _), paths in files.items():
+        found.setdefault(options["corpora"][model], []).append(paths)
+    yield from sorted(found.items())
+
+
+def _repetitions(planted: Sequence[Path], controls: Path) -> dict[int, int]:
     """row_id -> known repetition count of every planted row."""
-    documents = pa.concat_tables([SAMPLES.read(path, ["row_id", "document_id"]) for path in planted]).to_pandas()
-    counts = CONTROLS.read(controls).to_pandas()
-    joined = documents.drop_duplicates().merge(counts, on="document_id", how="left")
-    lost = joined[joined["repetitions"].isna()]
-    if len(lost):
-        raise ReciteError(
-            f"{controls} does not list planted document {lost['document_id'].iloc[0]}; make the corpus again."
-        )
-    return joined[["row_id", "repetitions"]]
+    rows = pa.concat_tables([SAMPLES.read(path, ["row_id", "document_id"]) for path in planted])
+    table = CONTROLS.read(controls)
+    counts = dict(zip(table["document_id"].to_pylist(), table["repetitions"].to_pylist(), strict=True))
+    known = dict(zip(rows["row_id"].to_pylist(), rows["document_id"].to_pylist(), strict=True))
+    for document in known.values():
+        if document not in counts:
+            raise ReciteError(f"{controls} does not list planted document {document}; make the corpus again.")
+    return {row_id: counts[document] for row_id, document in known.items()}
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, Any]:
-    return {str(name): frame[name].to_numpy() for name in frame.columns}
+def _write(table: Table, path: Path, lines: Sequence[Line], options: Mapping[str, Any]) -> None:
+    columns = {name: [line[name] for line in lines] for name in table.names}
+    table.write(path, columns, {"options": dict(options)})

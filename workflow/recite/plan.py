@@ -10,7 +10,7 @@ from typing import NamedTuple
 from recite import costs
 from recite.costs import Facts, Machine
 from recite.errors import ReciteError
-from recite.study import NOISE_TABLES, Study
+from recite.study import Study
 
 CANDIDATES_CORES = 16
 """Threads of the rule `candidates` where a corpus lies in files."""
@@ -253,11 +253,14 @@ class Planner:
                     names += self._parts(f"noise/{model}/alpha-{alpha}", model)
             seconds = costs.START_SECONDS + read * costs.NOISE_AGGREGATION_SECONDS
             yield Job("noise_aggregation", "noise_aggregation", "", seconds, tuple(names))
-        makers = {table: "noise_aggregation" if table in NOISE_TABLES else "aggregation" for table in study.tables}
+        yield Job("scaling", "scaling", "", costs.START_SECONDS, ("aggregation",))
+        compared = ("aggregation", *(["noise_aggregation"] if study.noise_models else []))
+        yield Job("domains", "domains", "", costs.START_SECONDS, compared)
+        makers = {table: rule for rule, tables in study.tables_of.items() for table in tables}
         for figure, entry in study.figures.items():
             after = tuple(dict.fromkeys(makers[table] for table in entry["tables"]))
             yield Job(f"figures/{figure}", "figures", figure, costs.START_SECONDS, after)
-        after = (*dict.fromkeys(makers.values()), *(["corpus"] if study.trains else []))
+        after = (*study.tables_of, *(["corpus"] if study.trains else []))
         yield Job("summary", "summary", "", costs.START_SECONDS, after)
 
     def _estimates(self, model: str) -> Iterator[Estimate]:

@@ -20,8 +20,10 @@ from recite.consistency import (
 )
 from recite.models import Model, registered_models, trained_models
 
-SCORE_TABLES = ("rates", "distribution", "scaling")
+SCORE_TABLES = ("rates", "distribution", "disjoint_samples")
 PLANTED_TABLES = ("control_rates",)
+SCALING_TABLES = ("scaling", "slope_tests", "predictions")
+DOMAIN_TABLES = ("kinds", "profiles")
 NOISE_TABLES = ("noise_rates",)
 CORPUS_FOLDER = "data/corpora"
 """Where the files of a corpus lie unless its entry says otherwise."""
@@ -99,13 +101,19 @@ class Study:
         strengths = self.config["noise"]["strengths"] if self.noise_models else []
         return [repr(float(alpha)) for alpha in strengths if alpha > 0]
 
-    @property
-    def score_tables(self) -> list[str]:
-        return [*SCORE_TABLES, *(PLANTED_TABLES if self.planted else ())]
+    @cached_property
+    def tables_of(self) -> dict[str, tuple[str, ...]]:
+        """Rule -> the tables that it makes for the figures and the summary."""
+        made = {
+            "aggregation": SCORE_TABLES + (PLANTED_TABLES if self.planted else ()),
+            "scaling": SCALING_TABLES,
+            "domains": DOMAIN_TABLES,
+        }
+        return made | ({"noise_aggregation": NOISE_TABLES} if self.noise_models else {})
 
     @property
     def tables(self) -> list[str]:
-        return [*self.score_tables, *(NOISE_TABLES if self.noise_models else ())]
+        return [table for tables in self.tables_of.values() for table in tables]
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -204,8 +212,15 @@ class Study:
         return {"seed": self.config["seed"], **{key: noise[key] for key in ("layer", "rms", "positions")}}
 
     def aggregation_options(self) -> dict[str, Any]:
-        kinds = {domain: kind for kinds in self.domains.values() for domain, kind in kinds.items()}
-        return {"seed": self.config["seed"], "kinds": kinds, **self.config["aggregation"]}
+        return {
+            "seed": self.config["seed"],
+            "corpora": {name: model.corpus for name, model in self.models.items()},
+            "kinds": self.domains,
+            **self.config["aggregation"],
+        }
+
+    def interval_options(self) -> dict[str, Any]:
+        return {"confidence": self.config["aggregation"]["confidence"]}
 
 
 LAYOUT_KEYS = ("text", "id", "domain", "path", "labels", "removed")

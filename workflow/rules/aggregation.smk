@@ -1,7 +1,7 @@
-# Aggregation: rates with intervals, distributions and fits, from all scores.
+# Aggregation: rates with intervals, distributions, and rates under resamples of the texts, from all scores.
 #
 # in:  scores/, noise/, samples/ of the planted domains, corpus/controls.parquet
-# out: tables/<table>.parquet
+# out: tables/<table>.parquet, replicates/
 PLANTED = [
     f"{RESULTS}/samples/{family}/{shard}.parquet"
     for family in study.families
@@ -11,13 +11,14 @@ PLANTED = [
 
 
 rule aggregation:
-    """Summarize the scores of all models: rates, distribution, scaling, and rates by repetition of planted rows."""
+    """Sum up the scores of all models: rates, distribution, disjoint samples, and rates by repetition of planted rows."""
     input:
         scores=SCORES,
         planted=PLANTED,
         controls=[f"{RESULTS}/corpus/controls.parquet"] if PLANTED else [],
     output:
-        **{table: f"{RESULTS}/tables/{table}.parquet" for table in study.score_tables},
+        **tables_of("aggregation"),
+        replicates=f"{RESULTS}/replicates/scores.parquet",
     log:
         f"{RESULTS}/logs/aggregation.log",
     benchmark:
@@ -40,6 +41,7 @@ rule noise_aggregation:
         noisy=NOISE_SCORES,
     output:
         rates=f"{RESULTS}/tables/noise_rates.parquet",
+        replicates=f"{RESULTS}/replicates/noise.parquet",
     log:
         f"{RESULTS}/logs/noise_aggregation.log",
     benchmark:

@@ -58,3 +58,8 @@ def gpus_of(wildcards):
 def scores_of(models):
     """The scores of some models, all parts."""
     return [f"{RESULTS}/scores/{model}/{part}.parquet" for model in models for part in study.parts(model)]
+
+
+def tables_of(rule):
+    """The table files that a rule makes, by table."""
+    return {table: f"{RESULTS}/tables/{table}.parquet" for table in study.tables_of[rule]}

@@ -12,9 +12,9 @@ from recite.figures import style
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """Left the natural rows, right the planted ones if there are any; a line per family, its slope in the legend."""
     natural = tables["rates"][tables["rates"]["domain"] == "natural"].assign(rows="natural")
-    planted = tables["rates"][tables["rates"]["kind"] == "planted"].assign(rows="control")
+    planted = tables["rates"][tables["rates"]["kind"] == "planted"].assign(rows="planted")
     points = pd.concat([natural, planted], ignore_index=True)
-    titles = {"natural": "natural rows"} | ({"control": "planted control rows"} if len(planted) else {})
+    titles = {"natural": "natural rows"} | ({"planted": "planted control rows"} if len(planted) else {})
     figure, panels = plt.subplots(1, len(titles), figsize=(4.1 * len(titles), 4.6), squeeze=False)
     for axes, (rows, title) in zip(panels[0], titles.items(), strict=True):
         part = points[points["rows"] == rows]
@@ -22,7 +22,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         _panel(axes, part, lines)
         axes.set_title(f"{title}, {style.rows_note(part)} a model")
     kept = ["rows", "model", "family", "parameters", "n", "distinct", "memorized", "rate", "rate_low", "rate_high"]
-    fits = tables["scaling"].drop(columns="models")
+    fits = tables["scaling"].drop(columns=["models", "p_value", "q_value"])
     return figure, points[kept].merge(fits, on=["family", "rows"], how="left")
 
 

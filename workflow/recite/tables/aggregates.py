@@ -62,19 +62,36 @@ CONTROL_RATES = Table(
     (*_MODEL, Column("repetitions", pa.uint32(), "document", "planted copies in the training data"), *_RATE),
 )
 
+_ROWS = Column("rows", pa.string(), "", "natural or planted: which rows the rate is taken over")
+
+DISJOINT_SAMPLES = Table(
+    "disjoint_samples",
+    (
+        *_MODEL,
+        Column("domain", pa.string(), "", "domain whose sample is cut into two samples without a common text"),
+        Column("kind", pa.string(), "", "structural, free_text or planted"),
+        Column("first_n", pa.uint64(), "row", "rows of the first sample"),
+        Column("first_rate", pa.float64(), "", "memorization rate of the first sample"),
+        Column("second_n", pa.uint64(), "row", "rows of the second sample"),
+        Column("second_rate", pa.float64(), "", "memorization rate of the second sample"),
+        Column(
+            "p_value", pa.float64(), "", "of the hypothesis that both have one rate: score test at the effective rows"
+        ),
+        Column("q_value", pa.float64(), "", "p_value adjusted for all lines of the table (Benjamini-Hochberg)"),
+    ),
+)
+
 SCALING = Table(
     "scaling",
     (
         Column("family", pa.string(), "", "model family, or `pooled`: one line through the models of all families"),
-        Column("rows", pa.string(), "", "natural or control: which rows the rate is taken over"),
+        _ROWS,
         Column("models", pa.uint64(), "model", "models in the fit"),
         Column("slope", pa.float64(), "per decade", "change of the rate when the parameters grow tenfold"),
-        Column(
-            "slope_low", pa.float64(), "per decade", "lower end of the slope's bootstrap interval over distinct texts"
-        ),
-        Column(
-            "slope_high", pa.float64(), "per decade", "upper end of the slope's bootstrap interval over distinct texts"
-        ),
+        Column("slope_low", pa.float64(), "per decade", "lower end of the slope's bootstrap interval over texts"),
+        Column("slope_high", pa.float64(), "per decade", "upper end of the slope's bootstrap interval over texts"),
+        Column("p_value", pa.float64(), "", "of the hypothesis that the slope is 0, by the same bootstrap"),
+        Column("q_value", pa.float64(), "", "p_value adjusted for all lines of the table (Benjamini-Hochberg)"),
         Column("intercept", pa.float64(), "", "the line at one parameter"),
         Column(
             "r_squared",
@@ -85,10 +102,96 @@ SCALING = Table(
     ),
 )
 
+SLOPE_TESTS = Table(
+    "slope_tests",
+    (
+        _ROWS,
+        Column("families", pa.uint64(), "family", "families with models of two sizes or more"),
+        Column("models", pa.uint64(), "model", "models of these families"),
+        Column("f", pa.float64(), "", "F statistic of one slope per family against one slope for all (ANCOVA)"),
+        Column("df_between", pa.uint64(), "", "its degrees of freedom: families - 1"),
+        Column("df_residual", pa.uint64(), "", "its degrees of freedom: models - 2 x families"),
+        Column("p_value", pa.float64(), "", "of the hypothesis that all families share one slope"),
+    ),
+)
+
+PREDICTIONS = Table(
+    "predictions",
+    (
+        *_MODEL,
+        _ROWS,
+        Column(
+            "models", pa.uint64(), "model", "smaller models of the family, whose line predicts this one, the largest"
+        ),
+        Column("observed", pa.float64(), "", "rate of the model"),
+        Column("predicted", pa.float64(), "", "the line of the smaller models at this model's size"),
+        Column("predicted_low", pa.float64(), "", "lower end of the prediction's bootstrap interval over texts"),
+        Column("predicted_high", pa.float64(), "", "upper end of the prediction's bootstrap interval over texts"),
+        Column("difference", pa.float64(), "", "observed - predicted"),
+        Column("difference_low", pa.float64(), "", "lower end of the difference's bootstrap interval over texts"),
+        Column("difference_high", pa.float64(), "", "upper end of the difference's bootstrap interval over texts"),
+    ),
+)
+
 NOISE_RATES = Table(
     "noise_rates",
     (*_MODEL, Column("alpha", pa.float64(), "", "noise strength"), *_DOMAIN, *_RATE),
 )
 
-TABLES = {table.name: table for table in (RATES, DISTRIBUTION, CONTROL_RATES, SCALING, NOISE_RATES)}
+
+def _with_interval(name: str, meaning: str) -> tuple[Column, ...]:
+    """A share with its bootstrap interval over texts."""
+    return (
+        Column(name, pa.float64(), "", meaning),
+        Column(f"{name}_low", pa.float64(), "", f"lower end of the bootstrap interval of {name} over texts"),
+        Column(f"{name}_high", pa.float64(), "", f"upper end of the bootstrap interval of {name} over texts"),
+    )
+
+
+KINDS = Table(
+    "kinds",
+    (
+        *_MODEL,
+        Column("alpha", pa.float64(), "", "noise strength; 0 where undisturbed"),
+        Column("n", pa.uint64(), "row", "natural rows scored"),
+        *_with_interval("structural", "mean of the structural domains' rates"),
+        *_with_interval("free_text", "mean of the free-text domains' rates"),
+        *_with_interval("adjusted", "mean of the two: the rate of a corpus that is half structural, half free text"),
+        *_with_interval(
+            "structural_share", "share of memorized rows of such a corpus that are structural; NaN without any"
+        ),
+        *_with_interval("difference", "structural - free_text"),
+        Column("p_value", pa.float64(), "", "of the hypothesis that the difference is 0, by the same bootstrap"),
+        Column("q_value", pa.float64(), "", "p_value adjusted for all lines of the table (Benjamini-Hochberg)"),
+    ),
+)
+
+PROFILES = Table(
+    "profiles",
+    (
+        *(column._replace(name=f"{column.name}_a") for column in _MODEL),
+        *(column._replace(name=f"{column.name}_b") for column in _MODEL),
+        Column("domains", pa.uint64(), "domain", "natural domains that both models have, by name; three or more"),
+        Column("rows", pa.uint64(), "row", "the fewer of the two models' rows in these domains"),
+        *_with_interval(
+            "similarity", "Pearson correlation of the two models' rates by domain; NaN where a model has equal rates"
+        ),
+    ),
+)
+
+TABLES = {
+    table.name: table
+    for table in (
+        RATES,
+        DISTRIBUTION,
+        CONTROL_RATES,
+        DISJOINT_SAMPLES,
+        SCALING,
+        SLOPE_TESTS,
+        PREDICTIONS,
+        NOISE_RATES,
+        KINDS,
+        PROFILES,
+    )
+}
 """Every table that figures and the report may read, by name."""

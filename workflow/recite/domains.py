@@ -1,0 +1,88 @@
+"""Domains: structural text against free text, and how alike models are in what they memorize where."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recite.replicates import Drawn, Resampled, read_replicates
+from recite.statistics import adjusted, interval, sign_p_value
+from recite.tables.aggregates import KINDS, PROFILES
+
+STRUCTURAL, FREE_TEXT = "structural", "free_text"
+FEWEST_DOMAINS = 3
+"""Domains that a correlation needs to say anything."""
+
+
+def compare_domains(options: Mapping[str, Any], replicates: Sequence[Path], outputs: Mapping[str, Path]) -> None:
+    """Write the tables kinds, of all models and noise strengths, and profiles, of all pairs of undisturbed models."""
+    models = read_replicates(replicates)
+    kinds = [line for model in models for line in _kinds(model, options["confidence"])]
+    for line, q_value in zip(kinds, adjusted([line["p_value"] for line in kinds]), strict=True):
+        line["q_value"] = q_value
+    profiles = list(_profiles([model for model in models if model.alpha == 0], options["confidence"]))
+    for table, lines in ((KINDS, kinds), (PROFILES, profiles)):
+        columns = {name: [line[name] for line in lines] for name in table.names}
+        table.write(outputs[table.name], columns, {"options": dict(options)})
+
+
+def _kinds(model: Resampled, confidence: float) -> Iterator[dict[str, Any]]:
+    """One line for a model that has domains of both kinds.
+
+    A kind's rate is the mean over its domains, so that neither the number of domains of a kind nor their sizes, which
+    differ between corpora, weigh in: direct standardization (Rothman 2008, chapter 4) to half and half.
+    """
+    structural, free_text = (_mean_rate(model.of_kind(kind)) for kind in (STRUCTURAL, FREE_TEXT))
+    if structural is None or free_text is None:
+        return
+    both = structural + free_text
+    statistics = {
+        "structural": structural,
+        "free_text": free_text,
+        "adjusted": both / 2,
+        "structural_share": np.divide(structural, both, out=np.full_like(both, np.nan), where=both > 0),
+        "difference": structural - free_text,
+    }
+    line: dict[str, Any] = {
+        "model": model.model,
+        "family": model.family,
+        "parameters": model.parameters,
+        "alpha": model.alpha,
+        "n": int(sum(drawn.n[0] for drawn in model.natural.values())),
+        "p_value": sign_p_value(statistics["difference"][1:]),
+    }
+    for name, values in statistics.items():
+        line |= _with_interval(name, values, confidence)
+    yield line
+
+
+def _mean_rate(parts: Sequence[Drawn]) -> np.ndarray | None:
+    return np.mean([part.rate for part in parts], axis=0) if parts else None
+
+
+def _profiles(models: Sequence[Resampled], confidence: float) -> Iterator[dict[str, Any]]:
+    rates = [{domain: drawn.rate for domain, drawn in model.natural.items()} for model in models]
+    for a, b in combinations(range(len(models)), 2):
+        common = [domain for domain in rates[a] if domain in rates[b]]
+        if len(common) < FEWEST_DOMAINS:
+            continue
+        values = correlation(*(np.column_stack([rates[i][domain] for domain in common]) for i in (a, b)))
+        line: dict[str, Any] = {"domains": len(common)}
+        line["rows"] = int(min(sum(models[i].domains[domain].n[0] for domain in common) for i in (a, b)))
+        for side, model in (("a", models[a]), ("b", models[b])):
+            line |= {f"{key}_{side}": getattr(model, key) for key in ("model", "family", "parameters")}
+        yield line | _with_interval("similarity", values, confidence)
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson correlation along the last axis of (..., domains) arrays; NaN where one of them does not vary."""
+    first, second = (values - values.mean(axis=-1, keepdims=True) for values in (first, second))
+    norms = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
+    return np.divide((first * second).sum(axis=-1), norms, out=np.full(norms.shape, np.nan), where=norms > 1e-12)
+
+
+def _with_interval(name: str, values: np.ndarray, confidence: float) -> dict[str, float]:
+    low, high = interval(values[1:], confidence)
+    return {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
