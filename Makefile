@@ -8,7 +8,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test check bench bench-sampling format clean
+.PHONY: demo test check bench bench-sampling bench-aggregation format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -36,6 +36,10 @@ bench: .venv/installed $(WITH_VLLM:%=.venv-vllm/installed)
 ## The reading of corpora beside a plain loop: megabytes a second, and peak memory as the corpus grows.
 bench-sampling: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.sampling $(OPTIONS)
+
+## The aggregation of ten million scores: seconds and peak memory.
+bench-aggregation: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench.aggregation $(OPTIONS)
 
 format: .venv/developing
 	.venv/bin/ruff check --fix .

@@ -6,21 +6,23 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from recite.aggregation import aggregate_noise, aggregate_scores, scaling_table
+from recite.aggregation import aggregate_noise, aggregate_scores
 from recite.errors import ReciteError
-from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
+from recite.replicates import Resampled, read_replicates, together
+from recite.tables.aggregates import CONTROL_RATES, DISJOINT_SAMPLES, DISTRIBUTION, NOISE_RATES, RATES
+from recite.tables.replicates import REPLICATES
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import NOISE_SCORES, SCORES
 from recite.tables.training import CONTROLS
 
 OPTIONS = {
     "seed": 1,
-    "kinds": {"code": "structural", "prose": "free_text", "control": "planted"},
+    "corpora": {"a-s": "texts", "a-l": "texts", "b-s": "texts", "b-l": "texts"},
+    "kinds": {"texts": {"code": "structural", "prose": "free_text", "control": "planted"}},
     "confidence": 0.9,
     "resamples": 200,
     "memorized": 1.0,
@@ -28,7 +30,7 @@ OPTIONS = {
     "unmemorized": 0.0,
     "margin_tolerance": {"float32": 0.1, "bfloat16": 0.5, "float16": 0.2},
 }
-TABLES = {table.name: table for table in (RATES, DISTRIBUTION, CONTROL_RATES, SCALING)}
+TABLES = {table.name: table for table in (RATES, DISTRIBUTION, CONTROL_RATES, DISJOINT_SAMPLES, REPLICATES)}
 STEPS = 4
 MODELS = {"a-s": ("a", 1_000), "a-l": ("a", 100_000), "b-s": ("b", 2_000), "b-l": ("b", 20_000)}
 DOMAINS = {1: "code", 2: "code", 3: "prose", 4: "prose", 5: "prose", 11: "control", 12: "control", 13: "control"}
@@ -71,7 +73,7 @@ class Study:
             "margin": [0.05 if row in AT_RISK else 0.3 for row in rows],
         }
         made = {"options": {"model": model, "family": family}, "parameters": parameters, "continuation_tokens": STEPS}
-        metadata = made | {"dtype": "float32"} | self.made
+        metadata = made | {"dtype": "float32"} | self.made | ({} if alpha is None else {"alpha": alpha})
         path = self.folder / f"{model}-{name}.parquet"
         if alpha is None:
             SCORES.write(path, columns, metadata)
@@ -139,7 +141,7 @@ def test_rates(study: Study) -> None:
     rates = study.tables()["rates"]
     assert len(rates) == len(MODELS) * 4
     groups = {"code": {1, 2}, "prose": {3, 4, 5}, "control": {11, 12, 13}, "natural": {1, 2, 3, 4, 5}}
-    kinds = OPTIONS["kinds"] | {"natural": "mixed"}  # type: ignore[operator]
+    kinds = OPTIONS["kinds"]["texts"] | {"natural": "mixed"}  # type: ignore[index]
     for model, (family, parameters) in MODELS.items():
         for domain, rows in groups.items():
             line = only(rates, model=model, domain=domain)
@@ -181,74 +183,6 @@ def test_control_rates(study: Study) -> None:
         check_rate(only(table, model=model, repetitions=8), [given[12], given[13]])
 
 
-def test_scaling(study: Study) -> None:
-    """Prevents a line through other rates, other models or another kind of rows."""
-    table = study.tables()["scaling"]
-    rates = {
-        "natural": {"a-s": 1 / 5, "a-l": 3 / 5, "b-s": 0 / 4, "b-l": 2 / 4},
-        "control": {"a-s": 1 / 3, "a-l": 2 / 3, "b-s": 0 / 3, "b-l": 1 / 3},
-    }
-    assert len(table) == 6
-    for rows, by_model in rates.items():
-        for family in ("a", "b", "pooled"):
-            members = [model for model in MODELS if family in (MODELS[model][0], "pooled")]
-            x, y = np.log10([MODELS[model][1] for model in members]), [by_model[model] for model in members]
-            slope, intercept = np.polyfit(x, y, 1)
-            line = only(table, rows=rows, family=family)
-            assert line["models"] == len(members)
-            assert (line["slope"], line["intercept"]) == pytest.approx((slope, intercept))
-            assert line["r_squared"] == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2)
-            assert line["slope_low"] <= line["slope"] <= line["slope_high"]
-            assert line["slope_low"] < line["slope_high"]
-
-
-def test_scaling_interval_of_a_family(study: Study) -> None:
-    """Prevents an interval over something else than documents: k of 5 resampled rows gain, k is binomial(5, 2/5)."""
-    study.options["resamples"] = 4000
-    line = only(study.tables()["scaling"], rows="natural", family="a")
-    # a-l recites rows 2 and 3 in addition, over two decades: 90% of binomial(5, 0.4) lies in 0..4
-    assert (line["slope_low"], line["slope_high"]) == pytest.approx((0 / 5 / 2, 4 / 5 / 2))
-
-
-def test_pooled_interval_where_families_have_other_documents(study: Study) -> None:
-    """Prevents documents that a family was not given from widening an interval: all models recite all their rows."""
-    study.hits = {model: dict.fromkeys(rows, STEPS) for model, rows in HITS.items()}
-    study.hits["b-s"] = study.hits["b-l"] = dict.fromkeys([4, 5, 11, 12, 13], STEPS)
-    line = only(study.tables()["scaling"], rows="natural", family="pooled")
-    assert (line["slope"], line["slope_low"], line["slope_high"]) == pytest.approx((0, 0, 0), abs=1e-12)
-
-
-def test_pooled_interval_is_that_of_refitted_resamples() -> None:
-    """Prevents an interval of another width than refitting the rates of resampled documents gives."""
-    source = np.random.default_rng(2)
-    members = {"a": [1e4, 1e5], "b": [3e4, 1e7]}
-    given = {"a": np.arange(300) < 200, "b": np.arange(300) >= 100}
-    models = [(family, size) for family, sizes in members.items() for size in sizes]
-    outcomes = np.array([np.where(given[family], source.random(300) < 0.8, np.nan) for family, _ in models])
-    frame = pd.DataFrame(
-        [
-            {
-                "row_id": row,
-                "sequence_id": row,
-                "family": family,
-                "model": f"{family}{size}",
-                "parameters": size,
-                "hits": int(hit),
-                "steps": 1,
-            }
-            for (family, size), line in zip(models, outcomes, strict=True)
-            for row, hit in enumerate(line)
-            if not np.isnan(hit)
-        ]
-    )
-    x = np.log10([size for _, size in models])
-    drawn = [np.nanmean(outcomes[:, source.integers(0, 300, 300)], axis=1) for _ in range(2000)]
-    low, high = np.quantile(np.polyfit(x, np.array(drawn).T, 1)[0], [0.05, 0.95])
-    line = only(scaling_table(frame, frame, OPTIONS | {"resamples": 2000}), rows="natural", family="pooled")
-    assert line["slope_high"] - line["slope_low"] == pytest.approx(high - low, rel=0.1)
-    assert (line["slope_low"], line["slope_high"]) == pytest.approx((low, high), abs=0.1 * (high - low))
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_order_and_split_of_files_change_nothing(study: Study, seed: int) -> None:
     """Prevents the number of jobs, or the order in which their files are listed, from changing a table."""
@@ -271,30 +205,6 @@ def test_margin_tolerance_follows_the_dtype(study: Study) -> None:
     """Prevents the tolerance of one precision from being used for another."""
     study.made = {"dtype": "bfloat16"}
     assert study.tables()["rates"]["at_risk"].tolist() == [1.0] * 16
-
-
-def test_one_family_of_one_size(study: Study) -> None:
-    """Prevents a study with a single model from failing for want of a line."""
-    study.hits = {"a-s": HITS["a-s"]}
-    tables = study.tables()
-    assert len(tables["scaling"]) == 0
-    assert len(tables["rates"]) == 4
-
-
-def test_families_of_one_size_have_a_pooled_line_only(study: Study) -> None:
-    """Prevents a line through a single point."""
-    study.hits = {model: HITS[model] for model in ("a-s", "b-s")}
-    scaling = study.tables()["scaling"]
-    assert scaling["family"].tolist() == ["pooled", "pooled"]
-    line = only(scaling, rows="natural")
-    assert line["slope"] == pytest.approx((0 / 4 - 1 / 5) / math.log10(2))
-
-
-def test_two_families_of_equal_size(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prevents a traceback where families have one size each, and the same number of parameters."""
-    monkeypatch.setitem(MODELS, "b-s", ("b", MODELS["a-s"][1]))
-    study.hits = {model: HITS[model] for model in ("a-s", "b-s")}
-    assert len(study.tables()["scaling"]) == 0
 
 
 def test_unknown_domain(study: Study) -> None:
@@ -328,7 +238,7 @@ def test_one_model_of_two_sizes(study: Study, monkeypatch: pytest.MonkeyPatch) -
 
 
 def noise_tables(study: Study, scores: list[Path], noisy: list[Path]) -> pd.DataFrame:
-    aggregate_noise(study.options, scores, noisy, study.folder / "noise.parquet")
+    aggregate_noise(study.options, scores, noisy, study.folder / "noise.parquet", study.folder / "drawn.parquet")
     return NOISE_RATES.read(study.folder / "noise.parquet").to_pandas()
 
 
@@ -376,3 +286,111 @@ def test_rows_of_one_text_are_one_observation(study: Study) -> None:
     assert (line["rate_low"], line["rate_high"]) == pytest.approx(interval(1 / 3, 1))
     apart = only(study.tables()["rates"], model="a-l", domain="code")
     assert (apart["n"], apart["distinct"], apart["effective_n"]) == (2, 2, pytest.approx(2))
+
+
+def drawn(study: Study, name: str = "tables") -> dict[str, Resampled]:
+    """Resampled rates by model, of a study whose tables are made."""
+    return {found.model: found for found in read_replicates([study.folder / name / "replicates.parquet"])}
+
+
+def test_replicates_start_with_what_was_seen(study: Study) -> None:
+    """Prevents resamples of another model's or domain's rows."""
+    study.tables()
+    found = drawn(study)
+    assert set(found) == set(MODELS)
+    for model, one in found.items():
+        assert (one.family, one.parameters, one.alpha) == (*MODELS[model], 0)
+        assert one.kinds == OPTIONS["kinds"]["texts"]  # type: ignore[index]
+        for domain in one.domains:
+            hits = [hit for row, hit in HITS[model].items() if DOMAINS[row] == domain]
+            seen = one.domains[domain]
+            assert (seen.n[0], seen.memorized[0]) == (len(hits), sum(hit == STEPS for hit in hits))
+            assert len(seen.n) == 1 + OPTIONS["resamples"]  # type: ignore[operator]
+
+
+def test_a_resample_is_the_same_texts_under_all_models(study: Study) -> None:
+    """Prevents independent draws for models, which would widen every comparison between them."""
+    study.tables()
+    found = drawn(study)
+    # in prose, a-l memorizes row 3 and no other, and so does b-l, which was not given row 5
+    assert (found["a-l"].domains["prose"].memorized == found["b-l"].domains["prose"].memorized).all()
+    assert not (found["a-l"].domains["prose"].n == found["b-l"].domains["prose"].n).all()
+    assert (found["a-l"].domains["prose"].n == 3).all()
+
+
+def test_replicates_resample_texts(study: Study) -> None:
+    """Prevents rows of one text from being drawn apart: of two texts, of one and two rows, 2, 3 or 4 rows are drawn."""
+    study.texts = {3: 7, 4: 7}
+    study.tables()
+    n = drawn(study)["a-l"].domains["prose"].n[1:]
+    assert set(n) == {2, 3, 4}
+    assert n.mean() == pytest.approx(3, abs=0.2)
+
+
+def test_replicates_name_a_text_as_the_first_family_does(study: Study) -> None:
+    """Prevents a document that two tokenizers cut differently from being drawn apart for two families."""
+    first = study.scores("a-l", "all")
+    study.texts = {3: 100, 4: 100, 5: 100}
+    second = study.scores("b-l", "all")
+    study.tables([first, second])
+    assert (drawn(study)["a-l"].domains["prose"].n == 3).all()
+    assert set(drawn(study)["b-l"].domains["prose"].n[1:]) == {0, 1, 2, 3}
+
+
+def test_models_of_other_corpora_are_drawn_apart(study: Study) -> None:
+    """Prevents rows of two corpora, whose domains bear one name, from being taken for one sample."""
+    study.options["corpora"] |= {"b-s": "other", "b-l": "other"}
+    study.options["kinds"]["other"] = study.options["kinds"]["texts"]
+    study.tables()
+    found = drawn(study)
+    assert not (found["a-l"].domains["control"].memorized == found["b-l"].domains["control"].memorized).all()
+    joined = together(list(found["a-l"].natural.values()))
+    assert joined.rate[0] == pytest.approx(3 / 5)
+
+
+def test_noise_replicates_are_drawn_together(study: Study) -> None:
+    """Prevents the texts of one strength from differing from another's: equal scores must give equal resamples."""
+    noise_tables(study, [study.scores("a-l", "clean")], [study.scores("a-l", "noise", alpha=0.2)])
+    found = read_replicates([study.folder / "drawn.parquet"])
+    assert [one.alpha for one in found] == [0, 0.2]
+    assert (found[0].domains["code"].memorized == found[1].domains["code"].memorized).all()
+
+
+def test_replicates_in_two_files_are_taken_from_the_first(study: Study) -> None:
+    """Prevents the undisturbed rates, which the noise file holds too, from losing their pairing with other models."""
+    study.tables()
+    noise_tables(study, [study.scores("a-l", "clean")], [])
+    clean = study.folder / "tables" / "replicates.parquet"
+    both = read_replicates([clean, study.folder / "drawn.parquet"])
+    assert len(both) == len(MODELS)
+    for one, alone in zip(both, read_replicates([clean]), strict=True):
+        assert all((one.domains[d].memorized == alone.domains[d].memorized).all() for d in one.domains)
+
+
+def test_disjoint_samples(study: Study) -> None:
+    """Prevents a text from standing in both samples, and a sample's rate from being another's."""
+    study.hits = {"a-l": {row: STEPS if row % 4 < 2 else 0 for row in range(100, 140)}}
+    study.domains = dict.fromkeys(range(100, 140), "code")
+    study.texts = {row: row // 2 for row in range(100, 140)}  # texts 50 to 69, each of two rows
+    (line,) = study.tables()["disjoint_samples"].to_dict("records")
+    assert (line["model"], line["domain"], line["kind"]) == ("a-l", "code", "structural")
+    assert (line["first_n"], line["second_n"]) == (20, 20)
+    assert (line["first_rate"], line["second_rate"]) == (1, 0)
+    # 10 texts a side, rate 1/2 together: z = 1 / sqrt(1/4 (1/10 + 1/10))
+    assert line["p_value"] == pytest.approx(2 * norm.sf(1 / math.sqrt(0.05)))
+    assert line["q_value"] == line["p_value"]
+
+
+def test_q_values_are_taken_over_all_comparisons(study: Study) -> None:
+    """Prevents every comparison from being judged as if it were the only one."""
+    table = study.tables()["disjoint_samples"]
+    assert len(table) > 3
+    ordered = table.sort_values("p_value")
+    assert ordered["q_value"].iloc[0] >= ordered["p_value"].iloc[0]
+    assert ordered["q_value"].iloc[-1] == pytest.approx(ordered["p_value"].iloc[-1])
+
+
+def test_row_scored_twice(study: Study) -> None:
+    """Prevents rows of two files that overlap, as after a change of the shards' size, from counting twice."""
+    with pytest.raises(ReciteError, match="row 3 of a-s is scored twice; delete its scores"):
+        study.tables([study.scores("a-s", "first", [1, 3, 4]), study.scores("a-s", "second", [2, 3])])

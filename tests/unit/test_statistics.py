@@ -5,9 +5,22 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, bootstrap, chisquare, kstest, norm
 
-from recite.statistics import effective_rows, fit_rates, wilson
+from recite.statistics import (
+    adjusted,
+    clusters,
+    effective_clusters,
+    effective_rows,
+    equal_rates_p_value,
+    equal_slopes,
+    interval,
+    line,
+    r_squared,
+    resampled,
+    sign_p_value,
+    wilson,
+)
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
@@ -77,103 +90,159 @@ def test_interval_of_a_rate_covers_where_texts_recur() -> None:
     assert naive / 400 < 0.75
 
 
-def complete(seed: int, documents: int, models: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """log10 parameters, outcomes and texts where every model was given every document, and all texts differ."""
-    source = np.random.default_rng(seed)
-    x = np.sort(source.uniform(4, 7, models))
-    outcomes = (source.random((documents, models)) < np.linspace(0.2, 0.7, models)).astype(float)
-    return x, outcomes, np.arange(documents)
+def test_clusters_count_by_text() -> None:
+    """Prevents a text's rows from being counted under another, and an order of rows from mattering."""
+    texts, outcomes = np.array([9, 3, 9, 5, 9]), np.array([True, False, True, True, False])
+    found = clusters(outcomes, texts)
+    assert (found.sizes.tolist(), found.sums.tolist()) == ([1, 1, 3], [0, 1, 2])
+    assert effective_clusters(found) == effective_rows(outcomes[::-1], texts[::-1])
 
 
-@pytest.mark.parametrize(("documents", "models"), [(2, 2), (30, 3), (200, 5)])
-def test_line_is_the_least_squares_line(documents: int, models: int) -> None:
+def test_resampled_sums_are_those_of_all_resamples() -> None:
+    """Prevents another distribution: all 5^5 resamples of five texts are enumerated."""
+    sums = np.array([[1, 0], [1, 1], [1, 0], [2, 1], [1, 0]])
+    drawn = resampled(sums, 200_000, np.random.default_rng(1))
+    truth = np.array([sums[list(chosen)].sum(axis=0) for chosen in itertools.product(range(5), repeat=5)])
+    kinds = np.unique(truth, axis=0)
+    expected = np.array([(truth == kind).all(axis=1).mean() for kind in kinds]) * len(drawn)
+    seen = np.array([(drawn == kind).all(axis=1).sum() for kind in kinds])
+    assert seen.sum() == len(drawn)
+    assert chisquare(seen, expected).pvalue > 0.001
+
+
+def test_resampled_is_the_bootstrap_of_scipy() -> None:
+    """Prevents a spread other than that of drawing texts one by one."""
+    source = np.random.default_rng(3)
+    sums = np.column_stack([source.integers(1, 5, 300), source.integers(0, 2, 300)])
+    drawn = resampled(sums, 20_000, source)
+    reference = bootstrap(
+        (sums[:, 0], sums[:, 1]),
+        lambda n, m, axis: m.sum(axis=axis) / n.sum(axis=axis),
+        paired=True,
+        n_resamples=20_000,
+        method="percentile",
+        rng=source,
+    )
+    ends = interval(drawn[:, 1] / drawn[:, 0], 0.95)
+    assert ends == pytest.approx(tuple(reference.confidence_interval), rel=0.03)
+
+
+def test_resampled_ignores_order_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents the order of texts, or how many resamples are drawn at once, from changing a result."""
+    sums = np.random.default_rng(5).integers(0, 3, (200, 4))
+    once = resampled(sums, 50, np.random.default_rng(1))
+    assert (resampled(sums[::-1], 50, np.random.default_rng(1)) == once).all()
+    monkeypatch.setattr("recite.statistics.DRAWS_AT_ONCE", 100)
+    assert (resampled(sums, 50, np.random.default_rng(1)) == once).all()
+
+
+def test_interval_leaves_out_what_is_not_defined() -> None:
+    """Prevents NaN from a resample without a memorized row from swallowing the interval."""
+    values = np.append(np.arange(101.0), [math.nan] * 40)
+    assert interval(values, 0.9) == pytest.approx((5, 95))
+    assert all(math.isnan(end) for end in interval(np.full(3, math.nan), 0.9))
+
+
+def test_sign_p_value_by_hand() -> None:
+    """Prevents a p-value of zero, one above 1, and one side for two."""
+    assert sign_p_value(np.full(99, 2.0)) == pytest.approx(2 / 100)
+    assert sign_p_value(np.array([-1.0] * 9 + [1.0] * 90)) == pytest.approx(2 * 10 / 100)
+    assert sign_p_value(np.zeros(99)) == 1
+    assert sign_p_value(np.array([-1.0, 1.0, math.nan])) == 1
+
+
+def test_adjusted_by_hand() -> None:
+    """Prevents another correction than Benjamini and Hochberg's: p x tests / rank, made monotone from the largest."""
+    assert adjusted([0.01, 0.04, 0.03, 0.5]).tolist() == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])
+    assert len(adjusted([])) == 0
+
+
+def test_equal_rates_p_values_are_uniform_where_rates_are_equal() -> None:
+    """Prevents a test that finds differences between two samples of one population, whose texts recur."""
+    source = np.random.default_rng(6)
+    p_values = []
+    for _ in range(1000):
+        halves = []
+        for _ in range(2):
+            sizes = source.choice([1, 1, 2, 4], 300)
+            halves.append(clusters(np.repeat(source.random(300) < 0.3, sizes), np.repeat(np.arange(300), sizes)))
+        p_values.append(equal_rates_p_value(*halves))
+    assert kstest(p_values, "uniform").pvalue > 0.01
+
+
+def test_equal_rates_p_value_sees_a_difference() -> None:
+    """Prevents a test without power, and a division by zero where nothing is memorized."""
+    none, some = (clusters(np.arange(400) < count, np.arange(400)) for count in (0, 40))
+    assert equal_rates_p_value(none, some) < 1e-6
+    assert equal_rates_p_value(none, none) == 1
+
+
+@pytest.mark.parametrize("points", [2, 3, 7])
+def test_line_is_the_least_squares_line(points: int) -> None:
     """Prevents a wrong slope, intercept or R squared; NumPy's polynomial fit is the reference."""
-    x, outcomes, texts = complete(documents, documents, models)
-    line = fit_rates(x, outcomes, texts, 0.95, 100, seed=1)
-    rates = outcomes.mean(axis=0)
-    slope, intercept = np.polyfit(x, rates, 1)
-    assert line.slope == pytest.approx(slope)
-    assert line.intercept == pytest.approx(intercept)
-    residual = ((rates - slope * x - intercept) ** 2).sum()
-    if rates.var() > 0:
-        assert line.r_squared == pytest.approx(1 - residual / ((rates - rates.mean()) ** 2).sum())
+    source = np.random.default_rng(points)
+    x, y = source.uniform(4, 7, points), source.random((5, points))
+    found = line(x, y)
+    slopes, intercepts = np.polyfit(x, y.T, 1)
+    assert found.slope == pytest.approx(slopes)
+    assert found.intercept == pytest.approx(intercepts)
+    residual = ((y[0] - slopes[0] * x - intercepts[0]) ** 2).sum()
+    assert r_squared(x, y[0]) == pytest.approx(1 - residual / ((y[0] - y[0].mean()) ** 2).sum())
 
 
-def test_line_through_rates_of_unequal_counts() -> None:
-    """Prevents a document that a model was not given from counting as one that it does not recite."""
-    x = np.array([4.0, 5.0, 7.0])
-    none = math.nan
-    outcomes = np.array([[1, 1, 1], [0, 0, 1], [none, 1, 0], [none, 0, none]])
-    line = fit_rates(x, outcomes, np.arange(4), 0.95, 100, seed=1)
-    slope, intercept = np.polyfit(x, [1 / 2, 2 / 4, 2 / 3], 1)
-    assert (line.slope, line.intercept) == pytest.approx((slope, intercept))
-
-
-def test_slope_of_two_models_is_the_difference_per_decade() -> None:
-    """Prevents natural logarithms, or a slope per parameter, from being reported per decade."""
-    outcomes = np.array([[0, 1], [0, 1], [1, 1], [0, 0]], float)
-    line = fit_rates(np.log10([1e5, 1e7]), outcomes, np.arange(4), 0.95, 100, seed=1)
-    assert line.slope == pytest.approx((0.75 - 0.25) / 2)
-    assert line.r_squared == pytest.approx(1)
-
-
-@pytest.mark.parametrize("models", [2, 3, 6])
-@pytest.mark.parametrize(("recited", "documents"), [(0, 10), (1, 10), (3, 13), (7, 7)])
-def test_equal_rates_give_a_flat_line(models: int, recited: int, documents: int) -> None:
-    """Prevents rounding errors from being reported as an R squared where all rates are equal and it is not defined."""
-    outcomes = np.zeros((documents, models))
-    outcomes[:recited] = 1
-    line = fit_rates(np.log10(np.geomspace(1e5, 3e6, models)), outcomes, np.arange(documents), 0.95, 100, seed=1)
-    assert (line.slope, line.slope_low, line.slope_high) == pytest.approx((0, 0, 0), abs=1e-12)
-    assert line.intercept == pytest.approx(recited / documents)
-    assert math.isnan(line.r_squared)
+def test_flat_line_has_no_r_squared() -> None:
+    """Prevents rounding errors from being reported as an R squared where all rates are equal."""
+    x = np.array([4.0, 5.0, 6.5])
+    assert math.isnan(r_squared(x, np.full(3, 3 / 13)))
+    assert line(x, np.full(3, 3 / 13)).slope == pytest.approx(0, abs=1e-15)
 
 
 def test_models_of_one_size_have_no_slope() -> None:
     """Prevents a division by zero from becoming a slope."""
     with pytest.raises(ValueError, match="at least two sizes"):
-        fit_rates(np.array([5.0, 5.0]), np.ones((3, 2)), np.arange(3), 0.95, 100, seed=1)
+        line(np.array([5.0, 5.0]), np.ones(2))
 
 
-def test_interval_is_that_of_all_resamples() -> None:
-    """Prevents an interval of another quantity: all 6^6 resamples are enumerated, each with its own fit."""
-    x = np.array([0.0, 1.0, 3.0])
-    outcomes = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]], float)
-    weights = np.array([np.bincount(drawn, minlength=6) for drawn in itertools.product(range(6), repeat=6)])
-    slopes = np.polyfit(x, (weights @ outcomes / 6).T, 1)[0]
-    line = fit_rates(x, outcomes, np.arange(6), 0.9, 8000, seed=3)
-    for found, level in ((line.slope_low, 0.05), (line.slope_high, 0.95)):
-        low, high = np.quantile(slopes, [level - 0.012, level + 0.012])
-        assert low - 1e-9 <= found <= high + 1e-9
+def test_equal_slopes_is_the_analysis_of_covariance() -> None:
+    """Prevents another F: the residual sums of squares come from NumPy's least squares on the two design matrices."""
+    source = np.random.default_rng(8)
+    groups = ["a"] * 4 + ["b"] * 3 + ["c"] * 5
+    x, y = source.uniform(4, 7, 12), source.random(12)
+    intercepts = np.array([[group == name for name in "abc"] for group in groups], float)
+
+    def residual(design: np.ndarray) -> float:
+        return float(((y - design @ np.linalg.lstsq(design, y, rcond=None)[0]) ** 2).sum())
+
+    own, shared = residual(np.hstack([intercepts, intercepts * x[:, None]])), residual(np.column_stack([intercepts, x]))
+    test = equal_slopes(x, y, groups)
+    assert test is not None
+    assert (test.df_between, test.df_residual) == (2, 6)
+    assert test.f == pytest.approx(((shared - own) / 2) / (own / 6))
 
 
-@pytest.mark.parametrize("copies", [[1], [1, 1, 1, 2, 4, 12]])
-def test_interval_covers_the_true_slope(copies: list[int]) -> None:
-    """Prevents an interval that is too narrow or too wide; documents differ, so outcomes of models depend on them."""
-    x = np.array([4.0, 4.5, 5.0, 6.0])
-    chances = np.array([0.1, 0.2, 0.3, 0.55])
-    truth = np.polyfit(x, chances, 1)[0]
-    source = np.random.default_rng(5)
-    covered = 0
-    for study in range(200):
-        outcomes = (source.random((200, 1)) < chances).astype(float)  # one threshold a document
-        flips = source.random(outcomes.shape) < 0.3
-        outcomes = np.where(flips, source.random(outcomes.shape) < chances, outcomes)
-        texts = np.repeat(np.arange(200), source.choice(copies, 200))
-        line = fit_rates(x, outcomes[texts], texts, 0.95, 300, seed=study)
-        covered += line.slope_low <= truth <= line.slope_high
-    assert 0.88 <= covered / 200 <= 0.99
+def test_equal_slopes_rejects_at_its_level() -> None:
+    """Prevents p-values that are not uniform where all groups share a slope, and blindness where they do not."""
+    source = np.random.default_rng(9)
+    x, groups = np.tile([4.0, 5.0, 6.0, 7.0], 5), list(np.repeat(list("abcde"), 4))
+    noise = source.normal(0, 0.05, (1000, 20))
+    p_values = [test.p_value for y in 0.1 * x + noise if (test := equal_slopes(x, y, groups))]
+    assert kstest(p_values, "uniform").pvalue > 0.01
+    steeper = equal_slopes(x, np.where(np.array(groups) == "a", 0.4, 0.1) * x + noise[0], groups)
+    assert steeper is not None and steeper.p_value < 0.001
 
 
-def test_interval_follows_seed_level_and_size() -> None:
-    """Prevents another interval on every run, a level that is ignored, and one that does not shrink with data."""
-    x, outcomes, texts = complete(1, 100, 3)
-    line = fit_rates(x, outcomes, texts, 0.95, 500, seed=1)
-    assert fit_rates(x, outcomes, texts, 0.95, 500, seed=1) == line
-    assert fit_rates(x, outcomes, texts, 0.95, 500, seed=2) != line
-    wide, narrow = line.slope_high - line.slope_low, fit_rates(x, outcomes, texts, 0.5, 500, seed=1)
-    assert narrow.slope_high - narrow.slope_low < wide
-    more = fit_rates(x, np.tile(outcomes, (16, 1)), np.arange(1600), 0.95, 500, seed=1)
-    assert more.slope_high - more.slope_low == pytest.approx(wide / 4, rel=0.25)
-    copies = fit_rates(x, np.tile(outcomes, (16, 1)), np.tile(texts, 16), 0.95, 500, seed=1)
-    assert copies.slope_high - copies.slope_low == pytest.approx(wide, rel=1e-9)
+@pytest.mark.parametrize(
+    ("x", "groups"),
+    [([4, 5, 4, 5], "aabb"), ([4, 5, 6], "aaa"), ([4, 5, 6, 5, 5], "aaabb")],
+    ids=["no scatter to judge by", "one family", "one family of one size"],
+)
+def test_equal_slopes_where_there_is_nothing_to_test(x: list[float], groups: str) -> None:
+    """Prevents a test with no degree of freedom from giving a number."""
+    assert equal_slopes(np.array(x, float), np.arange(len(x)) ** 2.0, list(groups)) is None
+
+
+def test_equal_slopes_of_lines_without_scatter() -> None:
+    """Prevents an infinite F where every rate is zero, or every point lies on its family's line."""
+    x, groups = np.array([4.0, 5, 6, 4, 5, 6]), list("aaabbb")
+    assert equal_slopes(x, np.zeros(6), groups) is None
+    assert equal_slopes(x, np.array([1.0, 2, 3, 2, 4, 6]), groups) is None

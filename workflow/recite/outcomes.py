@@ -21,8 +21,8 @@ class Outcomes(NamedTuple):
     """What one model made of its rows, under one disturbance at most; rows by domain, then by row id.
 
     alpha: noise strength, 0 where undisturbed. steps: tokens of the continuation. kinds: sampled domain -> kind, in the
-    study's order. starts: domain -> its rows. Columns (rows,): row_ids, texts (ids of the rows' texts), hits, and at_risk
-    (whether the smallest margin is under the dtype's noise).
+    study's order. starts: domain -> its rows. Columns (rows,): row_ids, texts (ids of the rows' texts), hits, and
+    at_risk (whether the smallest margin is under the dtype's noise).
     """
 
     model: str

@@ -14,6 +14,8 @@ from scipy import stats
 
 DRAWS_AT_ONCE = 10**7
 """Counts, of 8 bytes, that one block of resamples may hold."""
+ROUNDING = 1e-12
+"""What a sum of rates may be off by; less is zero."""
 
 
 class Interval(NamedTuple):
@@ -102,7 +104,7 @@ def sign_p_value(replicates: np.ndarray) -> float:
     Twice (1 + the resamples on the rarer side of 0) / (1 + resamples), at most 1 (Davison & Hinkley 1997, section 4.2).
     """
     defined = replicates[~np.isnan(replicates)]
-    rarer = min(int((defined <= 0).sum()), int((defined >= 0).sum()))
+    rarer = min(int((defined <= ROUNDING).sum()), int((defined >= -ROUNDING).sum()))
     return min(1.0, 2 * (1 + rarer) / (1 + len(defined)))
 
 
@@ -148,7 +150,7 @@ def r_squared(x: np.ndarray, y: np.ndarray) -> float:
     """Share of the variance of `y` (points,) that its line explains; NaN where all are equal."""
     fitted = line(x, y)
     residual = float(((y - fitted.intercept - fitted.slope * x) ** 2).sum())
-    return 1 - residual / float(((y - y.mean()) ** 2).sum()) if np.ptp(y) > 1e-12 else math.nan
+    return 1 - residual / float(((y - y.mean()) ** 2).sum()) if np.ptp(y) > ROUNDING else math.nan
 
 
 class SlopeTest(NamedTuple):
@@ -178,7 +180,7 @@ def equal_slopes(x: np.ndarray, y: np.ndarray, groups: Sequence[str]) -> SlopeTe
     syy = np.array([((b - b.mean()) ** 2).sum() for _, b in parts])
     own = float((syy - sxy**2 / sxx).sum())
     shared = float(syy.sum() - sxy.sum() ** 2 / sxx.sum())
-    if own <= 1e-12 * max(float(syy.sum()), 1e-300):
+    if own <= ROUNDING * max(float(syy.sum()), ROUNDING):
         return None
     f = max(0.0, (shared - own) / between) / (own / residual)
     return SlopeTest(f, between, residual, float(stats.f.sf(f, between, residual)))

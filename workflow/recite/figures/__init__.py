@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from recite.errors import ReciteError
-from recite.figures import controls, distribution, domains, noise, scaling, style
+from recite.figures import controls, distribution, domains, noise, profiles, scaling, structure, style
 from recite.files import atomic
 from recite.tables.aggregates import TABLES
 
@@ -20,6 +20,8 @@ FIGURES: dict[str, Drawing] = {
     "domains": domains.draw,
     "controls": controls.draw,
     "noise": noise.draw,
+    "structure": structure.draw,
+    "profiles": profiles.draw,
 }
 
 

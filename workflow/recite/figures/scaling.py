@@ -18,15 +18,21 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     figure, panels = plt.subplots(1, len(titles), figsize=(4.1 * len(titles), 4.6), squeeze=False)
     for axes, (rows, title) in zip(panels[0], titles.items(), strict=True):
         part = points[points["rows"] == rows]
-        lines = tables["scaling"][tables["scaling"]["rows"] == rows].set_index("family")
-        _panel(axes, part, lines)
-        axes.set_title(f"{title}, {style.rows_note(part)} a model")
+        lines, tests, predictions = (
+            tables[name][tables[name]["rows"] == rows] for name in ("scaling", "slope_tests", "predictions")
+        )
+        _panel(axes, part, lines.set_index("family"), predictions)
+        test = f"; one slope for all: p = {tests['p_value'].iloc[0]:.2g}" if len(tests) else ""
+        axes.set_title(f"{title}, {style.rows_note(part)} a model{test}")
+    predicted = tables["predictions"][["rows", "model", "predicted", "predicted_low", "predicted_high"]]
     kept = ["rows", "model", "family", "parameters", "n", "distinct", "memorized", "rate", "rate_low", "rate_high"]
     fits = tables["scaling"].drop(columns=["models", "p_value", "q_value"])
-    return figure, points[kept].merge(fits, on=["family", "rows"], how="left")
+    return figure, points[kept].merge(fits, on=["family", "rows"], how="left").merge(
+        predicted, on=["rows", "model"], how="left"
+    )
 
 
-def _panel(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame) -> None:
+def _panel(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame, predictions: pd.DataFrame) -> None:
     families = style.families(points)
     colours = style.colours(families)
     for family, marker in zip(families, style.MARKERS, strict=False):
@@ -40,6 +46,8 @@ def _panel(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame) -> None:
             )
             label += f": {100 * fit['slope']:.1f} [{100 * fit['slope_low']:.1f}, {100 * fit['slope_high']:.1f}]"
         style.rate_points(axes, part["parameters"].to_numpy(), part, colours[family], marker, label)
+        held_out = predictions[predictions["family"] == family]
+        axes.plot(held_out["parameters"], held_out["predicted"], "x", color=colours[family], markersize=6)
     axes.set_xscale("log")
     axes.set_xlabel("parameters")
     style.rate_axis(axes)
