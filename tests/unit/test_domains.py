@@ -72,7 +72,7 @@ def test_kinds_by_hand(tmp_path: Path) -> None:
     assert table.index.tolist() == ["a-s", "a-l", "b-s"]
     for model, structural, free_text in (("a-s", 0.2, 0.05), ("a-l", 0.35, 0.15), ("b-s", 0.2, 0.35)):
         line = table.loc[model]
-        assert line["n"] == 400
+        assert (line["n"], line["memorized"]) == (400, sum(round(RATES[model][d] * ROWS[d]) for d in list(ROWS)[:3]))
         found = line[["structural", "free_text", "adjusted", "structural_share", "difference"]].tolist()
         both = structural + free_text
         assert found == pytest.approx([structural, free_text, both / 2, structural / both, structural - free_text])
@@ -126,6 +126,13 @@ def test_profiles_need_three_common_domains(tmp_path: Path) -> None:
     """Prevents a correlation of two points, which is 1 or -1 whatever they are."""
     pair = {"a-s": RATES["a-s"], "b-s": {domain: RATES["b-s"][domain] for domain in ("code", "markup")}}
     assert len(compared(tmp_path, write(tmp_path / "r", seen(pair)))["profiles"]) == 0
+
+
+def test_few_memorized_rows_are_no_profile(tmp_path: Path) -> None:
+    """Prevents two models of one memorized row each from being called alike: 9 rows are too few, 10 are not."""
+    for rows, lines in ((9, 0), (10, 1)):
+        pair = {"a-s": RATES["a-s"], "b-s": {"code": rows / ROWS["code"], "markup": 0.0, "prose": 0.0}}
+        assert len(compared(tmp_path, write(tmp_path / "r", seen(pair)))["profiles"]) == lines
 
 
 def test_a_flat_profile_resembles_nothing(tmp_path: Path) -> None:

@@ -87,7 +87,10 @@ def test_what_the_end_waits_for() -> None:
     assert set(jobs["noise_aggregation"].after) == noisy | largest
     assert jobs["figures/noise"].after == ("noise_aggregation",)
     assert jobs["figures/controls"].after == ("aggregation",)
-    assert set(jobs["summary"].after) == {"aggregation", "noise_aggregation", "corpus"}
+    assert jobs["scaling"].after == ("aggregation",)
+    assert set(jobs["domains"].after) == {"aggregation", "noise_aggregation"}
+    assert set(jobs["figures/scaling"].after) == {"aggregation", "scaling"}
+    assert set(jobs["summary"].after) == {"aggregation", "scaling", "domains", "noise_aggregation", "corpus"}
 
 
 def test_a_study_without_noise() -> None:

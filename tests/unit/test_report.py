@@ -9,7 +9,18 @@ from recite.errors import ReciteError
 from recite.files import write_json
 from recite.report import write_summary
 from recite.tables import Table
-from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
+from recite.tables.aggregates import (
+    CONTROL_RATES,
+    DISJOINT_SAMPLES,
+    DISTRIBUTION,
+    KINDS,
+    NOISE_RATES,
+    PREDICTIONS,
+    PROFILES,
+    RATES,
+    SCALING,
+    SLOPE_TESTS,
+)
 
 MODELS = {"b-s": ("b", 1_234), "a-l": ("a", 2_500_000), "a-s": ("a", 30_000)}
 
@@ -25,6 +36,11 @@ def rate(value: float, n: int = 500) -> dict[str, Any]:
 
 def place(domain: str) -> dict[str, str]:
     return {"domain": domain, "kind": {"natural": "mixed", "control": "planted"}.get(domain, "structural")}
+
+
+def spread(name: str, value: float, low: float, high: float) -> dict[str, float]:
+    """A statistic with its interval."""
+    return {name: value, f"{name}_low": low, f"{name}_high": high}
 
 
 RATE_OF = {"a-s": (0.1, 0.4), "a-l": (0.223, 0.56), "b-s": (0.05, 0.3)}
@@ -51,9 +67,9 @@ LINES: dict[str, list[dict[str, Any]]] = {
     ],
     "scaling": [
         {"family": "a", "rows": "natural", "models": 2, "slope": 0.0644, "slope_low": -0.0111, "slope_high": 0.1}
-        | {"intercept": -0.1, "r_squared": 0.987},
-        {"family": "pooled", "rows": "control", "models": 3, "slope": 0.25, "slope_low": 0.2, "slope_high": 0.3}
-        | {"intercept": 0.0, "r_squared": 0.5},
+        | {"p_value": 0.2, "q_value": 0.213, "intercept": -0.1, "r_squared": 0.987},
+        {"family": "pooled", "rows": "planted", "models": 3, "slope": 0.25, "slope_low": 0.2, "slope_high": 0.3}
+        | {"p_value": 0.0001, "q_value": 0.0002, "intercept": 0.0, "r_squared": 0.5},
     ],
     "noise_rates": [
         model("a-l") | {"alpha": alpha} | place(domain) | rate(value - alpha / 10)
@@ -61,7 +77,59 @@ LINES: dict[str, list[dict[str, Any]]] = {
         for domain, value in (("code", 0.9), ("natural", 0.2), ("control", 0.5))
     ],
 }
-TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, NOISE_RATES]
+LINES |= {
+    "slope_tests": [
+        {
+            "rows": "natural",
+            "families": 2,
+            "models": 6,
+            "f": 1.234,
+            "df_between": 1,
+            "df_residual": 2,
+            "p_value": 0.04321,
+        }
+    ],
+    "predictions": [
+        model("a-l")
+        | {"rows": "natural", "models": 2, "observed": 0.223}
+        | spread("predicted", 0.31, 0.2, 0.4)
+        | spread("difference", -0.087, -0.177, 0.023)
+    ],
+    "kinds": [
+        model(name)
+        | {"alpha": alpha, "n": 600, "memorized": memorized, "p_value": 0.01, "q_value": 0.0004}
+        | spread("structural", 0.3, 0.2, 0.4)
+        | spread("free_text", 0.1, 0.05, 0.15)
+        | spread("adjusted", 0.2, 0.15, 0.25)
+        | spread("structural_share", 0.75, 0.6, 0.9)
+        | spread("difference", 0.2, 0.1, 0.3)
+        for name, alpha, memorized in (("a-s", 0.0, 120), ("a-s", 0.5, 90), ("b-s", 0.0, 0))
+    ],
+    "profiles": [
+        {f"{key}_a": value for key, value in model(a).items()}
+        | {f"{key}_b": value for key, value in model(b).items()}
+        | {"domains": 5, "rows": 600}
+        | spread("similarity", similarity, 0.1, 0.9)
+        for a, b, similarity in (
+            ("a-s", "a-l", 0.875),
+            ("a-s", "b-s", 0.25),
+            ("a-l", "b-s", 0.75),
+            ("b-s", "b-s", float("nan")),
+        )
+    ],
+    "disjoint_samples": [
+        model("a-s")
+        | place("code")
+        | {"first_n": 3, "first_rate": 0.5, "second_n": 4, "second_rate": 0.6, "p_value": 0.001, "q_value": q_value}
+        for q_value in (0.04, 0.06, 1.0)
+    ],
+}
+TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
+TABLES += [DISJOINT_SAMPLES, NOISE_RATES]
+
+
+EMPTY: dict[str, bool] = {}
+"""Tables to write without a line."""
 
 
 def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
@@ -72,7 +140,8 @@ def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
         if table.name != left_out:
             lines = LINES[table.name]
             paths.append(folder / f"{table.name}.parquet")
-            table.write(paths[-1], {name: [line[name] for line in lines] for name in lines[0]}, metadata)
+            kept = [] if EMPTY.get(table.name) else lines
+            table.write(paths[-1], {name: [line[name] for line in kept] for name in lines[0]}, metadata)
     manifest = {"sources": {"code": {"documents": 150, "files": 9}, "prose": {"documents": 75, "files": 9}}}
     write_json(folder / "manifest.json", manifest | {"controls": 33})
     write_summary("tiny", paths, folder / "manifest.json", folder / "out" / "summary.md")
@@ -134,18 +203,44 @@ def test_scaling(tmp_path: Path) -> None:
     """Prevents slopes from being shown as shares where points are announced."""
     header, _, *found = rows(summary(tmp_path), "Rate against log10(parameters)")
     assert found == [
-        ["natural", "a", "2", "6.4", "-1.1 to 10.0", "0.99"],
-        ["control", "pooled", "3", "25.0", "20.0 to 30.0", "0.50"],
+        ["natural", "a", "2", "6.4", "-1.1 to 10.0", "0.99", "0.213"],
+        ["planted", "pooled", "3", "25.0", "20.0 to 30.0", "0.50", "< 0.001"],
+        ["rows", "model", "observed", "predicted", "interval", "difference (points)", "interval"],
+        ["---", "---", "---:", "---:", "---", "---:", "---"],
+        ["natural", "a-l", "22.3%", "31.0%", "20.0 to 40.0", "-8.7", "-17.7 to 2.3"],
     ]
     assert len(header) == len(found[0])
+    assert "One slope for all 2 families, natural rows: F(1, 2) = 1.23, p = 0.043." in summary(tmp_path)
+
+
+def test_kinds(tmp_path: Path) -> None:
+    """Prevents disturbed models, and those that memorize nothing, from standing among the others."""
+    header, _, *found = rows(summary(tmp_path), "Structural and free text")
+    assert found == [["a-s", "30.0%", "10.0%", "20.0%", "15.0 to 25.0", "75.0%", "60.0 to 90.0", "< 0.001"]]
+    assert len(header) == len(found[0])
+
+
+def test_profiles_and_samples(tmp_path: Path) -> None:
+    """Prevents undefined similarities from counting, and p-values from standing in for q-values."""
+    page = summary(tmp_path)
+    assert "rates by domain: 0.88 over 1 pairs of one family, 0.50 over 2 pairs of two families." in page
+    assert "Of 3 samples of a model and a domain, cut into two without a common text, 1 have different" in page
+
+
+@pytest.mark.parametrize("table", ["slope_tests", "predictions", "kinds", "profiles"])
+def test_nothing_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
+    """Prevents a study of one model from failing for want of a line."""
+    monkeypatch.setitem(EMPTY, table, True)
+    assert "nan" not in summary(tmp_path)
 
 
 def test_a_fit_of_equal_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents an undefined R² from being shown as nan, or as a number."""
     natural, control = LINES["scaling"]
+    monkeypatch.setitem(EMPTY, "predictions", True)
     monkeypatch.setitem(LINES, "scaling", [natural | {"r_squared": float("nan")}, control])
     _, _, *found = rows(summary(tmp_path), "Rate against log10(parameters)")
-    assert [cells[-1] for cells in found] == ["–", "0.50"]
+    assert [cells[5] for cells in found] == ["–", "0.50"]
 
 
 def test_noise(tmp_path: Path) -> None:

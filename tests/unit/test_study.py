@@ -62,7 +62,7 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     assert study.scoring_options("pythia-l")["bos"] is None
     assert study.noise_options() == {"seed": config["seed"], "layer": 0, "rms": "token", "positions": "prompt"}
     assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
-    assert study.aggregation_options()["kinds"]["licences"] == "free_text"
+    assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
     assert study.corpus_options("mini")["name"] == "mini"
     rows = config["sampling"]["rows_per_domain"]
     sampling = {"context_tokens": 32, "continuation_tokens": 32, "rows_per_domain": rows, "shard_rows": rows}

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from recite.replicates import Drawn, Resampled, read_replicates
+from recite.replicates import Drawn, Resampled, read_replicates, together
 from recite.statistics import adjusted, interval, sign_p_value
 from recite.tables.aggregates import KINDS, PROFILES
 
 STRUCTURAL, FREE_TEXT = "structural", "free_text"
 FEWEST_DOMAINS = 3
 """Domains that a correlation needs to say anything."""
+FEWEST_MEMORIZED = 10
+"""Memorized rows that a profile needs: with one row it is the domain of that row."""
 
 
 def compare_domains(options: Mapping[str, Any], replicates: Sequence[Path], outputs: Mapping[str, Path]) -> None:
@@ -38,6 +40,7 @@ def _kinds(model: Resampled, confidence: float) -> Iterator[dict[str, Any]]:
     if structural is None or free_text is None:
         return
     both = structural + free_text
+    natural = together(list(model.natural.values()))
     statistics = {
         "structural": structural,
         "free_text": free_text,
@@ -50,7 +53,8 @@ def _kinds(model: Resampled, confidence: float) -> Iterator[dict[str, Any]]:
         "family": model.family,
         "parameters": model.parameters,
         "alpha": model.alpha,
-        "n": int(sum(drawn.n[0] for drawn in model.natural.values())),
+        "n": int(natural.n[0]),
+        "memorized": int(natural.memorized[0]),
         "p_value": sign_p_value(statistics["difference"][1:]),
     }
     for name, values in statistics.items():
@@ -63,6 +67,7 @@ def _mean_rate(parts: Sequence[Drawn]) -> np.ndarray | None:
 
 
 def _profiles(models: Sequence[Resampled], confidence: float) -> Iterator[dict[str, Any]]:
+    models = [model for model in models if together([*model.natural.values()]).memorized[0] >= FEWEST_MEMORIZED]
     rates = [{domain: drawn.rate for domain, drawn in model.natural.items()} for model in models]
     for a, b in combinations(range(len(models)), 2):
         common = [domain for domain in rates[a] if domain in rates[b]]

@@ -251,7 +251,7 @@ class Planner:
                 names += clean[model]
                 for alpha in study.noise_strengths:
                     names += self._parts(f"noise/{model}/alpha-{alpha}", model)
-            seconds = costs.START_SECONDS + read * costs.NOISE_AGGREGATION_SECONDS
+            seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS
             yield Job("noise_aggregation", "noise_aggregation", "", seconds, tuple(names))
         yield Job("scaling", "scaling", "", costs.START_SECONDS, ("aggregation",))
         compared = ("aggregation", *(["noise_aggregation"] if study.noise_models else []))

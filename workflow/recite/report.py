@@ -9,6 +9,9 @@ import pandas as pd
 from recite.files import atomic, read_json
 from recite.tables.aggregates import TABLES
 
+SEEN = 0.05
+"""The q-value below which a difference is called one."""
+
 
 def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, summary: Path) -> None:
     """Write the page from table files named after their tables, and the manifest of a corpus that was made here."""
@@ -16,7 +19,8 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
     corpus = read_json(manifest) if manifest else None
     sections = [f"# Study {study}\n", _overview(frames["rates"], corpus), _rates(frames["rates"])]
     sections += [_controls(frames["control_rates"])] if "control_rates" in frames else []
-    sections.append(_scaling(frames["scaling"]))
+    sections += [_scaling(frames["scaling"]), _tests(frames["slope_tests"]), _predictions(frames["predictions"])]
+    sections += [_kinds(frames["kinds"]), _profiles(frames["profiles"]), _samples(frames["disjoint_samples"])]
     if "noise_rates" in frames:
         sections.append(_noise(frames["noise_rates"]))
     with atomic(summary) as temporary:
@@ -78,16 +82,72 @@ def _controls(table: pd.DataFrame) -> str:
 def _scaling(table: pd.DataFrame) -> str:
     lines = [
         "## Rate against log10(parameters)\n",
-        "| rows | family | models | slope (points per tenfold size) | interval | R² |",
+        "| rows | family | models | slope (points per tenfold size) | interval | R² | q |",
     ]
-    lines.append("|---|---|---:|---:|---|---:|")
-    for row in table.sort_values(["rows", "family"], ascending=[False, True]).itertuples():
+    lines.append("|---|---|---:|---:|---|---:|---:|")
+    for row in table.sort_values(["rows", "family"]).itertuples():
         interval = f"{100 * row.slope_low:.1f} to {100 * row.slope_high:.1f}"
         lines.append(
             f"| {row.rows} | {row.family} | {row.models} | {100 * row.slope:.1f} | {interval} "
-            f"| {_decimals(row.r_squared)} |"
+            f"| {_decimals(row.r_squared)} | {_probability(row.q_value)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _tests(table: pd.DataFrame) -> str:
+    lines = [
+        f"One slope for all {row.families} families, {row.rows} rows: F({row.df_between}, {row.df_residual}) = "
+        f"{row.f:.2f}, p = {_probability(row.p_value)}.\n"
+        for row in table.itertuples()
+    ]
+    return "\n".join(lines)
+
+
+def _predictions(table: pd.DataFrame) -> str:
+    if table.empty:
+        return ""
+    lines = ["The largest model of a family from the line through its smaller ones:\n"]
+    lines.append("| rows | model | observed | predicted | interval | difference (points) | interval |")
+    lines.append("|---|---|---:|---:|---|---:|---|")
+    lines += [
+        f"| {row.rows} | {row.model} | {_share(row.observed)} | {_share(row.predicted)} "
+        f"| {_between(row, 'predicted')} | {100 * row.difference:.1f} | {_between(row, 'difference')} |"
+        for row in table.itertuples()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _kinds(table: pd.DataFrame) -> str:
+    table = table[(table["alpha"] == 0) & (table["memorized"] > 0)]
+    if table.empty:
+        return ""
+    lines = ["## Structural and free text\n"]
+    lines.append("| model | structural | free text | half and half | interval | structural share | interval | q |")
+    lines.append("|---|---:|---:|---:|---|---:|---|---:|")
+    lines += [
+        f"| {row.model} | {_share(row.structural)} | {_share(row.free_text)} | {_share(row.adjusted)} "
+        f"| {_between(row, 'adjusted')} | {_share(row.structural_share)} | {_between(row, 'structural_share')} "
+        f"| {_probability(row.q_value)} |"
+        for row in table.itertuples()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _profiles(table: pd.DataFrame) -> str:
+    table = table[table["similarity"].notna()]
+    if table.empty:
+        return ""
+    within = table["family_a"] == table["family_b"]
+    parts = [(name, table[chosen]) for name, chosen in (("one family", within), ("two families", ~within))]
+    found = [f"{part['similarity'].mean():.2f} over {len(part)} pairs of {name}" for name, part in parts if len(part)]
+    return f"Mean correlation of two models' rates by domain: {', '.join(found)}.\n"
+
+
+def _samples(table: pd.DataFrame) -> str:
+    return (
+        f"Of {len(table)} samples of a model and a domain, cut into two without a common text, "
+        f"{int((table['q_value'] < SEEN).sum())} have different rates (q < {SEEN}).\n"
+    )
 
 
 def _noise(table: pd.DataFrame) -> str:
@@ -107,6 +167,14 @@ def _decimals(value: float) -> str:
 
 def _share(rate: float) -> str:
     return f"{100 * rate:.1f}%"
+
+
+def _probability(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _between(row: object, name: str) -> str:
+    return f"{100 * getattr(row, f'{name}_low'):.1f} to {100 * getattr(row, f'{name}_high'):.1f}"
 
 
 def _interval(row: object) -> str:

@@ -8,10 +8,14 @@ from matplotlib.figure import Figure
 
 from recite.figures import style
 
+COLUMNS = ["model", "family", "parameters"]
+
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A row and a column per model, by family and size; blank where two models share too few domains or one is flat."""
     table = tables["profiles"]
+    if table.empty:
+        return style.blank("No two models memorize enough rows of enough common domains."), table
     sides = [
         table[["model_" + side, "family_" + side, "parameters_" + side]].set_axis(COLUMNS, axis=1) for side in "ab"
     ]
@@ -26,7 +30,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         matrix.loc[pair.model_a, pair.model_b] = matrix.loc[pair.model_b, pair.model_a] = pair.similarity
     labels = [f"{style.name(models.loc[m, 'family'])}, {style.millions(models.loc[m, 'parameters'])}" for m in order]
     size = 0.2 * len(order) + 2.4
-    figure, axes = plt.subplots(figsize=(size + 0.6, size))
+    figure, axes = plt.subplots(figsize=(size + 0.6, size + 0.2))
     sns.heatmap(
         matrix,
         vmin=-1,
@@ -46,6 +50,3 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     axes.tick_params(labelsize=7)
     axes.set_xlabel(f"{style.n_note(table['domains'])} domains and {style.n_note(table['rows'])} rows a pair")
     return figure, table
-
-
-COLUMNS = ["model", "family", "parameters"]

@@ -22,7 +22,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             tables[name][tables[name]["rows"] == rows] for name in ("scaling", "slope_tests", "predictions")
         )
         _panel(axes, part, lines.set_index("family"), predictions)
-        test = f"; one slope for all: p = {tests['p_value'].iloc[0]:.2g}" if len(tests) else ""
+        test = f"\none slope for all families: p = {tests['p_value'].iloc[0]:.2g}" if len(tests) else ""
         axes.set_title(f"{title}, {style.rows_note(part)} a model{test}")
     predicted = tables["predictions"][["rows", "model", "predicted", "predicted_low", "predicted_high"]]
     kept = ["rows", "model", "family", "parameters", "n", "distinct", "memorized", "rate", "rate_low", "rate_high"]

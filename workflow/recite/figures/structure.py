@@ -11,14 +11,18 @@ from recite.figures import style
 
 DODGE = 0.008
 """How far apart, in units of alpha, the families' points stand."""
-KEPT = ["model", "family", "parameters", "alpha", "n", "structural", "free_text"]
+KEPT = ["model", "family", "parameters", "alpha", "n", "memorized", "structural", "free_text"]
+FEWEST = 10
+"""Memorized rows that a share needs to be drawn."""
 SHARE = ["structural_share", "structural_share_low", "structural_share_high"]
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """Left the undisturbed models by size, right the disturbed ones by strength if there are any."""
     table = tables["kinds"][KEPT + SHARE]
-    table = table[table["structural_share"].notna()]
+    table = table[table["structural_share"].notna() & (table["memorized"] >= FEWEST)]
+    if table.empty:
+        return style.blank("No model memorizes enough rows of both kinds."), table
     disturbed = table[table["model"].isin(table.loc[table["alpha"] > 0, "model"])]
     figure, panels = plt.subplots(
         1, 2 if len(disturbed) else 1, figsize=(8.2 if len(disturbed) else 4.6, 4.4), squeeze=False, sharey=True
@@ -30,9 +34,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         part = table[(table["family"] == family) & (table["alpha"] == 0)].sort_values("parameters")
         place = part["parameters"].to_numpy(float) * (1 + 0.04 * shift)
         _points(panels[0, 0], place, part, colours[family], marker, style.name(family))
-        for model, line in disturbed[disturbed["family"] == family].groupby("model"):
+        for _, line in disturbed[disturbed["family"] == family].groupby("model"):
             line = line.sort_values("alpha")
-            _points(panels[0, 1], line["alpha"].to_numpy() + DODGE * shift, line, colours[family], marker, str(model))
+            _points(panels[0, 1], line["alpha"].to_numpy() + DODGE * shift, line, colours[family], marker)
     panels[0, 0].set_xscale("log")
     panels[0, 0].set_xlabel(f"parameters ({style.n_note(table['n'])} rows a model)")
     panels[0, 0].set_ylabel("structural share of memorized rows")
@@ -42,11 +46,13 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         panels[0, 1].set_xlabel("noise strength α (σ = α · RMS of the residual stream)")
     for axes in panels[0]:
         axes.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, columnspacing=1, handletextpad=0.2)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure, table
 
 
-def _points(axes: Axes, x: np.ndarray, table: pd.DataFrame, colour: object, marker: str, label: str) -> None:
+def _points(
+    axes: Axes, x: np.ndarray, table: pd.DataFrame, colour: object, marker: str, label: str | None = None
+) -> None:
     share = table["structural_share"]
     errors = np.clip([share - table["structural_share_low"], table["structural_share_high"] - share], 0, None)
     axes.errorbar(

@@ -55,6 +55,13 @@ def save(figure: Figure, path: Path, suffix: str) -> None:
     figure.savefig(path, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=unset[suffix])
 
 
+def blank(reason: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure = plt.figure(figsize=(4.6, 1.2))
+    figure.text(0.5, 0.4, reason, ha="center", va="center", color="0.3")
+    return figure
+
+
 def name(key: str) -> str:
     """How a family, domain or kind is written in a figure."""
     return NAMES.get(key, key.replace("_", " "))

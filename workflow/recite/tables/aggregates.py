@@ -154,6 +154,7 @@ KINDS = Table(
         *_MODEL,
         Column("alpha", pa.float64(), "", "noise strength; 0 where undisturbed"),
         Column("n", pa.uint64(), "row", "natural rows scored"),
+        Column("memorized", pa.uint64(), "row", "natural rows memorized"),
         *_with_interval("structural", "mean of the structural domains' rates"),
         *_with_interval("free_text", "mean of the free-text domains' rates"),
         *_with_interval("adjusted", "mean of the two: the rate of a corpus that is half structural, half free text"),
