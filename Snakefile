@@ -76,6 +76,7 @@ include: "workflow/rules/noise.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/domains.smk"
+include: "workflow/rules/ledger.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 

@@ -151,6 +151,8 @@ def test_rates(study: Study) -> None:
             assert line["half"] == sum(hits == 2 for hits in given.values())
             assert line["unmemorized"] == sum(hits == 0 for hits in given.values())
             assert line["between"] == pytest.approx(sum(0 < hits < 4 for hits in given.values()) / len(given))
+            shares = [line[key] for key in ("between_low", "between_high")]
+            assert shares == pytest.approx(interval(line["between"] * line["n"], line["n"]))
             assert line["at_risk"] == pytest.approx(len(given.keys() & AT_RISK) / len(given))
 
 

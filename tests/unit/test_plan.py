@@ -77,6 +77,10 @@ def test_what_a_scoring_job_waits_for() -> None:
     assert set(fixed["scoring/pythia-1b/pile_cc-0000"].after) == {"registration/pythia-1b", "samples"}
 
 
+RULES = {"aggregation", "scaling", "domains", "noise_aggregation"}
+"""Rules of the mini study that make tables, but for the ledger."""
+
+
 def test_what_the_end_waits_for() -> None:
     jobs = named(planner("mini"))
     scored = {name for name, job in jobs.items() if job.stage == "scoring"}
@@ -90,7 +94,8 @@ def test_what_the_end_waits_for() -> None:
     assert jobs["scaling"].after == ("aggregation",)
     assert set(jobs["domains"].after) == {"aggregation", "noise_aggregation"}
     assert set(jobs["figures/scaling"].after) == {"aggregation", "scaling"}
-    assert set(jobs["summary"].after) == {"aggregation", "scaling", "domains", "noise_aggregation", "corpus"}
+    assert set(jobs["summary"].after) == {*RULES, "ledger", "corpus"}
+    assert set(jobs["ledger"].after) == RULES
 
 
 def test_a_study_without_noise() -> None:

@@ -10,6 +10,7 @@ from recite.files import write_json
 from recite.report import write_summary
 from recite.tables import Table
 from recite.tables.aggregates import (
+    CLAIMS,
     CONTROL_RATES,
     DISJOINT_SAMPLES,
     DISTRIBUTION,
@@ -54,7 +55,8 @@ LINES: dict[str, list[dict[str, Any]]] = {
         | place(domain)
         | rate(value, n)
         | REST
-        | {"between": 0.9 - value, "at_risk": 0.004 if name == "a-l" else 0.001}
+        | spread("between", 0.9 - value, 0.1, 0.9)
+        | {"at_risk": 0.004 if name == "a-l" else 0.001}
         | ({"distinct": DISTINCT[name]} if domain == "natural" else {})
         for name, (natural, planted) in RATE_OF.items()
         for domain, value, n in (("code", 0.9, 7), ("natural", natural, 600), ("control", planted, 120))
@@ -117,6 +119,11 @@ LINES |= {
             ("b-s", "b-s", float("nan")),
         )
     ],
+    "claims": [
+        {"claim": name, "text": f"Claims {name}.", "statistic": "a share", "value": value, "low": value - 0.1}
+        | {"high": value + 0.1, "models": 3, "rule": "> 0.5", "verdict": verdict, "figure": "scaling"}
+        for name, value, verdict in (("growth", 0.75, "supported"), ("pattern", float("nan"), "not measured"))
+    ],
     "disjoint_samples": [
         model("a-s")
         | place("code")
@@ -125,7 +132,7 @@ LINES |= {
     ],
 }
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
-TABLES += [DISJOINT_SAMPLES, NOISE_RATES]
+TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS]
 
 
 EMPTY: dict[str, bool] = {}
@@ -211,6 +218,17 @@ def test_scaling(tmp_path: Path) -> None:
     ]
     assert len(header) == len(found[0])
     assert "One slope for all 2 families, natural rows: F(1, 2) = 1.23, p = 0.043." in summary(tmp_path)
+
+
+def test_claims_come_first(tmp_path: Path) -> None:
+    """Prevents a ledger at the end of a long page, without a link, or with nan for what is not measured."""
+    page = summary(tmp_path)
+    assert page.index("## The paper's claims") < page.index("## Memorization rates")
+    _, _, *found = rows(page, "The paper's claims")
+    assert found == [
+        ["[Claims growth.](figures/scaling.png)", "a share", "0.75", "0.65 to 0.85", "> 0.5", "supported"],
+        ["[Claims pattern.](figures/scaling.png)", "a share", "–", "–", "> 0.5", "not measured"],
+    ]
 
 
 def test_kinds(tmp_path: Path) -> None:

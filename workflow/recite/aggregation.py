@@ -96,6 +96,10 @@ def summarize(outcomes: Outcomes, rows: np.ndarray, options: Mapping[str, Any]) 
     by_text = clusters(memorized, outcomes.texts[rows])
     effective, rate = effective_clusters(by_text), int(memorized.sum()) / len(rows)
     low, high = wilson(rate, effective, options["confidence"])
+    between = ~memorized & ~unmemorized
+    share = int(between.sum()) / len(rows)
+    apart = effective_clusters(clusters(between, outcomes.texts[rows]))
+    between_low, between_high = wilson(share, apart, options["confidence"])
     return {
         "n": len(rows),
         "distinct": len(by_text.sizes),
@@ -107,7 +111,9 @@ def summarize(outcomes: Outcomes, rows: np.ndarray, options: Mapping[str, Any]) 
         "mean_score": int(outcomes.hits[rows].sum(dtype=np.int64)) / (len(rows) * outcomes.steps),
         "half": int((score == options["half"]).sum()),
         "unmemorized": int(unmemorized.sum()),
-        "between": int((~memorized & ~unmemorized).sum()) / len(rows),
+        "between": share,
+        "between_low": between_low,
+        "between_high": between_high,
         "at_risk": int(outcomes.at_risk[rows].sum()) / len(rows),
     }
 

@@ -12,6 +12,8 @@ from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.models import Model
 
+CLAIMS = ("scaling", "domain_pattern", "structural_dominance", "family_divergence", "bipolar_scores")
+"""Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
 FIGURE_MODULES = Path(__file__).resolve().parent / "figures"
 
 
@@ -20,6 +22,13 @@ def check_figures(figures: Mapping[str, Any], figures_file: Path) -> None:
     for figure in figures:
         if not (FIGURE_MODULES / f"{figure}.py").is_file():
             raise ReciteError(f"{figures_file}: nothing draws {figure}; add {figure}.py to workflow/recite/figures.")
+
+
+def check_claims(claims: Mapping[str, Any], figures: Collection[str], claims_file: Path) -> None:
+    """Every claim has a statistic in the library and a figure that shows it."""
+    for name, claim in claims.items():
+        known(name, CLAIMS, str(claims_file), "claim with a statistic in workflow/recite/ledger.py")
+        known(claim["figure"], figures, f"{claims_file}: {name}.figure", "figure")
 
 
 def check_corpora(corpora: Mapping[str, Any], corpora_file: Path) -> None:

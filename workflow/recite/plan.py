@@ -256,6 +256,8 @@ class Planner:
         yield Job("scaling", "scaling", "", costs.START_SECONDS, ("aggregation",))
         compared = ("aggregation", *(["noise_aggregation"] if study.noise_models else []))
         yield Job("domains", "domains", "", costs.START_SECONDS, compared)
+        others = tuple(rule for rule in study.tables_of if rule != "ledger")
+        yield Job("ledger", "ledger", "", costs.START_SECONDS, others)
         makers = {table: rule for rule, tables in study.tables_of.items() for table in tables}
         for figure, entry in study.figures.items():
             after = tuple(dict.fromkeys(makers[table] for table in entry["tables"]))

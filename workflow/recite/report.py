@@ -17,7 +17,8 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
     """Write the page from table files named after their tables, and the manifest of a corpus that was made here."""
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     corpus = read_json(manifest) if manifest else None
-    sections = [f"# Study {study}\n", _overview(frames["rates"], corpus), _rates(frames["rates"])]
+    sections = [f"# Study {study}\n", _overview(frames["rates"], corpus), _claims(frames["claims"])]
+    sections.append(_rates(frames["rates"]))
     sections += [_controls(frames["control_rates"])] if "control_rates" in frames else []
     sections += [_scaling(frames["scaling"]), _tests(frames["slope_tests"]), _predictions(frames["predictions"])]
     sections += [_kinds(frames["kinds"]), _profiles(frames["profiles"]), _samples(frames["disjoint_samples"])]
@@ -47,6 +48,16 @@ def _trained_on(corpus: dict) -> str:
         f", trained on {documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} "
         "planted control texts"
     )
+
+
+def _claims(table: pd.DataFrame) -> str:
+    lines = ["## The paper's claims\n", "| claim | statistic | value | interval | rule | verdict |"]
+    lines.append("|---|---|---:|---|---|---|")
+    for row in table.itertuples():
+        numbers = "– | –" if math.isnan(row.value) else f"{row.value:.3g} | {row.low:.3g} to {row.high:.3g}"
+        linked = f"[{row.text}](figures/{row.figure}.png)"
+        lines.append(f"| {linked} | {row.statistic} | {numbers} | {row.rule} | {row.verdict} |")
+    return "\n".join(lines) + "\n"
 
 
 def _rates(rates: pd.DataFrame) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from recite.config import check_config, read_yaml
 from recite.consistency import (
+    check_claims,
     check_corpora,
     check_figures,
     check_models,
@@ -25,6 +26,7 @@ PLANTED_TABLES = ("control_rates",)
 SCALING_TABLES = ("scaling", "slope_tests", "predictions")
 DOMAIN_TABLES = ("kinds", "profiles")
 NOISE_TABLES = ("noise_rates",)
+LEDGER_TABLES = ("claims",)
 CORPUS_FOLDER = "data/corpora"
 """Where the files of a corpus lie unless its entry says otherwise."""
 
@@ -36,6 +38,7 @@ class Study:
     config: dict[str, Any]
     corpora: dict[str, Any]
     figure_entries: dict[str, Any]
+    claims: dict[str, Any]
     models: dict[str, Model]
 
     @property
@@ -109,7 +112,8 @@ class Study:
             "scaling": SCALING_TABLES,
             "domains": DOMAIN_TABLES,
         }
-        return made | ({"noise_aggregation": NOISE_TABLES} if self.noise_models else {})
+        made |= {"noise_aggregation": NOISE_TABLES} if self.noise_models else {}
+        return made | {"ledger": LEDGER_TABLES}
 
     @property
     def tables(self) -> list[str]:
@@ -237,10 +241,12 @@ def load_study(config: dict[str, Any], source: str) -> Study:
     """
     check_config(config, "study", source)
     corpora_file, figures_file = Path(config["corpora_file"]), Path(config["figures_file"])
-    models_file = Path(config["models_file"])
+    models_file, claims_file = Path(config["models_file"]), Path(config["claims_file"])
     corpora = check_config(read_yaml(corpora_file), "corpora", str(corpora_file))
     figures = check_config(read_yaml(figures_file), "figures", str(figures_file))
     check_figures(figures, figures_file)
+    claims = check_config(read_yaml(claims_file), "claims", str(claims_file))
+    check_claims(claims, figures, claims_file)
     check_corpora(corpora, corpora_file)
     if "training" in config:
         check_training(config, corpora, source, corpora_file)
@@ -251,7 +257,7 @@ def load_study(config: dict[str, Any], source: str) -> Study:
         check_models(config, registry, corpora, source, models_file)
         models = registered_models(config["models"], registry, str(models_file))
         names = list(registry)
-    study = Study(config, corpora, figures, models)
+    study = Study(config, corpora, figures, claims, models)
     check_sampling(config, {model.corpus for model in models.values()}, corpora, source)
     check_settings(config, models, names, source)
     return study

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from recite.errors import ReciteError
-from recite.figures import controls, distribution, domains, noise, profiles, scaling, structure, style
+from recite.figures import claims, controls, distribution, domains, noise, profiles, scaling, structure, style
 from recite.files import atomic
 from recite.tables.aggregates import TABLES
 
@@ -15,6 +15,7 @@ Drawing = Callable[[dict[str, pd.DataFrame]], tuple[Figure, pd.DataFrame]]
 """From tables by name to the figure and the table behind it: exactly what is drawn."""
 
 FIGURES: dict[str, Drawing] = {
+    "claims": claims.draw,
     "scaling": scaling.draw,
     "distribution": distribution.draw,
     "domains": domains.draw,

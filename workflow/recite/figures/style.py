@@ -1,5 +1,6 @@
 """One look for all figures: colour-blind-safe, readable in print, the same bytes for the same data."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,11 @@ def blank(reason: str) -> Figure:
 def name(key: str) -> str:
     """How a family, domain or kind is written in a figure."""
     return NAMES.get(key, key.replace("_", " "))
+
+
+def wrapped(text: str, characters: int) -> str:
+    """A text in lines of at most so many characters."""
+    return "\n".join(textwrap.wrap(text, characters))
 
 
 def colours(keys: Sequence[str]) -> dict[str, tuple[float, float, float]]:

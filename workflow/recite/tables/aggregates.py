@@ -43,6 +43,8 @@ RATES = Table(
             "rows whose score is at the threshold `unmemorized` or below: without a hit, by default",
         ),
         Column("between", pa.float64(), "", "share of rows that are neither memorized nor unmemorized"),
+        Column("between_low", pa.float64(), "", "lower end of its Wilson interval at that share's effective rows"),
+        Column("between_high", pa.float64(), "", "upper end of its Wilson interval at that share's effective rows"),
         Column("at_risk", pa.float64(), "", "share of rows whose smallest logit margin is under the dtype's noise"),
     ),
 )
@@ -180,6 +182,22 @@ PROFILES = Table(
     ),
 )
 
+CLAIMS = Table(
+    "claims",
+    (
+        Column("claim", pa.string(), "", "name of the claim"),
+        Column("text", pa.string(), "", "what the paper says"),
+        Column("statistic", pa.string(), "", "what is held against the bound"),
+        Column("value", pa.float64(), "", "the statistic; NaN where it is not measured"),
+        Column("low", pa.float64(), "", "lower end of its interval"),
+        Column("high", pa.float64(), "", "upper end of its interval"),
+        Column("models", pa.uint64(), "model", "models that it is taken over"),
+        Column("rule", pa.string(), "", "where the interval must lie"),
+        Column("verdict", pa.string(), "", "supported, not supported, undecided or not measured"),
+        Column("figure", pa.string(), "", "figure that shows it"),
+    ),
+)
+
 TABLES = {
     table.name: table
     for table in (
@@ -193,6 +211,7 @@ TABLES = {
         NOISE_RATES,
         KINDS,
         PROFILES,
+        CLAIMS,
     )
 }
 """Every table that figures and the report may read, by name."""
