@@ -72,6 +72,7 @@ include: "workflow/rules/candidates.smk"
 include: "workflow/rules/sampling.smk"
 include: "workflow/rules/batching.smk"
 include: "workflow/rules/scoring.smk"
+include: "workflow/rules/compressibility.smk"
 include: "workflow/rules/noise.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
@@ -89,6 +90,7 @@ rule all:
         SAMPLES,
         BATCHES,
         SCORES,
+        SUFFIXES,
         NOISE_SCORES,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),

@@ -15,6 +15,8 @@ from recite.models import Model
 CLAIMS = ("scaling", "domain_pattern", "structural_dominance", "family_divergence", "bipolar_scores")
 """Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
 FIGURE_MODULES = Path(__file__).resolve().parent / "figures"
+MASK_BITS = 64
+"""Bits of the mask in the table of suffixes."""
 
 
 def check_figures(figures: Mapping[str, Any], figures_file: Path) -> None:
@@ -192,6 +194,21 @@ def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names
                 f"{source}: noise.layer is {layer}, but {name} has {layers} layers, counted "
                 "from 0; choose one that every model of noise.models has."
             )
+    _check_compressibility(config, models, source)
+
+
+def _check_compressibility(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:
+    """The section's models are of the study, and a mask holds every suffix of a context."""
+    section, context = config.get("compressibility"), config["sampling"]["context_tokens"]
+    if section is None:
+        return
+    for name in section.get("models", ()):
+        known(name, models, f"{source}: compressibility.models", "model of this study")
+    if context > MASK_BITS:
+        raise ReciteError(
+            f"{source}: sampling.context_tokens is {context}, but compressibility keeps one bit for each suffix of a "
+            f"context, {MASK_BITS} at most; choose fewer or drop the section compressibility."
+        )
 
 
 def known(name: str, names: Collection[str], place: str, what: str) -> None:

@@ -104,6 +104,11 @@ class Study:
         strengths = self.config["noise"]["strengths"] if self.noise_models else []
         return [repr(float(alpha)) for alpha in strengths if alpha > 0]
 
+    @property
+    def compressibility_models(self) -> list[str]:
+        section = self.config.get("compressibility")
+        return [] if section is None else section.get("models", list(self.models))
+
     @cached_property
     def tables_of(self) -> dict[str, tuple[str, ...]]:
         """Rule -> the tables that it makes for the figures and the summary."""
@@ -214,6 +219,10 @@ class Study:
     def noise_options(self) -> dict[str, Any]:
         noise = self.config["noise"]
         return {"seed": self.config["seed"], **{key: noise[key] for key in ("layer", "rms", "positions")}}
+
+    def compressibility_options(self, model: str) -> dict[str, Any]:
+        """Those of scoring, with batches of their own size."""
+        return self.scoring_options(model) | {"batch_rows": self.config["compressibility"]["batch_rows"]}
 
     def aggregation_options(self) -> dict[str, Any]:
         return {

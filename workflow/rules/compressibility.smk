@@ -1,0 +1,35 @@
+# Compressibility: by which suffixes of its context a memorized row is still recited, for the models that the config lists.
+#
+# in:  scores/<model>/, models/<model>/ or checkpoints/<model>.json, samples/<family>/
+# out: compressibility/<model>/<part>.parquet, tables/{compressibility,suffix_lengths}.parquet
+rule compressibility:
+    """Recite every row that is recited whole again, from each suffix of its context."""
+    input:
+        scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
+        checkpoint=checkpoint_of,
+        shards=shards_of,
+    output:
+        suffixes=f"{RESULTS}/compressibility/{{model}}/{{part}}.parquet",
+    log:
+        f"{RESULTS}/logs/compressibility/{{model}}/{{part}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/compressibility/{{model}}/{{part}}.tsv"
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        mem_mb=memory_of,
+        gpu=gpus_of,
+    params:
+        code=code("compressibility"),
+        options=lambda wildcards: canonical_json(study.compressibility_options(wildcards.model)),
+    message:
+        "Shorten the contexts that {wildcards.model} recites from, {wildcards.part} and following"
+    script:
+        "../../scripts/compressibility.py"
+
+
+SUFFIXES = [
+    f"{RESULTS}/compressibility/{model}/{part}.parquet"
+    for model in study.compressibility_models
+    for part in study.parts(model)
+]
