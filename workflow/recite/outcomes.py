@@ -43,12 +43,7 @@ class Outcomes(NamedTuple):
 
     def rows_of(self, kind: str) -> np.ndarray:
         """Indices of the rows of all domains of one kind; `natural` for all that are not planted."""
-        chosen = [
-            part
-            for domain, part in self.starts.items()
-            if self.kinds[domain] == kind or (kind == NATURAL and self.kinds[domain] != PLANTED)
-        ]
-        return np.concatenate([np.arange(part.start, part.stop) for part in chosen] or [np.zeros(0, np.int64)])
+        return rows_of(kind, self.kinds, self.starts)
 
 
 def files_by_model(paths: Sequence[Path]) -> dict[tuple[str, float], list[Path]]:
@@ -80,15 +75,7 @@ def read_outcomes(paths: Sequence[Path], table: Table, options: Mapping[str, Any
         risks.append(part["margin"].to_numpy() < options["margin_tolerance"][read_metadata(path)["dtype"]])
         parts.append(part.drop_columns("margin"))
     rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
-    places = _places(rows["domain"], kinds)
-    row_ids = rows["row_id"].to_numpy()
-    order = np.lexsort((row_ids, places))
-    row_ids, places = row_ids[order], places[order]
-    twice = np.flatnonzero((row_ids[1:] == row_ids[:-1]) & (places[1:] == places[:-1]))
-    if len(twice):
-        raise ReciteError(f"row {row_ids[twice[0]]} of {model} is scored twice; delete its scores and run again.")
-    edges = np.searchsorted(places, np.arange(len(kinds) + 1))
-    starts = {domain: slice(int(edges[i]), int(edges[i + 1])) for i, domain in enumerate(kinds)}
+    order, starts = by_domain(rows, kinds, model)
     return Outcomes(
         model,
         family,
@@ -96,12 +83,38 @@ def read_outcomes(paths: Sequence[Path], table: Table, options: Mapping[str, Any
         made.get("alpha", 0.0),
         made["continuation_tokens"],
         kinds,
-        {domain: part for domain, part in starts.items() if part.stop > part.start},
-        row_ids,
+        starts,
+        rows["row_id"].to_numpy()[order],
         rows["sequence_id"].to_numpy()[order],
         rows["hits"].to_numpy()[order],
         np.concatenate(risks)[order],
     )
+
+
+def by_domain(rows: pa.Table, kinds: Mapping[str, str], model: str) -> tuple[np.ndarray, dict[str, slice]]:
+    """The order of a model's rows by domain, as in `kinds`, then by row id; and each domain's rows in that order.
+
+    `rows` has the columns row_id and domain. ReciteError for a row that is there twice, or of a domain not in `kinds`.
+    """
+    places, row_ids = _places(rows["domain"], kinds), rows["row_id"].to_numpy()
+    order = np.lexsort((row_ids, places))
+    row_ids, places = row_ids[order], places[order]
+    twice = np.flatnonzero((row_ids[1:] == row_ids[:-1]) & (places[1:] == places[:-1]))
+    if len(twice):
+        raise ReciteError(f"row {row_ids[twice[0]]} of {model} is scored twice; delete its scores and run again.")
+    edges = np.searchsorted(places, np.arange(len(kinds) + 1))
+    starts = {domain: slice(int(edges[i]), int(edges[i + 1])) for i, domain in enumerate(kinds)}
+    return order, {domain: part for domain, part in starts.items() if part.stop > part.start}
+
+
+def rows_of(kind: str, kinds: Mapping[str, str], starts: Mapping[str, slice]) -> np.ndarray:
+    """Indices of the rows of all domains of one kind; `natural` for all that are not planted."""
+    chosen = [
+        part
+        for domain, part in starts.items()
+        if kinds[domain] == kind or (kind == NATURAL and kinds[domain] != PLANTED)
+    ]
+    return np.concatenate([np.arange(part.start, part.stop) for part in chosen] or [np.zeros(0, np.int64)])
 
 
 def _places(domains: pa.ChunkedArray, kinds: Mapping[str, str]) -> np.ndarray:

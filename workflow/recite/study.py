@@ -26,6 +26,7 @@ PLANTED_TABLES = ("control_rates",)
 SCALING_TABLES = ("scaling", "slope_tests", "predictions")
 DOMAIN_TABLES = ("kinds", "profiles")
 NOISE_TABLES = ("noise_rates",)
+COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
 LEDGER_TABLES = ("claims",)
 CORPUS_FOLDER = "data/corpora"
 """Where the files of a corpus lie unless its entry says otherwise."""
@@ -118,6 +119,7 @@ class Study:
             "domains": DOMAIN_TABLES,
         }
         made |= {"noise_aggregation": NOISE_TABLES} if self.noise_models else {}
+        made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         return made | {"ledger": LEDGER_TABLES}
 
     @property

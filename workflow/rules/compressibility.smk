@@ -33,3 +33,26 @@ SUFFIXES = [
     for model in study.compressibility_models
     for part in study.parts(model)
 ]
+
+
+if study.compressibility_models:
+
+    rule compressibility_aggregation:
+        """Summarize by domain how much of their contexts the memorized rows need, and by length how many need it."""
+        input:
+            suffixes=SUFFIXES,
+        output:
+            **tables_of("compressibility_aggregation"),
+        log:
+            f"{RESULTS}/logs/compressibility_aggregation.log",
+        benchmark:
+            f"{RESULTS}/benchmarks/compressibility_aggregation.tsv"
+        conda:
+            "../../envs/recite.yaml"
+        params:
+            code=code("compressibility_aggregation"),
+            options=canonical_json(study.aggregation_options()),
+        message:
+            "Aggregate the sufficient suffixes"
+        script:
+            "../../scripts/compressibility_aggregation.py"
