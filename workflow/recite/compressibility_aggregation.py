@@ -1,4 +1,4 @@
-"""From sufficient suffixes to the share of the context that memorized rows need, with intervals; one model at a time."""
+"""From sufficient suffixes to the share of the context that memorized rows need; one model in memory at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -7,7 +7,18 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from recite.errors import ReciteError
-from recite.figures import claims, controls, distribution, domains, noise, profiles, scaling, structure, style
+from recite.figures import (
+    claims,
+    compressibility,
+    controls,
+    distribution,
+    domains,
+    noise,
+    profiles,
+    scaling,
+    structure,
+    style,
+)
 from recite.files import atomic
 from recite.tables.aggregates import TABLES
 
@@ -20,6 +31,7 @@ FIGURES: dict[str, Drawing] = {
     "distribution": distribution.draw,
     "domains": domains.draw,
     "controls": controls.draw,
+    "compressibility": compressibility.draw,
     "noise": noise.draw,
     "structure": structure.draw,
     "profiles": profiles.draw,
