@@ -25,6 +25,8 @@ BATCH_TRIALS = 3
 """How often each batch size is timed, as in `recite.batching`."""
 CHUNK = 8
 """Tokens that are unembedded at once, as in `recite.engine`."""
+BLOCK_BATCHES = 4
+"""Batches whose keys and values are kept at once, as in `recite.compressibility`."""
 KERNELS = 2**25
 """Bytes of kernels, as in `recite.memory`."""
 
@@ -34,6 +36,7 @@ CANDIDATE_BYTES = 360
 SAMPLE_BYTES = 270
 SCORE_BYTES = 90
 NOISE_BYTES = 90
+SUFFIX_BYTES = 27
 
 # Seconds a row on one core. Scanning: reading such candidates with a filter. Sampling: 15,000 rows, a byte-level BPE of
 # 16,000 tokens. Aggregation: 10 million rows, 2,000 resamples (`make bench-aggregation`).
@@ -160,15 +163,18 @@ def decoding_flops(facts: Facts, context: int, continuation: int) -> int:
     return pass_flops(facts, context + continuation) + 2 * facts.embedding * continuation * facts.layers
 
 
-def peak_bytes(facts: Facts, gpus: int, size: int, rows: int, context: int, continuation: int) -> int:
+def peak_bytes(
+    facts: Facts, gpus: int, size: int, rows: int, context: int, continuation: int, block_batches: int = 1
+) -> int:
     """Peak memory of a GPU: `recite.memory.predicted_bytes` with the weights in equal parts on `gpus` GPUs.
 
-    size: bytes of a number. Keys, values and logits are counted whole, as where the batch is chosen.
+    size: bytes of a number. Keys, values and logits are counted whole, as where the batch is chosen; the keys and values
+    of `block_batches` batches of `rows` rows.
     """
     head = facts.width // facts.heads
     length = context + continuation - 1
     fed = min(context + CHUNK - 1, length)
-    caches = 2 * facts.layers * rows * length * facts.shared_heads * head * size
+    caches = 2 * facts.layers * block_batches * rows * length * facts.shared_heads * head * size
     mixing = facts.heads * (3 * head + 2 * fed)
     hidden = rows * fed * (4 * facts.width + max(4 * facts.feed_forward, mixing)) * size
     logits = rows * min(CHUNK, continuation) * facts.vocabulary * (size if size == 4 else size + 4)

@@ -3,6 +3,7 @@
 Formulas and assumptions: docs/plan.md and `recite.costs`.
 """
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
@@ -20,8 +21,8 @@ LARGE = 10e9
 DECODED_ROWS = 10_000
 """Rows of a domain whose layers are decoded."""
 MEMORIZED = 0.05
-"""Assumed share of memorized rows, which are those whose context is shortened."""
-GPU_STAGES = ("batching", "scoring", "noise")
+"""Assumed share of rows that a model recites whole, which are those whose context is shortened."""
+GPU_STAGES = ("batching", "scoring", "compressibility", "noise")
 
 
 class Job(NamedTuple):
@@ -81,7 +82,8 @@ class Planner:
     def jobs(self) -> list[Job]:
         """Every job of `rule all`, after those it waits for."""
         made = [self._corpus(), self._models()] if self.study.trains else [self._inventories(), self._models()]
-        made += [self._candidates(), self._sampling(), self._batching(), self._scoring(), self._noise(), self._ending()]
+        made += [self._candidates(), self._sampling(), self._batching(), self._scoring(), self._compressibility()]
+        made += [self._noise(), self._ending()]
         return [job for stage in made for job in stage]
 
     @cached_property
@@ -217,6 +219,27 @@ class Planner:
         for model in self.study.models:
             yield from self._continuing("scoring", model, f"scoring/{model}", costs.SCORE_BYTES)
 
+    def _compressibility(self) -> Iterator[Job]:
+        """A job for every part of the scores, as if all its texts were distinct and no suffix failed before its end."""
+        context, continuation = self.tokens
+        names, read = [], 0
+        for model in self.study.compressibility_models:
+            cost, bos = self.costs[model], int(self.study.models[model].bos is not None)
+            batch = self.study.compressibility_options(model)["batch_rows"]
+            shape = (cost.weights // cost.facts.parameters, batch, bos + context, continuation, costs.BLOCK_BATCHES)
+            peak = costs.peak_bytes(cost.facts, cost.gpus, *shape) if cost.gpus else 0
+            row = costs.suffix_flops(cost.facts, bos, context, continuation)
+            for part, rows in self.rows(model).items():
+                recited = math.ceil(MEMORIZED * rows)
+                seconds = cost.load + -(-recited // batch) * batch * row / cost.rate
+                after, written = (self._checkpoint(model), f"scoring/{model}/{part}"), recited * costs.SUFFIX_BYTES
+                names.append(f"compressibility/{model}/{part}")
+                read += recited
+                yield Job(names[-1], "compressibility", model, seconds, after, cost.gpus, 1, written, peak)
+        if names:
+            seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS
+            yield Job("compressibility_aggregation", "compressibility_aggregation", "", seconds, tuple(names))
+
     def _noise(self) -> Iterator[Job]:
         for model in self.study.noise_models:
             for alpha in self.study.noise_strengths:
@@ -274,7 +297,6 @@ class Planner:
         ablated = ABLATED_ROWS_LARGE if cost.facts.parameters > LARGE else ABLATED_ROWS
         operations = {
             "head ablation": min(ablated, per_domain) * costs.ablation_flops(cost.facts, bos + context, continuation),
-            "compressibility": int(MEMORIZED * per_domain) * costs.suffix_flops(cost.facts, bos, context, continuation),
             "layer decoding": min(DECODED_ROWS, per_domain)
             * costs.decoding_flops(cost.facts, bos + context, continuation),
         }
