@@ -29,6 +29,7 @@ DOMAINS = {"code": "structural", "prose": "free_text", "control": "planted", "na
 NAMES = {"pythia": "Pythia", "olmo2": "OLMo 2", "newcomer": "newcomer"}
 KINDS = (".png", ".svg", ".csv")
 MODEL = ["model", "family", "parameters"]
+KEYS = ["claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"]
 Tables = dict[str, pd.DataFrame]
 Drawn = Callable[[str], list[Path]]
 
@@ -48,6 +49,23 @@ def rate(index: int) -> dict[str, Any]:
 def spread(name: str, value: float) -> dict[str, float]:
     """A statistic with its interval."""
     return {name: value, f"{name}_low": value - 0.05, f"{name}_high": value + 0.1}
+
+
+def _add_suffixes(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], places: list[dict[str, str]]) -> None:
+    """Lines of one model in the tables of compressibility."""
+    for place in places:
+        share = (len(lines["compressibility"]) + 1) / 100
+        lines["compressibility"].append(
+            model
+            | place
+            | {"n": 20, "distinct": 10, "median_ratio": 0.5, "effective_n": 9.0}
+            | spread("mean_ratio", share)
+            | spread("short", share)
+            | spread("non_monotone", 0.1)
+        )
+    for length, rows in enumerate((2, 0, 10, 8), start=1):
+        counts = {"shortest": rows, "shortest_share": rows / 20, "sufficient": rows, "sufficient_share": rows / 20}
+        lines["suffix_lengths"].append(model | {"length": length, "ratio": length / 4, "n": 20} | counts)
 
 
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
@@ -82,6 +100,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
                 | spread("structural_share", share)
                 | spread("difference", 0.1)
             )
+        _add_suffixes(lines, model, places)
     for place, (a, b) in enumerate(combinations(models, 2)):
         pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
         lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
@@ -194,8 +213,17 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "scaling": rates[rates["domain"].isin(["natural", "control"])],
         "structure": tables["kinds"],
         "claims": tables["claims"],
+        "compressibility": _suffixes(tables, largest),
         "profiles": tables["profiles"],
     }[figure]
+
+
+def _suffixes(tables: Tables, largest: list[str]) -> pd.DataFrame:
+    """Curves of all models and the largest ones' ratios, one under the other."""
+    lengths, ratios = tables["suffix_lengths"], tables["compressibility"]
+    reached = np.concatenate([np.cumsum([2, 0, 10, 8]) / 20] * lengths["model"].nunique())
+    curves = lengths.assign(domain="natural", reached=reached)
+    return pd.concat([curves, ratios[ratios["model"].isin(largest)]], ignore_index=True)
 
 
 @pytest.mark.parametrize("figure", FIGURES)
@@ -209,7 +237,8 @@ def test_csv_holds_the_numbers(drawn: Drawn, tables: Tables, figure: str) -> Non
         expected = expected.merge(tables["predictions"].drop(columns="models"), how="left", on=[*MODEL, "rows"])
     assert set(found.columns) <= set(expected.columns)
     keys = sorted(
-        set(found.columns) & {"claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b"}
+        set(found.columns)
+        & {"claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"}
     )
     left, right = (frame[list(found.columns)].sort_values(keys).reset_index(drop=True) for frame in (found, expected))
     pd.testing.assert_frame_equal(left, right, check_exact=False, rtol=1e-15, check_dtype=False)

@@ -75,6 +75,20 @@ def test_scaling_is_that_of_natural_rows_pooled() -> None:
     assert found("scaling", scaling=frame(lines[0])) == Finding(0.3, pytest.approx(0.2), 0.4, 2)  # type: ignore[arg-type]
 
 
+def test_compressibility_is_that_of_the_largest() -> None:
+    """Prevents single domains, planted ones among them, from entering the mean."""
+    lines = [
+        model(name) | {"domain": domain} | spread("short", share)
+        for name, domain, share in (
+            ("a-1", "natural", 1.0),
+            ("a-2", "natural", 0.5),
+            ("a-2", "code", 0.9),
+            ("b-1", "natural", 0.3),
+        )
+    ]
+    assert found("compressibility", compressibility=frame(*lines)) == pytest.approx((0.4, 0.3, 0.5, 2))
+
+
 def test_domain_pattern_is_between_families_of_the_largest() -> None:
     """Prevents models of one family, and small ones, from counting as agreement between families."""
     pairs = [

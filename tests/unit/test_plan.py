@@ -77,7 +77,7 @@ def test_what_a_scoring_job_waits_for() -> None:
     assert set(fixed["scoring/pythia-1b/pile_cc-0000"].after) == {"registration/pythia-1b", "samples"}
 
 
-RULES = {"aggregation", "scaling", "domains", "noise_aggregation"}
+RULES = {"aggregation", "scaling", "domains", "noise_aggregation", "compressibility_aggregation"}
 """Rules of the mini study that make tables, but for the ledger."""
 
 
@@ -188,15 +188,25 @@ def test_estimates() -> None:
     """Models above 10^10 parameters have a quarter of the rows ablated; a small sample bounds all of them."""
     made = {(estimate.stage, estimate.model): estimate for estimate in planner("paper").estimates}
     paper = planner("paper").costs
-    assert len(made) == 3 * 20
+    assert len(made) == 2 * 20
     seven, twelve = (paper[model].facts for model in ("pythia-6.9b", "pythia-12b"))
     assert made["head ablation", "pythia-6.9b"].flops == 13 * 10_000 * costs.ablation_flops(seven, 32, 32)
     assert made["head ablation", "pythia-12b"].flops == 13 * 2_500 * costs.ablation_flops(twelve, 32, 32)
-    suffixes = made["compressibility", "openllama-7b"]
-    assert suffixes.flops == 6 * 15_000 * costs.suffix_flops(paper["openllama-7b"].facts, 1, 32, 32)
-    assert suffixes.seconds == pytest.approx(suffixes.flops / (0.4 * 312e12))
     small = planner("paper", sampling={"rows_per_domain": 100}).estimates[0]
     assert small.flops == 13 * 100 * costs.ablation_flops(paper["pythia-1b"].facts, 32, 32)
+
+
+def test_compressibility_shortens_the_assumed_share_of_memorized_rows() -> None:
+    """Prevents every row from being counted, and a last batch that is not filled from costing less than a whole one."""
+    made = planner("paper")
+    job = named(made)["compressibility/openllama-7b/common_crawl-0000"]
+    assert set(job.after) == {"registration/openllama-7b", "scoring/openllama-7b/common_crawl-0000"}
+    cost = made.costs["openllama-7b"]
+    rows = made.rows("openllama-7b")["common_crawl-0000"]
+    batches = -(-int(rows * 0.05) // 64)
+    work = batches * 64 * costs.suffix_flops(cost.facts, 1, 32, 32)
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert job.gpus == cost.gpus and job.peak > cost.weights
 
 
 def test_an_entry_without_facts(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from recite.report import write_summary
 from recite.tables import Table
 from recite.tables.aggregates import (
     CLAIMS,
+    COMPRESSIBILITY,
     CONTROL_RATES,
     DISJOINT_SAMPLES,
     DISTRIBUTION,
@@ -119,6 +120,15 @@ LINES |= {
             ("b-s", "b-s", float("nan")),
         )
     ],
+    "compressibility": [
+        model(name)
+        | place(domain)
+        | {"n": 12, "distinct": 9, "median_ratio": 0.5, "effective_n": 8.0}
+        | spread("mean_ratio", ratio, 0.25, 0.75)
+        | spread("short", 0.625, 0.4, 0.8)
+        | spread("non_monotone", 0.125, 0.1, 0.2)
+        for name, domain, ratio in (("a-s", "code", 0.9), ("a-s", "natural", 0.375), ("b-s", "natural", 0.5))
+    ],
     "claims": [
         {"claim": name, "text": f"Claims {name}.", "statistic": "a share", "value": value, "low": value - 0.1}
         | {"high": value + 0.1, "models": 3, "rule": "> 0.5", "verdict": verdict, "figure": "scaling"}
@@ -132,7 +142,7 @@ LINES |= {
     ],
 }
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
-TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS]
+TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY]
 
 
 EMPTY: dict[str, bool] = {}
@@ -218,6 +228,17 @@ def test_scaling(tmp_path: Path) -> None:
     ]
     assert len(header) == len(found[0])
     assert "One slope for all 2 families, natural rows: F(1, 2) = 1.23, p = 0.043." in summary(tmp_path)
+
+
+def test_compressibility(tmp_path: Path) -> None:
+    """Prevents single domains from standing beside all natural rows."""
+    header, _, *found = rows(summary(tmp_path), "Compressibility")
+    assert found == [
+        ["a-s", "12", "9", "37.5%", "25.0 to 75.0", "62.5%", "40.0 to 80.0", "12.5%"],
+        ["b-s", "12", "9", "50.0%", "25.0 to 75.0", "62.5%", "40.0 to 80.0", "12.5%"],
+    ]
+    assert len(header) == len(found[0])
+    assert "Compressibility" not in summary(tmp_path, left_out="compressibility")
 
 
 def test_claims_come_first(tmp_path: Path) -> None:

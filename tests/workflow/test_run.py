@@ -15,7 +15,8 @@ from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
 
 MODELS = ["pythia-xs", "pythia-s", "starcoder-xs", "starcoder-s"]
-FIGURES = ["scaling", "distribution", "domains", "controls", "noise"]
+FIGURES = ["claims", "scaling", "distribution", "domains", "controls", "compressibility", "noise", "structure"]
+FIGURES += ["profiles"]
 
 
 def digests(folder: Path) -> dict[str, str]:

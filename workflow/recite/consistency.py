@@ -12,7 +12,14 @@ from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.models import Model
 
-CLAIMS = ("scaling", "domain_pattern", "structural_dominance", "family_divergence", "bipolar_scores")
+CLAIMS = (
+    "scaling",
+    "compressibility",
+    "domain_pattern",
+    "structural_dominance",
+    "family_divergence",
+    "bipolar_scores",
+)
 """Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
 FIGURE_MODULES = Path(__file__).resolve().parent / "figures"
 MASK_BITS = 64

@@ -168,8 +168,8 @@ def peak_bytes(
 ) -> int:
     """Peak memory of a GPU: `recite.memory.predicted_bytes` with the weights in equal parts on `gpus` GPUs.
 
-    size: bytes of a number. Keys, values and logits are counted whole, as where the batch is chosen; the keys and values
-    of `block_batches` batches of `rows` rows.
+    size: bytes of a number. Keys, values and logits are counted whole, as where the batch is chosen; keys and values
+    are those of `block_batches` batches of `rows` rows.
     """
     head = facts.width // facts.heads
     length = context + continuation - 1

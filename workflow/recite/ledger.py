@@ -87,6 +87,11 @@ def scaling(tables: Tables) -> Finding | None:
     return found and found._replace(models=int(lines["models"].max()))
 
 
+def compressibility(tables: Tables) -> Finding | None:
+    table = tables["compressibility"]
+    return mean_of(largest(table[table["domain"] == NATURAL]), "short")
+
+
 def domain_pattern(tables: Tables) -> Finding | None:
     pairs = tables["profiles"]
     if pairs.empty:
@@ -133,6 +138,7 @@ def _natural(tables: Tables) -> pd.DataFrame:
 
 STATISTICS: dict[str, tuple[tuple[str, ...], Statistic]] = {
     "scaling": (("scaling",), scaling),
+    "compressibility": (("compressibility",), compressibility),
     "domain_pattern": (("profiles",), domain_pattern),
     "structural_dominance": (("kinds",), structural_dominance),
     "family_divergence": (("rates",), family_divergence),

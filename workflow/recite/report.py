@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from recite.files import atomic, read_json
+from recite.outcomes import NATURAL
 from recite.tables.aggregates import TABLES
 
 SEEN = 0.05
@@ -22,6 +23,8 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
     sections += [_controls(frames["control_rates"])] if "control_rates" in frames else []
     sections += [_scaling(frames["scaling"]), _tests(frames["slope_tests"]), _predictions(frames["predictions"])]
     sections += [_kinds(frames["kinds"]), _profiles(frames["profiles"]), _samples(frames["disjoint_samples"])]
+    if "compressibility" in frames:
+        sections.append(_compressibility(frames["compressibility"]))
     if "noise_rates" in frames:
         sections.append(_noise(frames["noise_rates"]))
     with atomic(summary) as temporary:
@@ -159,6 +162,21 @@ def _samples(table: pd.DataFrame) -> str:
         f"Of {len(table)} samples of a model and a domain, cut into two without a common text, "
         f"{int((table['q_value'] < SEEN).sum())} have different rates (q < {SEEN}).\n"
     )
+
+
+def _compressibility(table: pd.DataFrame) -> str:
+    table = table[table["domain"] == NATURAL]
+    if table.empty:
+        return ""
+    lines = ["## Compressibility\n", "Natural rows that are recited whole, and how much of their contexts they need:\n"]
+    lines.append("| model | rows | texts | mean ratio | interval | half suffices | interval | not monotone |")
+    lines.append("|---|---:|---:|---:|---|---:|---|---:|")
+    lines += [
+        f"| {row.model} | {row.n} | {row.distinct} | {_share(row.mean_ratio)} | {_between(row, 'mean_ratio')} "
+        f"| {_share(row.short)} | {_between(row, 'short')} | {_share(row.non_monotone)} |"
+        for row in table.itertuples()
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def _noise(table: pd.DataFrame) -> str:
