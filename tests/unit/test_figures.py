@@ -334,7 +334,19 @@ def test_profiles_show_every_pair_twice(tables: Tables) -> None:
     assert shown[labels.index(names[0]), labels.index(names[1])] == pytest.approx(pair["similarity"])
 
 
-@pytest.mark.parametrize("figure", ["structure", "profiles"])
+def test_compressibility_of_planted_rows_alone(tables: Tables) -> None:
+    """Prevents a study whose natural rows are not memorized, as tiny models' are, from failing at its figure."""
+    ratios = tables["compressibility"]
+    planted = {
+        "compressibility": ratios[ratios["kind"] == "planted"],
+        "suffix_lengths": tables["suffix_lengths"].iloc[:0],
+    }
+    (above, below), (curves, found) = panels("compressibility", planted)
+    assert "none" in above.get_title() and not curves
+    assert len(found) == len(FAMILIES)
+
+
+@pytest.mark.parametrize("figure", ["structure", "profiles", "compressibility"])
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:
     """Prevents a study that memorizes nothing from failing at a figure."""
     with style.style():

@@ -152,13 +152,14 @@ def test_the_ledger_lists_every_claim(tmp_path: Path) -> None:
     line |= {"intercept": 0.0, "r_squared": 0.5} | spread("slope", 0.2)
     SCALING.write(tmp_path / "scaling.parquet", {name: [line[name]] for name in SCALING.names}, {})
     RATES.write(tmp_path / "rates.parquet", {name: [] for name in RATES.names}, {})
-    claims = {
-        name: {"claim": f"Says {name}.", "statistic": "a number", "figure": "scaling", "above": 0.05}
-        for name in ("structural_dominance", "scaling", "family_divergence")
-    }
+    names = ["structural_dominance", "scaling", "family_divergence"]
+    claims = [
+        {"name": name, "claim": f"Says {name}.", "statistic": "a number", "figure": "scaling", "above": 0.05}
+        for name in names
+    ]
     judge(claims, [tmp_path / "scaling.parquet", tmp_path / "rates.parquet"], tmp_path / "claims.parquet")
     table = CLAIMS.read(tmp_path / "claims.parquet").to_pylist()
-    assert [row["claim"] for row in table] == list(claims)
+    assert [row["claim"] for row in table] == names
     assert [row["verdict"] for row in table] == ["not measured", "supported", "not measured"]
     assert table[1]["text"] == "Says scaling." and table[1]["rule"] == "> 0.05" and table[1]["models"] == 3
     assert math.isnan(table[0]["value"])

@@ -31,12 +31,12 @@ Statistic = Callable[[Tables], Finding | None]
 """From the study's tables to a finding; None where the study's models do not suffice."""
 
 
-def judge(claims: Mapping[str, Any], tables: Sequence[Path], ledger: Path) -> None:
-    """Write the table claims, a line for each of `claims` in its order, from the study's other tables."""
+def judge(claims: Sequence[Mapping[str, Any]], tables: Sequence[Path], ledger: Path) -> None:
+    """Write the table claims, a line for each of `claims`, entries of the claims file with their names, in that order."""
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     lines = []
-    for name, claim in claims.items():
-        needed, statistic = STATISTICS[name]
+    for claim in claims:
+        needed, statistic = STATISTICS[claim["name"]]
         finding = statistic(frames) if set(needed) <= set(frames) else None
         if finding is not None and math.isnan(finding.value + finding.low + finding.high):
             finding = None
@@ -44,7 +44,7 @@ def judge(claims: Mapping[str, Any], tables: Sequence[Path], ledger: Path) -> No
         sign, bound = (">", claim["above"]) if "above" in claim else ("<", claim["below"])
         lines.append(
             {
-                "claim": name,
+                "claim": claim["name"],
                 "text": claim["claim"],
                 "statistic": claim["statistic"],
                 **shown._asdict(),
@@ -53,7 +53,7 @@ def judge(claims: Mapping[str, Any], tables: Sequence[Path], ledger: Path) -> No
                 "figure": claim["figure"],
             }
         )
-    CLAIMS.write(ledger, {name: [line[name] for line in lines] for name in CLAIMS.names}, {"claims": dict(claims)})
+    CLAIMS.write(ledger, {name: [line[name] for line in lines] for name in CLAIMS.names}, {"claims": list(claims)})
 
 
 def verdict(finding: Finding | None, sign: str, bound: float) -> str:

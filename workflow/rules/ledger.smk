@@ -16,7 +16,7 @@ rule ledger:
         "../../envs/recite.yaml"
     params:
         code=code("ledger"),
-        claims=canonical_json(study.claims),
+        claims=canonical_json([{"name": name, **claim} for name, claim in study.claims.items()]),
     message:
         "Judge the claims"
     script:

@@ -69,7 +69,8 @@ def _curves(axes: Axes, curves: pd.DataFrame, natural: pd.DataFrame, looks: dict
         low, high = part["short"] - part["short_low"], part["short_high"] - part["short"]
         place = 0.5 + DODGE * looks[family].shift
         _points(axes, np.full(len(part), place), part["short"], looks[family], yerr=np.clip([low, high], 0, None))
-    axes.set_title(f"memorized natural rows, {style.rows_note(natural)} a thick line")
+    rows = f"{style.rows_note(natural)} a thick line" if len(natural) else "none"
+    axes.set_title(f"memorized natural rows, {rows}")
     axes.set_xlabel(f"{RATIO}, at most")
     style.rate_axis(axes)
 
