@@ -32,7 +32,7 @@ Statistic = Callable[[Tables], Finding | None]
 
 
 def judge(claims: Sequence[Mapping[str, Any]], tables: Sequence[Path], ledger: Path) -> None:
-    """Write the table claims, a line for each of `claims`, entries of the claims file with their names, in that order."""
+    """Write the table claims: a line for each of `claims`, the entries of the claims file with their names."""
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     lines = []
     for claim in claims:
