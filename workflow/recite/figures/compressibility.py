@@ -63,8 +63,8 @@ def _curves(axes: Axes, curves: pd.DataFrame, natural: pd.DataFrame, looks: dict
     """Share of rows that a suffix of some length, or a shorter one, suffices for; its interval at half the context."""
     thick = set(natural["model"])
     for (family, model), curve in curves.groupby(["family", "model"]):
-        place, share = [0, *curve["ratio"]], [0, *curve["reached"]]
-        axes.step(place, share, where="post", color=looks[family].colour, linewidth=1.6 if model in thick else 0.5)
+        ratios, shares = [0, *curve["ratio"]], [0, *curve["reached"]]
+        axes.step(ratios, shares, where="post", color=looks[family].colour, linewidth=1.6 if model in thick else 0.5)
     for family, part in natural.groupby("family"):
         low, high = part["short"] - part["short_low"], part["short_high"] - part["short"]
         place = 0.5 + DODGE * looks[family].shift
