@@ -1,7 +1,10 @@
 """Compressibility against one generation of transformers' own for every suffix length."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch import Tensor
@@ -9,8 +12,14 @@ from transformers import PreTrainedModel
 
 from peers import generate
 from recite.checkpoints import Checkpoint
-from recite.compressibility import sufficient_suffixes
+from recite.compressibility import Recited, shorten, sufficient_suffixes, suffix_columns
 from recite.engine import CHUNK, continue_greedily
+from recite.errors import ReciteError
+from recite.scoring import Rows
+from recite.tables import read_metadata
+from recite.tables.compressibility import SUFFIXES
+from recite.tables.samples import SAMPLES
+from recite.tables.scores import SCORES
 
 LENGTH, STEPS = 12, CHUNK + 2
 NEAR_TIE = 1e-4
@@ -65,3 +74,96 @@ def test_shards_change_nothing(checkpoint: Checkpoint, context: Tensor) -> None:
     for start, end in ((0, 1), (1, 9)):
         part = sufficient_suffixes(checkpoint, context[start:end], continuation[start:end], 4)
         assert torch.equal(part, whole[start:end])
+
+
+def write_shard(path: Path, rows: Rows) -> Path:
+    """A sample shard of these rows."""
+    count = len(rows.ids)
+    columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
+    columns |= {"context": rows.context.tolist(), "continuation": rows.continuation.tolist()}
+    columns |= {"document_id": ["d"] * count, "source_file": ["f"] * count, "text": [b""] * count}
+    columns |= {"source_row": rows.ids, "window_start": [0] * count, "inclusion_probability": [1.0] * count}
+    SAMPLES.write(path, columns, {})
+    return path
+
+
+def write_part(folder: Path, rows: Rows, hits: list[int], name: str = "part") -> dict[str, Any]:
+    """A sample shard and a scores part of the rows, as the arguments of `shorten`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shard = write_shard(folder / "shard.parquet", rows)
+    columns = {
+        "row_id": rows.ids,
+        "sequence_id": rows.sequences,
+        "domain": rows.domains,
+        "hits": hits,
+        "first_mismatch": hits,
+        "generated": rows.continuation.tolist(),
+        "margin": [1.0] * len(hits),
+    }
+    made = {"parameters": 7, "weights_sha256": "ab", "device": "cpu", "dtype": "float32", "continuation_tokens": STEPS}
+    SCORES.write(folder / "scores.parquet", columns, made)
+    return {
+        "scores": folder / "scores.parquet",
+        "shards": [shard],
+        "suffixes": folder / f"{name}.parquet",
+        "threads": 1,
+    }
+
+
+def job(family: str, bos: int | None = None) -> dict[str, Any]:
+    return {"model": f"{family}-test", "family": family, "bos": bos, "dtype": "float32", "batch_rows": 4}
+
+
+@pytest.mark.parametrize("bos", [None, BOS])
+def test_the_stage_shortens_what_is_recited_whole(
+    tmp_path: Path, family: str, checkpoint: Checkpoint, checkpoint_folder: Any, context: Tensor, bos: int | None
+) -> None:
+    """Prevents rows that are not memorized, a text run for each of its rows, a lost BOS, and bits in another order."""
+    context = context[:6, :LENGTH].clone()
+    context[5] = context[0]
+    start = context[:, :0] if bos is None else torch.full((6, 1), bos)
+    continuation = continue_greedily(checkpoint, torch.cat([start, context], dim=1), STEPS, 4).tokens
+    rows = Rows([10, 11, 12, 13, 14, 15], [1, 2, 3, 4, 5, 1], ["code"] * 6, context, continuation)
+    folder = checkpoint_folder(family)
+    part = write_part(tmp_path, rows, [STEPS, STEPS - 1, STEPS, STEPS, 0, STEPS])
+    shorten(job(family, bos), checkpoint=folder / "model.safetensors", **part)
+    table = SUFFIXES.read(part["suffixes"]).to_pydict()
+    assert (table["row_id"], table["sequence_id"]) == ([10, 12, 13, 15], [1, 3, 4, 1])
+    alone = sufficient_suffixes(checkpoint, context[[0, 2, 3]], continuation[[0, 2, 3]], 4, bos)
+    for place, row in ((0, 0), (1, 1), (2, 2), (3, 0)):
+        bits = [bool(table["mask"][place] >> bit & 1) for bit in range(LENGTH)]
+        assert bits == [*alone[row, :-1].tolist(), True]
+        assert table["shortest"][place] == 1 + bits.index(True)
+    made = read_metadata(part["suffixes"])
+    assert (made["texts"], made["batch_rows"], made["context_tokens"]) == (3, 4, LENGTH)
+    assert made["parameters"] == checkpoint.parameters
+
+
+def test_the_whole_context_suffices_by_definition() -> None:
+    """Prevents a near-tie in the checking pass from leaving a memorized row without any sufficient suffix."""
+    rows = pa.table({"row_id": [1, 2], "sequence_id": [1, 2], "domain": pa.array(["a", "a"]).dictionary_encode()})
+    recited = Recited(rows, np.array([1, 0]), torch.zeros(2, 3), torch.zeros(2, 3))
+    columns = suffix_columns(recited, np.array([[False, True, False], [False, False, False]]))
+    assert columns["mask"].to_pylist() == [0b100, 0b110]
+    assert columns["shortest"].to_pylist() == [3, 2]
+
+
+def test_nothing_recited_needs_no_model(tmp_path: Path, context: Tensor) -> None:
+    """Prevents a model of many gigabytes from being loaded for nothing, and a part without rows from failing."""
+    continuation = torch.zeros(3, STEPS, dtype=torch.int64)
+    rows = Rows([1, 2, 3], [1, 2, 3], ["code"] * 3, context[:3, :LENGTH], continuation)
+    part = write_part(tmp_path, rows, [0, 1, STEPS - 1])
+    shorten(job("pythia"), checkpoint=tmp_path / "nowhere" / "model.safetensors", **part)
+    assert len(SUFFIXES.read(part["suffixes"])) == 0
+    made = read_metadata(part["suffixes"])
+    assert (made["parameters"], made["texts"], made["near_ties"]) == (7, 0, 0)
+
+
+def test_scores_of_other_rows(tmp_path: Path, context: Tensor) -> None:
+    """Prevents contexts from being taken from rows that are not those that were scored."""
+    continuation = torch.zeros(2, STEPS, dtype=torch.int64)
+    rows = Rows([1, 2], [1, 2], ["code"] * 2, context[:2, :LENGTH], continuation)
+    part = write_part(tmp_path, rows, [STEPS, STEPS])
+    write_shard(tmp_path / "shard.parquet", rows._replace(ids=[2, 1]))
+    with pytest.raises(ReciteError, match=r"scores\.parquet scores other rows than its samples hold; delete it"):
+        shorten(job("pythia"), checkpoint=tmp_path / "model.safetensors", **part)
