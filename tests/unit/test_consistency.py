@@ -37,6 +37,11 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"noise\.models: 'pythia-xxl' is not a model of this study .*known: pythia-xs",
         ),
         (
+            "compressibility",
+            {"models": ["pythia-xxl"]},
+            r"compressibility\.models: 'pythia-xxl' is not a model of this study .*known: pythia-xs",
+        ),
+        (
             "sampling",
             {"domains": ["prose"]},
             r"sampling\.domains: 'prose' is not a domain of corpus mini .*known: code",
@@ -156,6 +161,34 @@ def test_mistakes_in_the_corpora_file(
     Path(config["corpora_file"]).write_text(yaml.safe_dump(corpora))
     with pytest.raises(ReciteError, match=rf"corpora\.yaml: {sentence}"):
         loaded(config)
+
+
+def test_a_context_that_no_mask_holds(config: dict[str, Any]) -> None:
+    """Prevents suffixes beyond the 64th from being lost without a word."""
+    config["training"]["row_tokens"] = 128
+    config["sampling"] |= {"context_tokens": 65}
+    with pytest.raises(ReciteError, match=r"sampling\.context_tokens is 65, but compressibility .* 64 at most"):
+        load_study(config, "mini")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"fame": {}}, r"claims\.yaml: 'fame' is not a claim with a statistic .*known: scaling"),
+        ({"scaling": {"figure": "pie"}}, r"claims\.yaml: scaling\.figure: 'pie' is not a figure"),
+        ({"scaling": {"below": 1}}, r"claims\.yaml: scaling"),
+    ],
+)
+def test_a_claim_that_cannot_be_judged(
+    config: dict[str, Any], tmp_path: Path, change: dict[str, dict[str, Any]], sentence: str
+) -> None:
+    """Prevents a claim without a statistic, a figure or a single bound from failing after the measurements."""
+    (name,) = change
+    entry = {"claim": "c", "statistic": "s", "figure": "scaling", "above": 0} | change[name]
+    (tmp_path / "claims.yaml").write_text(yaml.safe_dump({name: entry}))
+    config["claims_file"] = str(tmp_path / "claims.yaml")
+    with pytest.raises(ReciteError, match=sentence):
+        load_study(config, "mini")
 
 
 def test_figure_that_nothing_draws(config: dict[str, Any], tmp_path: Path) -> None:
