@@ -86,6 +86,7 @@ def write_shard(path: Path, rows: Rows) -> Path:
         "source_row": rows.ids,
         "window_start": [0] * count,
         "text": [b"text"] * count,
+        "context_bytes": [2] * count,
         "context": rows.context.tolist(),
         "continuation": rows.continuation.tolist(),
         "inclusion_probability": [1.0] * count,

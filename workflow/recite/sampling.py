@@ -39,11 +39,11 @@ class Pool(NamedTuple):
 
 
 class Window(NamedTuple):
-    """The first tokens of a candidate's excerpt, and where their text ends in it, in characters."""
+    """The first tokens of a candidate's excerpt, and where each of them ends in it, in characters."""
 
     row: int
     tokens: list[int]
-    end: int
+    ends: list[int]
 
 
 def sample(options: Mapping[str, Any], candidates: Sequence[Path], tokenizer: Path, shards: Sequence[Path]) -> None:
@@ -114,7 +114,7 @@ def _windows(pool: Pool, encoder: Encoder, length: int) -> Iterator[Window | Non
         for index, (tokens, ends) in enumerate(encoded):
             # Where there was no space to cut at, the last token may be the head of a longer one.
             room = len(tokens) if batch["whole"][index].as_py() else len(tokens) - 1
-            yield Window(start + index, tokens[:length], ends[length - 1]) if room >= length else None
+            yield Window(start + index, tokens[:length], ends[:length]) if room >= length else None
 
 
 def _too_few(options: Mapping[str, Any], pool: Pool, found: int, length: int) -> str:
@@ -145,7 +145,8 @@ def _columns(
         "source_file": [row["source_file"] for row in chosen],
         "source_row": [row["source_row"] for row in chosen],
         "window_start": [row["start"] for row in chosen],
-        "text": [row["excerpt"][: window.end].encode() for row, window in pairs],
+        "text": [row["excerpt"][: window.ends[-1]].encode() for row, window in pairs],
+        "context_bytes": [len(row["excerpt"][: window.ends[context - 1]].encode()) for row, window in pairs],
         "context": [window.tokens[:context] for window in windows],
         "continuation": [window.tokens[context:] for window in windows],
         "inclusion_probability": [probability] * len(chosen),

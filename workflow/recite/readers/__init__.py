@@ -98,6 +98,19 @@ def read_documents(path: Path, name: str, layout: Layout, skipped: Skipped) -> I
     return reading.documents(reading.parsed(path) if name.endswith(LINES) else reading.rows(path))
 
 
+def read_texts(files: Mapping[str, Path], layout: Layout) -> Iterator[str]:
+    """Texts of all documents of some files, by name within the corpus, in the order of the names.
+
+    What is skipped is printed by reason, with its number and first place.
+    """
+    skipped = Skipped()
+    for name in sorted(files):
+        for document in read_documents(files[name], name, layout, skipped):
+            yield document.text
+    for reason, count in skipped.counts.items():
+        print(f"{count} documents skipped: {reason}, first {skipped.first[reason]}", flush=True)
+
+
 class _Record(NamedTuple):
     """What a file says of one document, unchecked; byte is None where rows have none."""
 

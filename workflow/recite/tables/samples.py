@@ -15,6 +15,7 @@ SAMPLES = Table(
         Column("source_row", pa.uint64(), "line", "position of the document in that file, from 0"),
         Column("window_start", pa.uint64(), "character", "where in the document the window starts"),
         Column("text", pa.binary(), "byte", "UTF-8 bytes of the window's text"),
+        Column("context_bytes", pa.uint32(), "byte", "how many of them are the context's"),
         Column("context", TOKENS, "token id", "the tokens that the model is given"),
         Column("continuation", TOKENS, "token id", "the tokens that follow in the corpus"),
         Column(
