@@ -10,4 +10,7 @@ with door(snakemake):
         rates=Path(snakemake.input.rates),
         controls=Path(snakemake.input.controls),
         verdicts=Path(snakemake.output[0]),
+        frequencies=[Path(path) for path in snakemake.input.frequencies],
+        planted=[Path(path) for path in snakemake.input.planted],
+        copies=Path(snakemake.input.copies),
     )

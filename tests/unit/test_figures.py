@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ NAMES = {"pythia": "Pythia", "olmo2": "OLMo 2", "newcomer": "newcomer"}
 KINDS = (".png", ".svg", ".csv")
 MODEL = ["model", "family", "parameters"]
 KEYS = ["claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"]
+KEYS += ["family", "counting", "measure", "from"]
 Tables = dict[str, pd.DataFrame]
 Drawn = Callable[[str], list[Path]]
 
@@ -68,6 +69,35 @@ def _add_suffixes(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any],
         lines["suffix_lengths"].append(model | {"length": length, "ratio": length / 4, "n": 20} | counts)
 
 
+def _add_frequencies(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+    """Lines of one model in the tables of frequencies; its planted rows do not rise."""
+    for rows, counting, measure in product(
+        ("natural", "planted"), ("bytes", "own"), ("sequence", "context", "continuation", "token_frequency")
+    ):
+        who = model | {"rows": rows, "counting": counting, "measure": measure}
+        for place in range(4):
+            low = 2.0**place if measure != "token_frequency" else 2.0 ** (place - 12)
+            ends = (
+                {"from": 0.0, "to": 1.0, "middle": 0.0}
+                if not place
+                else {"from": low, "to": 2 * low, "middle": 1.4 * low}
+            )
+            few = {"n": 2} if place == 3 else {}
+            lines["frequency_rates"].append(who | ends | rate(len(lines["frequency_rates"]) + 1) | few)
+        if measure != "token_frequency":
+            value = math.inf if rows == "planted" else 3.0 + len(lines["thresholds"]) / 100
+            found = spread("threshold", value) | spread("shift", 0.1) | {"threshold_high": math.inf}
+            lines["thresholds"].append(who | {"n": 99, "distinct": 90, "floor": 0.1, "reached": 0.9} | found)
+
+
+def _add_countings(lines: dict[str, list[dict[str, Any]]], family: str) -> None:
+    """A family's bytes against its tokens."""
+    for place, measure in enumerate(("sequence", "context", "continuation")):
+        shares = {"texts": 90, "equal": 0.9 - place / 10, "missed": place / 100}
+        who = {"family": family, "measure": measure, "counting": "own", "reference": "bytes"}
+        lines["countings"].append(who | shares | spread("bias", -place / 10) | spread("correlation", 0.5))
+
+
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
     """Synthetic tables of a study."""
     models = [
@@ -101,6 +131,9 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
                 | spread("difference", 0.1)
             )
         _add_suffixes(lines, model, places)
+        _add_frequencies(lines, model)
+    for family in families:
+        _add_countings(lines, family)
     for place, (a, b) in enumerate(combinations(models, 2)):
         pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
         lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
@@ -215,7 +248,24 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "claims": tables["claims"],
         "compressibility": _suffixes(tables, largest),
         "profiles": tables["profiles"],
+        "frequency": _frequencies(tables, largest),
+        "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
     }[figure]
+
+
+def _frequencies(tables: Tables, largest: list[str]) -> pd.DataFrame:
+    """Lines of four panels, tokens by the families' own and the rest by bytes, in bins of more than two rows."""
+    both = pd.concat([tables["frequency_rates"].query("n > 2"), tables["thresholds"]], ignore_index=True)
+    both = both[both["model"].isin(largest)]
+    panels = {("natural", "sequence", "bytes"), ("planted", "sequence", "bytes")}
+    panels |= {("natural", "continuation", "bytes"), ("natural", "token_frequency", "own")}
+    return both[[line in panels for line in zip(both["rows"], both["measure"], both["counting"], strict=True)]]
+
+
+def _thresholds(tables: Tables, largest: list[str]) -> pd.DataFrame:
+    """Thresholds of natural sequences under the largest models, by every way of counting."""
+    found = tables["thresholds"].query("rows == 'natural' and measure == 'sequence'")
+    return found[found["model"].isin(largest)]
 
 
 def _suffixes(tables: Tables, largest: list[str]) -> pd.DataFrame:
@@ -236,10 +286,7 @@ def test_csv_holds_the_numbers(drawn: Drawn, tables: Tables, figure: str) -> Non
         expected = expected.merge(tables["scaling"].drop(columns=["p_value", "q_value"]), on=["family", "rows"])
         expected = expected.merge(tables["predictions"].drop(columns="models"), how="left", on=[*MODEL, "rows"])
     assert set(found.columns) <= set(expected.columns)
-    keys = sorted(
-        set(found.columns)
-        & {"claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"}
-    )
+    keys = sorted(set(found.columns) & set(KEYS))
     left, right = (frame[list(found.columns)].sort_values(keys).reset_index(drop=True) for frame in (found, expected))
     pd.testing.assert_frame_equal(left, right, check_exact=False, rtol=1e-15, check_dtype=False)
 
@@ -346,7 +393,52 @@ def test_compressibility_of_planted_rows_alone(tables: Tables) -> None:
     assert len(found) == len(FAMILIES)
 
 
-@pytest.mark.parametrize("figure", ["structure", "profiles", "compressibility"])
+def test_frequency_shows_rates_and_thresholds(tables: Tables) -> None:
+    """Prevents a rate beside another count, zero off the axis, and a threshold where none is reached."""
+    axes, _ = panels("frequency", tables)
+    assert [panel.get_title().split(" (")[0] for panel in axes] == [
+        "natural rows, whole sequence",
+        "planted rows, whole sequence",
+        "natural rows, continuation",
+        "natural rows, their tokens",
+    ]
+    table = behind(tables, "frequency")
+    for panel, rows, measure in zip(
+        axes, ("natural", "planted", "natural"), ("sequence", "sequence", "continuation"), strict=False
+    ):
+        part = table[(table["rows"] == rows) & (table["measure"] == measure)]
+        expected = {
+            (max(middle, 0.5), round(rate, 9)) for middle, rate in zip(part["middle"], part["rate"], strict=True)
+        }
+        expected = {(x, y) for x, y in expected if y == y}
+        shown = {(2 ** round(2 * math.log2(x)) / 2, y) for x, y in points(panel)}
+        assert {y for _, y in shown} == {y for _, y in expected}
+        assert min(x for x, _ in points(panel)) == pytest.approx(0.5, rel=0.1)
+        marks = {float(line.get_xdata()[0]) for line in panel.get_lines() if line.get_marker() == "v"}
+        assert marks == set(part["threshold"].dropna()) - {math.inf}
+
+
+def test_countings_show_every_family(tables: Tables) -> None:
+    """Prevents a number beside another family's name, and a threshold of a smaller model."""
+    (missed, bias, reached), _ = panels("countings", tables)
+    assert [label.get_text() for label in missed.get_yticklabels()] == ["Pythia", "OLMo 2", "newcomer"]
+    table = tables["countings"]
+    filled = {
+        round(float(x), 9) for line in missed.get_lines() if line.get_fillstyle() == "full" for x in line.get_xdata()
+    }
+    hollow = {
+        round(float(x), 9) for line in missed.get_lines() if line.get_fillstyle() == "none" for x in line.get_xdata()
+    }
+    assert filled == set(table["missed"].round(9)) and hollow == set((1 - table["equal"]).round(9))
+    marked = [line for line in bias.get_lines() if line.get_marker() not in ("None", "")]
+    assert sorted(float(line.get_xdata()[0]) for line in marked) == pytest.approx(sorted(table["bias"]))
+    thresholds = tables["thresholds"].query("rows == 'natural' and measure == 'sequence'")
+    thresholds = thresholds[thresholds["parameters"] > SIZES[-1] - 1]
+    marked = [line for line in reached.get_lines() if line.get_marker() not in ("None", "")]
+    assert sorted(float(line.get_xdata()[0]) for line in marked) == pytest.approx(sorted(thresholds["threshold"]))
+
+
+@pytest.mark.parametrize("figure", ["structure", "profiles", "compressibility", "frequency", "countings"])
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:
     """Prevents a study that memorizes nothing from failing at a figure."""
     with style.style():

@@ -89,6 +89,27 @@ def test_compressibility_is_that_of_the_largest() -> None:
     assert found("compressibility", compressibility=frame(*lines)) == pytest.approx((0.4, 0.3, 0.5, 2))
 
 
+def test_frequency_is_of_thresholds_that_are_reached() -> None:
+    """Prevents planted rows, single spans, other ways of counting, and rates that may never rise, from the mean."""
+    lines = [
+        model(name)
+        | {"rows": rows, "counting": counting, "measure": measure, "threshold": value}
+        | {"threshold_low": value - 1, "threshold_high": math.inf if name.startswith("c") else value + 1}
+        for name, rows, counting, measure, value in (
+            ("a-2", "natural", "bytes", "sequence", 4.0),
+            ("a-2", "natural", "bytes", "context", 90.0),
+            ("a-2", "natural", "own", "sequence", 80.0),
+            ("a-2", "planted", "bytes", "sequence", 70.0),
+            ("a-1", "natural", "bytes", "sequence", 60.0),
+            ("b-1", "natural", "bytes", "sequence", 8.0),
+            ("c-1", "natural", "bytes", "sequence", 50.0),
+        )
+    ]
+    assert found("frequency", thresholds=frame(*lines)) == pytest.approx((6, 5, 7, 2))
+    assert found("frequency", thresholds=frame(lines[-1])) is None
+    assert found("frequency", thresholds=frame(*lines).iloc[:0]) is None
+
+
 def test_domain_pattern_is_between_families_of_the_largest() -> None:
     """Prevents models of one family, and small ones, from counting as agreement between families."""
     pairs = [

@@ -1,5 +1,6 @@
 """recite.report: the page holds the tables' numbers, each in its place."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from recite.tables.aggregates import (
     CLAIMS,
     COMPRESSIBILITY,
     CONTROL_RATES,
+    COUNTINGS,
     DISJOINT_SAMPLES,
     DISTRIBUTION,
     KINDS,
@@ -22,6 +24,7 @@ from recite.tables.aggregates import (
     RATES,
     SCALING,
     SLOPE_TESTS,
+    THRESHOLDS,
 )
 
 MODELS = {"b-s": ("b", 1_234), "a-l": ("a", 2_500_000), "a-s": ("a", 30_000)}
@@ -129,6 +132,33 @@ LINES |= {
         | spread("non_monotone", 0.125, 0.1, 0.2)
         for name, domain, ratio in (("a-s", "code", 0.9), ("a-s", "natural", 0.375), ("b-s", "natural", 0.5))
     ],
+    "thresholds": [
+        model(name)
+        | {"rows": rows, "counting": counting, "measure": measure, "n": 600, "distinct": 480, "floor": 0.111}
+        | {"reached": 0.975}
+        | spread("threshold", value, value / 2, math.inf if rows == "planted" else value * 2)
+        | spread("shift", 0.0, 0.0, 0.0)
+        for counting, measure, value in (
+            ("own", "sequence", 6.0),
+            ("own", "context", 90.0),
+            ("bytes", "sequence", 80.0),
+        )
+        for name, rows in (("b-s", "natural"), ("a-s", "planted"), ("a-s", "natural"))
+    ]
+    + [
+        model("a-l")
+        | {"rows": "natural", "counting": "own", "measure": "sequence", "n": 600, "distinct": 470, "floor": 0.2}
+        | {"reached": 0.004}
+        | spread("threshold", math.inf, math.inf, math.inf)
+        | spread("shift", math.nan, math.nan, math.nan)
+    ],
+    "countings": [
+        {"family": "a", "measure": measure, "counting": "bytes", "reference": "own", "texts": 480}
+        | {"equal": 0.75, "missed": 0.125}
+        | spread("bias", -0.5, -0.75, -0.25)
+        | spread("correlation", correlation, 0.5, 0.875)
+        for measure, correlation in (("sequence", 0.625), ("context", math.nan))
+    ],
     "claims": [
         {"claim": name, "text": f"Claims {name}.", "statistic": "a share", "value": value, "low": value - 0.1}
         | {"high": value + 0.1, "models": 3, "rule": "> 0.5", "verdict": verdict, "figure": "scaling"}
@@ -142,7 +172,7 @@ LINES |= {
     ],
 }
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
-TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY]
+TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
 
 
 EMPTY: dict[str, bool] = {}
@@ -239,6 +269,31 @@ def test_compressibility(tmp_path: Path) -> None:
     ]
     assert len(header) == len(found[0])
     assert "Compressibility" not in summary(tmp_path, left_out="compressibility")
+
+
+def test_corpus_frequency(tmp_path: Path) -> None:
+    """Prevents thresholds of another way of counting or of parts, and an infinite one that is shown as inf."""
+    page = summary(tmp_path)
+    header, _, *found = rows(page, "Corpus frequency")
+    assert found[:4] == [
+        ["a-s", "natural", "480", "11.1%", "6.0", "3.0 to 12.0", "97.5%"],
+        ["a-l", "natural", "470", "20.0%", "not reached", "not reached to not reached", "0.4%"],
+        ["b-s", "natural", "480", "11.1%", "6.0", "3.0 to 12.0", "97.5%"],
+        ["a-s", "planted", "480", "11.1%", "6.0", "3.0 to not reached", "97.5%"],
+    ]
+    assert found[6:] == [
+        ["a", "bytes", "sequence", "480", "75.0%", "12.5%", "-0.50 [-0.75, -0.25]", "0.62 [0.50, 0.88]"],
+        ["a", "bytes", "context", "480", "75.0%", "12.5%", "-0.50 [-0.75, -0.25]", "–"],
+    ]
+    assert len(header) == len(found[0]) and len(found[4]) == len(found[6])
+    assert "at which the rate has left its floor" in page and "counted otherwise than by own" in page
+    assert "Corpus frequency" not in summary(tmp_path, left_out="thresholds")
+
+
+def test_texts_counted_in_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a header without a line."""
+    monkeypatch.setitem(EMPTY, "countings", True)
+    assert "counted otherwise" not in summary(tmp_path)
 
 
 def test_claims_come_first(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ import pytest
 from recite.errors import ReciteError
 from recite.files import read_json
 from recite.tables.aggregates import CONTROL_RATES, RATES
-from recite.verification import verify
+from recite.tables.frequencies import FREQUENCIES
+from recite.tables.samples import SAMPLES
+from recite.tables.training import CONTROLS
+from recite.verification import count_verdicts, verify
 
 MODELS = {"a-s": ("a", 10), "a-m": ("a", 100), "a-l": ("a", 1000), "b-s": ("b", 20), "b-l": ("b", 200)}
 Rates = dict[tuple[str, str], float]
@@ -32,7 +35,7 @@ def controls() -> ByCount:
     return good | {("a-m", 4): 0.08} | {("b-s", count): 0.0 for count in (1, 2, 4, 16)}
 
 
-def check(folder: Path, rates: Rates, controls: ByCount) -> dict[str, Any]:
+def check(folder: Path, rates: Rates, controls: ByCount, **counts: Any) -> dict[str, Any]:
     """Write the tables, verify them and read the verdicts; lines are written largest first."""
 
     def line(name: str, rate: float) -> dict[str, Any]:
@@ -48,7 +51,7 @@ def check(folder: Path, rates: Rates, controls: ByCount) -> dict[str, Any]:
     for table, lines in ((RATES, by_domain), (CONTROL_RATES, by_count)):
         columns = {column.name: [found[column.name] for found in reversed(lines)] for column in table.columns}
         table.write(folder / f"{table.name}.parquet", columns, {})
-    verify(folder / "rates.parquet", folder / "control_rates.parquet", folder / "verification.json")
+    verify(folder / "rates.parquet", folder / "control_rates.parquet", folder / "verification.json", **counts)
     return read_json(folder / "verification.json")
 
 
@@ -94,6 +97,48 @@ def test_a_rate_that_does_not_rise_with_repetition(
     controls |= {("a-m", count): rate for count, rate in zip((1, 2, 4, 16), by_count, strict=True)}
     with pytest.raises(ReciteError, match=r"under a-m the rate of planted rows rises .* does not hold"):
         check(tmp_path, rates, controls)
+
+
+def counted(folder: Path, by: str, counts: dict[int, int]) -> Path:
+    """Frequencies of rows of family a."""
+    number = len(counts)
+    columns: dict[str, Any] = {"row_id": list(counts), "sequence_id": list(counts), "domain": ["control"] * number}
+    columns |= {name: list(counts.values()) for name in ("sequence", "context", "continuation")}
+    columns |= {"token_frequency": [0.1] * number}
+    FREQUENCIES.write(folder / by, columns, {"options": {"family": "a", "by": by}})
+    return folder / by
+
+
+def test_planted_copies_are_counted(tmp_path: Path) -> None:
+    """Prevents a way of counting that is inexact by design from being asserted, and natural rows from being so."""
+    known = {1: 4, 2: 16}
+    (verdict,) = count_verdicts(counted(tmp_path, "bytes", {1: 4, 2: 16, 3: 99}), known)
+    assert (verdict["numbers"], verdict["holds"]) == ({"rows": 2, "exact": 2}, True)
+    assert verdict["claim"] == "every planted row of a occurs as often as planted, counted by bytes"
+    (verdict,) = count_verdicts(counted(tmp_path, "own", {1: 4, 2: 15}), known)
+    assert (verdict["numbers"], verdict["holds"]) == ({"rows": 2, "exact": 1}, False)
+    (verdict,) = count_verdicts(counted(tmp_path, "bytes", {3: 9}), known)
+    assert not verdict["holds"]
+    assert count_verdicts(counted(tmp_path, "other", {1: 0}), known) == []
+
+
+@pytest.mark.parametrize(("count", "holds"), [(4, True), (5, False)])
+def test_counts_are_verified(tmp_path: Path, rates: Rates, controls: ByCount, count: int, holds: bool) -> None:
+    """Prevents a study whose index loses copies from passing."""
+    line: dict[str, Any] = {column.name: [0] for column in SAMPLES.columns}
+    line |= {"row_id": [7], "document_id": ["control/one"], "domain": ["control"], "source_file": ["f"], "text": [b""]}
+    line |= {"inclusion_probability": [1.0], "context": [[1]], "continuation": [[1]]}
+    SAMPLES.write(tmp_path / "samples", line, {})
+    CONTROLS.write(tmp_path / "copies", {"document_id": ["control/one"], "repetitions": [4]}, {})
+    files = {"frequencies": [counted(tmp_path, "bytes", {7: count})], "planted": [tmp_path / "samples"]}
+    files |= {"copies": tmp_path / "copies"}  # type: ignore[dict-item]
+    if holds:
+        assert [verdict["numbers"] for verdict in check(tmp_path, rates, controls, **files)["counts"]] == [
+            {"rows": 1, "exact": 1}
+        ]
+    else:
+        with pytest.raises(ReciteError, match="every planted row of a occurs as often as planted, counted by bytes"):
+            check(tmp_path, rates, controls, **files)
 
 
 def test_a_flat_rate(tmp_path: Path, rates: Rates, controls: ByCount) -> None:

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from recite.errors import ReciteError
 from recite.files import hash64
 from recite.outcomes import NATURAL, PLANTED, Outcomes, files_by_model, read_outcomes
+from recite.planted import known_copies
 from recite.statistics import adjusted, clusters, effective_clusters, equal_rates_p_value, resampled, wilson
 from recite.tables import Table
 from recite.tables.aggregates import CONTROL_RATES, DISJOINT_SAMPLES, DISTRIBUTION, NOISE_RATES, RATES
 from recite.tables.replicates import REPLICATES
-from recite.tables.samples import SAMPLES
 from recite.tables.scores import NOISE_SCORES, SCORES
-from recite.tables.training import CONTROLS
 
 Line = dict[str, Any]
 
@@ -36,7 +34,7 @@ def aggregate_scores(
     `scores` are parts of the scores table, each naming its model; `planted` the sample shards of the
     planted domains, which tie rows to documents; `controls` the known repetition counts, if texts are planted.
     """
-    repetitions = _repetitions(planted, controls) if controls else {}
+    repetitions = known_copies(planted, controls) if controls else {}
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
     for corpus, files in _by_corpus(files_by_model(scores), options):
         read = [read_outcomes(paths, SCORES, options) for paths in files]
@@ -204,18 +202,6 @@ def _by_corpus(
     for (model, _), paths in files.items():
         found.setdefault(options["corpora"][model], []).append(paths)
     yield from sorted(found.items())
-
-
-def _repetitions(planted: Sequence[Path], controls: Path) -> dict[int, int]:
-    """row_id -> known repetition count of every planted row."""
-    rows = pa.concat_tables([SAMPLES.read(path, ["row_id", "document_id"]) for path in planted])
-    table = CONTROLS.read(controls)
-    counts = dict(zip(table["document_id"].to_pylist(), table["repetitions"].to_pylist(), strict=True))
-    known = dict(zip(rows["row_id"].to_pylist(), rows["document_id"].to_pylist(), strict=True))
-    for document in known.values():
-        if document not in counts:
-            raise ReciteError(f"{controls} does not list planted document {document}; make the corpus again.")
-    return {row_id: counts[document] for row_id, document in known.items()}
 
 
 def _write(table: Table, path: Path, lines: Sequence[Line], options: Mapping[str, Any]) -> None:

@@ -92,6 +92,15 @@ def compressibility(tables: Tables) -> Finding | None:
     return mean_of(largest(table[table["domain"] == NATURAL]), "short")
 
 
+def frequency(tables: Tables) -> Finding | None:
+    """Thresholds by the study's first way of counting, of the models whose rate rises so far in all of the interval."""
+    table = tables["thresholds"]
+    first = table["counting"].iloc[:1].to_list()
+    kept = table[(table["rows"] == NATURAL) & (table["measure"] == "sequence") & table["counting"].isin(first)]
+    kept = largest(kept)
+    return mean_of(kept[kept["threshold_high"] < math.inf], "threshold")
+
+
 def domain_pattern(tables: Tables) -> Finding | None:
     pairs = tables["profiles"]
     if pairs.empty:
@@ -139,6 +148,7 @@ def _natural(tables: Tables) -> pd.DataFrame:
 STATISTICS: dict[str, tuple[tuple[str, ...], Statistic]] = {
     "scaling": (("scaling",), scaling),
     "compressibility": (("compressibility",), compressibility),
+    "frequency": (("thresholds",), frequency),
     "domain_pattern": (("profiles",), domain_pattern),
     "structural_dominance": (("kinds",), structural_dominance),
     "family_divergence": (("rates",), family_divergence),

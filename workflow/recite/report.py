@@ -25,6 +25,8 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
     sections += [_kinds(frames["kinds"]), _profiles(frames["profiles"]), _samples(frames["disjoint_samples"])]
     if "compressibility" in frames:
         sections.append(_compressibility(frames["compressibility"]))
+    if "thresholds" in frames:
+        sections += [_thresholds(frames["thresholds"]), _countings(frames["countings"])]
     if "noise_rates" in frames:
         sections.append(_noise(frames["noise_rates"]))
     with atomic(summary) as temporary:
@@ -179,6 +181,37 @@ def _compressibility(table: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _thresholds(table: pd.DataFrame) -> str:
+    table = table[(table["measure"] == "sequence") & (table["counting"] == table["counting"].iloc[0])]
+    lines = [
+        "## Corpus frequency\n",
+        f"Count of the sequence, by {table['counting'].iloc[0]}, at which the rate has left its floor:\n",
+    ]
+    lines.append("| model | rows | texts | floor | threshold | interval | resamples that reach it |")
+    lines.append("|---|---|---:|---:|---:|---|---:|")
+    lines += [
+        f"| {row.model} | {row.rows} | {row.distinct} | {_share(row.floor)} | {_count(row.threshold)} "
+        f"| {_count(row.threshold_low)} to {_count(row.threshold_high)} | {_share(row.reached)} |"
+        for row in table.sort_values(["rows", "family", "parameters"]).itertuples()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _countings(table: pd.DataFrame) -> str:
+    if table.empty:
+        return ""
+    lines = [f"The same texts counted otherwise than by {table['reference'].iloc[0]}:\n"]
+    lines.append("| family | counted by | span | texts | equal | not found | bias (octaves) | rank correlation |")
+    lines.append("|---|---|---|---:|---:|---:|---|---|")
+    lines += [
+        f"| {row.family} | {row.counting} | {row.measure} | {row.texts} | {_share(row.equal)} | {_share(row.missed)} "
+        f"| {_within(row.bias, row.bias_low, row.bias_high)} "
+        f"| {_within(row.correlation, row.correlation_low, row.correlation_high)} |"
+        for row in table.itertuples()
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _noise(table: pd.DataFrame) -> str:
     strengths = sorted(table["alpha"].unique())
     lines = ["## Under noise\n", f"| model | rows | {' | '.join(f'α = {alpha:g}' for alpha in strengths)} |"]
@@ -192,6 +225,14 @@ def _noise(table: pd.DataFrame) -> str:
 
 def _decimals(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def _within(value: float, low: float, high: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _count(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "not reached"
 
 
 def _share(rate: float) -> str:

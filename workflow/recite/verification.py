@@ -1,5 +1,6 @@
 """The planted truths, asserted on the finished tables: size and repetition must raise memorization."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -7,24 +8,41 @@ from scipy import stats
 
 from recite.errors import ReciteError
 from recite.files import write_json
+from recite.planted import known_copies
+from recite.tables import read_metadata
 from recite.tables.aggregates import CONTROL_RATES, RATES
+from recite.tables.frequencies import FREQUENCIES
+
+EXACT = ("bytes", "own")
+"""Ways of counting that find every copy of a planted text: each stands at the head of its document, in one form."""
 
 
-def verify(rates: Path, controls: Path, verdicts: Path) -> None:
+def verify(
+    rates: Path,
+    controls: Path,
+    verdicts: Path,
+    frequencies: Sequence[Path] = (),
+    planted: Sequence[Path] = (),
+    copies: Path | None = None,
+) -> None:
     """Write what was asserted with its numbers; ReciteError names the first assertion that fails.
 
     In every family the largest model recites a larger share of the rows, natural and planted, than
     the smallest; under every model that recites a planted row, the rate rises with the repetition
-    count (Spearman's rho > 0), and the most repeated texts are recited more than the least.
+    count (Spearman's rho > 0), and the most repeated texts are recited more than the least. Every planted
+    row occurs in the corpus exactly as often as it was planted, by the tables `frequencies` in which its bytes or its
+    family's own tokens were counted; `planted` are sample shards and `copies` the table of controls.
     """
     sizes = size_verdicts(RATES.read(rates).to_pandas())
     repetition = repetition_verdicts(CONTROL_RATES.read(controls).to_pandas())
-    for verdict in (*sizes, *repetition):
+    known = known_copies(planted, copies) if copies else {}
+    counts = [verdict for path in frequencies for verdict in count_verdicts(path, known)]
+    for verdict in (*sizes, *repetition, *counts):
         if not verdict["holds"]:
             raise ReciteError(
                 f"the planted truth is not recovered: {verdict['claim']} does not hold ({verdict['numbers']})."
             )
-    write_json(verdicts, {"size": sizes, "repetition": repetition})
+    write_json(verdicts, {"size": sizes, "repetition": repetition, "counts": counts})
 
 
 def size_verdicts(rates: pd.DataFrame) -> list[dict]:
@@ -62,3 +80,20 @@ def repetition_verdicts(controls: pd.DataFrame) -> list[dict]:
             }
         )
     return found
+
+
+def count_verdicts(frequencies: Path, planted: Mapping[int, int]) -> list[dict]:
+    """Count of every planted row of a family against its known number of copies, where the way of counting is exact."""
+    made = read_metadata(frequencies)["options"]
+    if made["by"] not in EXACT:
+        return []
+    table = FREQUENCIES.read(frequencies, ["row_id", "sequence"])
+    pairs = zip(table["row_id"].to_pylist(), table["sequence"].to_pylist(), strict=True)
+    found = [(planted[row_id], count) for row_id, count in pairs if row_id in planted]
+    return [
+        {
+            "claim": f"every planted row of {made['family']} occurs as often as planted, counted by {made['by']}",
+            "numbers": {"rows": len(found), "exact": sum(known == count for known, count in found)},
+            "holds": bool(found) and all(known == count for known, count in found),
+        }
+    ]
