@@ -47,6 +47,8 @@ wildcard_constraints:
     domain="[a-z0-9_]+",
     part=r"[a-z0-9_]+-\d{4}",
     alpha=r"[0-9][0-9.e+-]*",
+    units="|".join(map(re.escape, ["bytes", *study.families])),
+    counting="|".join(study.countings) or "none",
     figure="|".join(study.figure_entries),
 
 
@@ -73,6 +75,7 @@ include: "workflow/rules/sampling.smk"
 include: "workflow/rules/batching.smk"
 include: "workflow/rules/scoring.smk"
 include: "workflow/rules/compressibility.smk"
+include: "workflow/rules/frequency.smk"
 include: "workflow/rules/noise.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
@@ -91,6 +94,8 @@ rule all:
         BATCHES,
         SCORES,
         SUFFIXES,
+        INDEXES,
+        FREQUENCIES,
         NOISE_SCORES,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),

@@ -42,6 +42,18 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"compressibility\.models: 'pythia-xxl' is not a model of this study .*known: pythia-xs",
         ),
         (
+            "frequency",
+            {"families": ["gpt9"]},
+            r"frequency: 'gpt9' is not a family of this study \(known: olmo1",
+        ),
+        (
+            "frequency",
+            {"other": "llama2"},
+            r"frequency: 'llama2' is not a family of this study \(known: olmo1",
+        ),
+        ("frequency", {"countings": []}, r"frequency\.countings: "),
+        ("frequency", {"countings": ["bytes", "words"]}, r"frequency\.countings.*'words'"),
+        (
             "sampling",
             {"domains": ["prose"]},
             r"sampling\.domains: 'prose' is not a domain of corpus mini .*known: code",
@@ -96,6 +108,14 @@ def test_mistakes_in_a_study(config: dict[str, Any], section: str, values: dict[
     """Prevents a study that cannot work from starting, and its mistake from lacking file, key and remedy."""
     with pytest.raises(ReciteError, match=rf"^mini\.yaml: .*{sentence}|^mini\.yaml: {sentence}"):
         loaded(config, **{section: values})
+
+
+def test_counting_by_another_tokenizer_that_is_not_named(config: dict[str, Any]) -> None:
+    """Prevents a KeyError where it is not said whose tokens `other` counts."""
+    del config["frequency"]["other"]
+    sentence = r"mini\.yaml: frequency\.countings has other, but frequency\.other does not say whose tokenizer that is"
+    with pytest.raises(ReciteError, match=sentence):
+        loaded(config)
 
 
 def test_neither_models_nor_training(config: dict[str, Any]) -> None:

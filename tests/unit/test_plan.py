@@ -52,6 +52,8 @@ def test_jobs_of_every_stage(name: str) -> None:
     assert counts["training" if study.trains else "registration"] == len(study.models)
     assert counts["batching"] == (len(study.models) if study.measures_batches else 0)
     assert counts["figures"] == len(study.figures)
+    assert counts["frequency"] == len(study.frequency_families) * len(study.countings)
+    assert counts["frequency_index"] == {"mini": 1 + 6, "paper": 6}[name]
     assert len(named(made)) == len(made.jobs)
 
 
@@ -77,7 +79,14 @@ def test_what_a_scoring_job_waits_for() -> None:
     assert set(fixed["scoring/pythia-1b/pile_cc-0000"].after) == {"registration/pythia-1b", "samples"}
 
 
-RULES = {"aggregation", "scaling", "domains", "noise_aggregation", "compressibility_aggregation"}
+RULES = {
+    "aggregation",
+    "scaling",
+    "domains",
+    "noise_aggregation",
+    "compressibility_aggregation",
+    "frequency_aggregation",
+}
 """Rules of the mini study that make tables, but for the ledger."""
 
 
@@ -137,8 +146,9 @@ def test_two_gpus_take_turns(tmp_path: Path) -> None:
     entry = yaml.safe_load((ROOT / "config/models.yaml").read_text())["olmo2-32b"]
     path = tmp_path / "models.yaml"
     path.write_text(yaml.safe_dump({"olmo2-32b": entry | {"gpus": 2}}))
-    one = planner("paper", models=["olmo2-32b"]).costs["olmo2-32b"]
-    two = planner("paper", models=["olmo2-32b"], models_file=str(path), scoring={"shards_per_job_of": {}})
+    one = planner("paper", models=["olmo2-32b"], frequency=None).costs["olmo2-32b"]
+    other = {"models_file": str(path), "scoring": {"shards_per_job_of": {}}, "frequency": None}
+    two = planner("paper", models=["olmo2-32b"], **other)
     cost = two.costs["olmo2-32b"]
     assert (cost.gpus, one.gpus) == (2, 1) and cost.rate == one.rate == 0.4 * 312e12
     assert cost.batch_rows > one.batch_rows
@@ -147,7 +157,7 @@ def test_two_gpus_take_turns(tmp_path: Path) -> None:
 def test_batches_fit_the_memory() -> None:
     """A smaller GPU has smaller batches; twice the batch would not fit."""
     for memory in (40, 80):
-        made = planner("paper", Machine(gpu_memory=memory), models=["pythia-6.9b"], noise=None)
+        made = planner("paper", Machine(gpu_memory=memory), models=["pythia-6.9b"], noise=None, frequency=None)
         cost = made.costs["pythia-6.9b"]
         assert cost.peak <= costs.SPARE * memory * 1e9
         assert costs.peak_bytes(cost.facts, 1, 2, 2 * cost.batch_rows, 32, 32) > costs.SPARE * memory * 1e9
@@ -209,12 +219,43 @@ def test_compressibility_shortens_the_assumed_share_of_memorized_rows() -> None:
     assert job.gpus == cost.gpus and job.peak > cost.weights
 
 
+def test_frequency_waits_for_its_index_and_tokenizers() -> None:
+    """Prevents counts before their index, and indexes of other tokens than those that are counted."""
+    jobs = named(planner("mini"))
+    domains = {f"sampling/starcoder/{domain}" for domain in ("code", "control")}
+    after = {by: set(jobs[f"frequency/starcoder/{by}"].after) for by in ("bytes", "own", "other")}
+    assert all(found > domains for found in after.values())
+    shared = set.intersection(*after.values())
+    assert {by: found - shared for by, found in after.items()} == {
+        "bytes": {"frequency_index/mini/bytes/000"},
+        "own": {"frequency_index/mini/starcoder/000"},
+        "other": {"frequency_index/mini/openllama/000", "tokenization/openllama"},
+    }
+    assert jobs["frequency_index/mini/starcoder/000"].after == ("corpus", "tokenization/starcoder")
+    assert jobs["frequency_index/mini/bytes/000"].after == ("corpus",)
+
+
+def test_frequency_by_the_public_index() -> None:
+    """Three spans a row at ten requests a second, and a local index where there is no public one."""
+    made = planner("paper")
+    jobs = named(made)
+    rows = 1000 * len(made.study.domains["pile"])
+    public, local = jobs["frequency/pythia/public"], jobs["frequency/starcoder/public"]
+    assert public.seconds == pytest.approx(costs.START_SECONDS + 3 * rows / 10)
+    assert not any(name.startswith("frequency_index") for name in public.after)
+    assert sum(name.startswith("frequency_index/starcoderdata/bytes") for name in local.after) == 6
+    index = jobs["frequency_index/starcoderdata/bytes/000"]
+    assert index.written == pytest.approx(6 * made.text_bytes("starcoderdata") / 6, rel=1e-6)
+    assert "frequency/olmo3/public" not in jobs
+
+
 def test_an_entry_without_facts(tmp_path: Path) -> None:
     """A model of one's own needs two lines to run, and its facts to be planned."""
     path = tmp_path / "models.yaml"
     path.write_text("mine: {corpus: pile}\n")
     with pytest.raises(ReciteError, match=r"model mine: a plan needs layers, width, .*models file"):
-        planner("paper", models_file=str(path), models=["mine"], noise=None, scoring={"shards_per_job_of": {}})
+        none = {"noise": None, "frequency": None, "scoring": {"shards_per_job_of": {}}}
+        planner("paper", models_file=str(path), models=["mine"], **none)
 
 
 def test_a_corpus_of_unknown_size(tmp_path: Path) -> None:

@@ -142,6 +142,7 @@ def test_appending_a_size_keeps_the_options_of_the_others(config: dict[str, Any]
 
 def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -> None:
     """Prevents a checkpoint that is added to a study from reading, sampling or scoring anything again."""
+    paper["frequency"]["families"].remove("olmo2")
     after = loaded(paper)
     paper["models"] = [name for name in paper["models"] if not name.startswith("olmo2")]
     before = loaded(paper)
@@ -159,6 +160,8 @@ def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -
         assert after.candidates_options(corpus) == before.candidates_options(corpus)
         assert after.inventory_options(corpus) == before.inventory_options(corpus)
     assert after.noise_options() == before.noise_options()
+    for family in before.frequency_families:
+        assert after.frequency_options(family, "public") == before.frequency_options(family, "public")
 
 
 def test_a_study_without_noise(config: dict[str, Any]) -> None:
@@ -171,6 +174,55 @@ def test_a_study_without_noise(config: dict[str, Any]) -> None:
         n for n, entry in study.figure_entries.items() if "noise_rates" not in entry["tables"]
     }
     assert "noise" not in study.figures
+
+
+def test_a_study_without_frequency(config: dict[str, Any]) -> None:
+    """Prevents a study that counts nothing from asking for indexes, tables or figures of counts."""
+    del config["frequency"]
+    study = loaded(config)
+    assert study.frequency_families == study.frequency_models == study.countings == []
+    assert not {"frequency_rates", "thresholds", "countings"} & set(study.tables)
+    assert not {"frequency", "countings"} & set(study.figures)
+
+
+def test_ways_of_counting(config: dict[str, Any]) -> None:
+    """Prevents rows from being counted in an index of other units than their own spans have."""
+    study = loaded(config)
+    assert {by: study.index_of("olmo1", by) for by in study.countings} == {
+        "bytes": "bytes",
+        "own": "olmo1",
+        "other": "openllama",
+    }
+    assert study.frequency_families == list(study.families) and study.frequency_models == list(study.models)
+    assert study.frequency_options("olmo1", "own") == {
+        "family": "olmo1",
+        "counting": "own",
+        "by": "own",
+        "rows_per_domain": None,
+    }
+    assert study.index_options("mini") == {"layout": study.candidates_options("mini")["layout"] | {"labels": None}}
+    few = loaded(config, frequency={"rows_per_domain": 25}, sampling={"rows_per_domain": 60, "shard_rows": 10})
+    assert [shard for shard in few.frequency_shards("pythia") if shard.startswith("code")] == [
+        "code-0000",
+        "code-0001",
+        "code-0002",
+    ]
+
+
+def test_public_index_where_there_is_one(paper: dict[str, Any]) -> None:
+    """Prevents a corpus without a public index from being asked for there, and its counts from being left out."""
+    study = loaded(paper, frequency={"families": ["pythia", "starcoder", "olmo3"]})
+    made = {family: study.frequency_options(family, "public") for family in study.frequency_families}
+    assert {family: options["by"] for family, options in made.items()} == {
+        "pythia": "public",
+        "starcoder": "bytes",
+        "olmo3": "bytes",
+    }
+    assert made["pythia"]["index"] == "v4_piletrain_llama"
+    assert made["pythia"]["public"]["endpoint"] == "https://api.infini-gram.io/"
+    assert study.index_of("pythia", "public") == "" and study.index_of("olmo3", "public") == "bytes"
+    assert "index" not in made["olmo3"] and "public" not in made["olmo3"]
+    assert {model.split("-")[0] for model in study.frequency_models} == {"pythia", "starcoderbase", "olmo3"}
 
 
 def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:

@@ -6,10 +6,11 @@ import pytest
 from conftest import CONFIG, Checkout
 
 UNDISTURBED = dict.fromkeys(
-    ("aggregation", "scaling", "domains", "compressibility_aggregation", "ledger", "summary"), 1
-) | {"figures": 8}
+    ("aggregation", "scaling", "domains", "compressibility_aggregation", "frequency_aggregation", "ledger", "summary"),
+    1,
+) | {"figures": 10}
 """What follows from any model's scores."""
-DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "figures": 9}
+DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "figures": 11}
 """What follows from the scores of a model that is disturbed too."""
 
 
@@ -36,7 +37,7 @@ def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
 def test_plot_code_redraws_only(checkout: Checkout) -> None:
     """A changed figure size must not score anything."""
     checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 4.2)", "* len(parts), 4.3)")
-    assert checkout.jobs() == {"figures": 9}
+    assert checkout.jobs() == {"figures": 11}
 
 
 def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
@@ -50,8 +51,9 @@ def test_a_vocabulary_reruns_its_family_from_the_tokenizer(checkout: Checkout) -
     """The tokenizer decides the sample too."""
     checkout.edit(CONFIG, "vocabulary: 500", "vocabulary: 510")
     family = {"tokenization": 1, "sampling": 3, "training": 2, "scoring": 2, "compressibility": 1}
-    assert checkout.jobs() == {**family, **UNDISTURBED}
-    assert "starcoder-xs" in checkout.messages() and "pythia" not in checkout.messages()
+    counts = {"frequency_index": 1, "frequency": 4}  # Pythia's rows are counted in StarCoder's tokens too
+    assert checkout.jobs() == {**family, **counts, **UNDISTURBED}
+    assert "starcoder-xs" in checkout.messages() and "pythia-xs" not in checkout.messages()
 
 
 def test_a_size_reruns_that_size(checkout: Checkout) -> None:
@@ -102,6 +104,29 @@ def test_another_model_is_shortened_alone(checkout: Checkout) -> None:
     assert checkout.jobs() == new
 
 
+def test_another_rise_counts_nothing_again(checkout: Checkout) -> None:
+    """What a threshold is read off by is no count."""
+    checkout.edit(CONFIG, "  other: starcoder\n", "  other: starcoder\n  rise: 0.2\n")
+    assert checkout.jobs() == {"frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
+
+
+def test_another_way_of_counting_counts_alone(checkout: Checkout) -> None:
+    """Indexes that stand, and counts of the other ways, must stay."""
+    checkout.edit(
+        CONFIG, "countings: [bytes, own, other]\n  other: starcoder", "countings: [bytes, other]\n  other: pythia"
+    )
+    jobs = {"frequency": 2, "frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
+    assert checkout.jobs() == jobs
+
+
+def test_counting_code_counts_again(checkout: Checkout) -> None:
+    """A change in how spans are made must not index the corpus again, nor run a model."""
+    path = checkout.root / "workflow/recite/frequency.py"
+    path.write_text(path.read_text() + "\n\nADDED = 1\n")
+    jobs = {"frequency": 6, "frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
+    assert checkout.jobs() == jobs
+
+
 def test_another_bound_is_judged_alone(checkout: Checkout) -> None:
     """The rule of a verdict is no measurement."""
     checkout.edit("config/claims.yaml", "above: 2", "above: 3")
@@ -120,7 +145,7 @@ def test_a_swapped_pair_is_seen(checkout: Checkout) -> None:
 def test_a_new_domain_leaves_the_others(checkout: Checkout) -> None:
     """The corpus is not read again for it, and no row of the other domains is drawn or scored again."""
     checkout.edit(CONFIG, "[code, licences, control]", "[code, licences, control, headers]")
-    new = {"sampling": 2, "samples": 1, "scoring": 4, "compressibility": 2, "noise": 1}
+    new = {"sampling": 2, "samples": 1, "scoring": 4, "compressibility": 2, "noise": 1, "frequency": 6}
     assert checkout.jobs() == {**new, **DOWNSTREAM}
     assert "code-0000" not in checkout.messages()
 

@@ -16,10 +16,13 @@ import yaml
 import zstandard
 from conftest import Checkout
 
+from counts_server import CountsServer
 from recite.architectures import Shape
+from recite.ngrams import Index, build_index, units_of
 from recite.readers import Layout, Skipped, read_documents
 from recite.tables import read_metadata
 from recite.tables.aggregates import RATES
+from recite.tables.frequencies import FREQUENCIES
 from recite.tables.samples import SAMPLES
 from recite.tokenization import train_tokenizer
 from recite.training import build_model
@@ -80,6 +83,17 @@ def parquet(label: str) -> bytes:
     texts = passages(label)
     pq.write_table(pa.table({"id": [str(index) for index in range(len(texts))], "content": texts}), file)
     return file.getvalue()
+
+
+def public_index(root: Path) -> CountsServer:
+    """What stands for the public API: one index of some passages, cut by a tokenizer of its own, under four names."""
+    (root / "llama").mkdir()
+    write_tokenizer(root / "llama", "openllama")
+    texts = [text for label in ("Pile-CC", "Github", "crawl", "arxiv", "wiki", "dclm") for text in passages(label)]
+    build_index(texts, units_of(root / "llama/tokenizer.model"), root / "llama/index", threads=1, gigabytes=1)
+    names = ("piletrain", "rpj", "dolma-v1_7", "olmo-2-0325-32b-instruct")
+    index = Index([root / "llama/index"])
+    return CountsServer({f"v4_{name}_llama{'_s4' if name == 'rpj' else ''}": index for name in names})
 
 
 def corpus_files() -> dict[str, bytes]:
@@ -154,12 +168,20 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     config["sampling"] |= {"rows_per_domain": ROWS, "shard_rows": 4, "candidates_per_row": 3, "domains": DOMAINS}
     config["scoring"] = {"batch_rows": 8, "shards_per_job": 4}
     config["noise"] |= {"models": list(MODELS)[::3], "strengths": [0.0, 0.3]}
+    server = public_index(root)
+    config["frequency"] |= {"families": list(dict.fromkeys(MODELS.values()))}
+    config["frequency"]["public"] = {
+        "endpoint": server.address,
+        "tokenizer": "llama/tokenizer.model",
+        "requests_per_second": 1000,
+    }
     config |= {"models_file": "models.yaml", "corpora_file": "corpora.yaml", "aggregation": {"resamples": 100}}
     for name, content in (("models", entries), ("corpora", corpora), ("study", config)):
         (root / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     run = checkout.snakemake(configfile="study.yaml")
     assert run.returncode == 0, run.stdout
     yield checkout
+    server.close()
 
 
 def test_every_family_comes_to_the_figures(paper: Checkout) -> None:
@@ -173,6 +195,23 @@ def test_every_family_comes_to_the_figures(paper: Checkout) -> None:
         assert (results / f"figures/{figure}.png").stat().st_size > 10_000
     assert "| pythia-1.4b |" in (results / "summary.md").read_text()
     assert paper.snakemake("--dry-run", configfile="study.yaml").stdout.count("Nothing to be done") == 1
+
+
+@pytest.mark.parametrize("family", list(dict.fromkeys(MODELS.values())))
+def test_public_counts_where_there_are_any(paper: Checkout, family: str) -> None:
+    """A corpus that the public index lacks must be counted all the same, by its bytes."""
+    path = paper.root / f"results/paper/frequencies/{family}/public.parquet"
+    by = "bytes" if family in ("starcoder", "olmo3") else "public"
+    assert read_metadata(path)["options"]["by"] == by
+    table = FREQUENCIES.read(path).to_pandas()
+    assert len(table) == 2 * ROWS
+    assert (table["sequence"] <= table[["context", "continuation"]].min(axis=1)).all()
+    if by == "bytes":
+        assert (table["sequence"] >= 1).all()
+        assert (paper.root / f"results/paper/indexes/{'starcoderdata' if family == 'starcoder' else 'dolma3'}").exists()
+    else:
+        assert (table["token_frequency"] > 0).all()
+        assert len(path.with_name(".public.jsonl").read_text().splitlines()) > ROWS
 
 
 @pytest.mark.parametrize("family", list(dict.fromkeys(MODELS.values())))

@@ -15,6 +15,7 @@ from recite.models import Model
 CLAIMS = (
     "scaling",
     "compressibility",
+    "frequency",
     "domain_pattern",
     "structural_dominance",
     "family_divergence",
@@ -202,6 +203,21 @@ def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names
                 "from 0; choose one that every model of noise.models has."
             )
     _check_compressibility(config, models, source)
+    _check_frequency(config, {model.family for model in models.values()}, source)
+
+
+def _check_frequency(config: Mapping[str, Any], families: Collection[str], source: str) -> None:
+    """The section's families are of the study, and `other` is named where it is counted by."""
+    section = config.get("frequency")
+    if section is None:
+        return
+    for name in (*section.get("families", ()), *([section["other"]] if "other" in section else [])):
+        known(name, families, f"{source}: frequency", "family of this study")
+    if "other" in section["countings"] and "other" not in section:
+        raise ReciteError(
+            f"{source}: frequency.countings has other, but frequency.other does not say whose tokenizer that is; "
+            "name a family of this study."
+        )
 
 
 def _check_compressibility(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:

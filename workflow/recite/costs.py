@@ -37,12 +37,21 @@ SAMPLE_BYTES = 270
 SCORE_BYTES = 90
 NOISE_BYTES = 90
 SUFFIX_BYTES = 27
+FREQUENCY_BYTES = 45
 
 # Seconds a row on one core. Scanning: reading such candidates with a filter. Sampling: 15,000 rows, a byte-level BPE of
 # 16,000 tokens. Aggregation: 10 million rows, 2,000 resamples (`make bench-aggregation`).
 SCAN_SECONDS = 7.5e-6
 SAMPLING_SECONDS = 5.4e-4
 AGGREGATION_SECONDS = 1e-6
+INDEX_SECONDS = 5e-7
+"""Seconds on one core to sort a byte of a corpus (`make bench-frequency`)."""
+COUNT_SECONDS = 3e-4
+"""Seconds to count a span in a local index."""
+INDEX_SIZE = 6
+"""Bytes of a local index for each byte of the corpus: the byte itself and, up to a terabyte, five that point to it."""
+SPANS = 3
+"""Spans that are counted of a row."""
 
 
 class Machine(NamedTuple):

@@ -83,7 +83,7 @@ class Planner:
         """Every job of `rule all`, after those it waits for."""
         made = [self._corpus(), self._models()] if self.study.trains else [self._inventories(), self._models()]
         made += [self._candidates(), self._sampling(), self._batching(), self._scoring(), self._compressibility()]
-        made += [self._noise(), self._ending()]
+        made += [self._frequency(), self._noise(), self._ending()]
         return [job for stage in made for job in stage]
 
     @cached_property
@@ -194,7 +194,7 @@ class Planner:
     def _sampling(self) -> Iterator[Job]:
         names, rows = [], self.study.config["sampling"]["rows_per_domain"]
         for family, first in self.study.families.items():
-            tokenizer = f"tokenization/{family}" if self.study.trains else f"family_tokenizer/{family}"
+            tokenizer = self._tokenizer(family)
             groups = self.study.groups(first.corpus)
             after = (*(f"candidates/{first.corpus}/{group:03d}" for group in range(groups)), tokenizer)
             scanned = groups * self.study.candidates_options(first.corpus)["draw"]["most"] * costs.SCAN_SECONDS
@@ -239,6 +239,48 @@ class Planner:
         if names:
             seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS
             yield Job("compressibility_aggregation", "compressibility_aggregation", "", seconds, tuple(names))
+
+    def _frequency(self) -> Iterator[Job]:
+        """Local indexes, the counts of every family, and what sums them up; tokens are taken for bytes."""
+        study, indexed, names, read = self.study, set[str](), [], 0
+        for family in study.frequency_families:
+            corpus = study.families[family].corpus
+            domains, most = len(study.domains[corpus]), study.config["sampling"]["rows_per_domain"]
+            rows = domains * min(most, study.config["frequency"].get("rows_per_domain", most))
+            read += rows * sum(model.family == family for model in study.models.values())
+            for counting in study.countings:
+                after = [f"sampling/{family}/{domain}" for domain in study.domains[corpus]]
+                if units := study.index_of(family, counting):
+                    folder, seconds = f"frequency_index/{corpus}/{units}", rows * costs.SPANS * costs.COUNT_SECONDS
+                    for group in range(study.groups(corpus)):
+                        after.append(f"{folder}/{group:03d}")
+                        if after[-1] not in indexed:
+                            indexed.add(after[-1])
+                            yield self._index(after[-1], corpus, units)
+                else:
+                    seconds = rows * costs.SPANS / study.config["frequency"]["public"]["requests_per_second"]
+                if counting == "other":
+                    after.append(self._tokenizer(study.config["frequency"]["other"]))
+                names.append(f"frequency/{family}/{counting}")
+                seconds += costs.START_SECONDS
+                yield Job(names[-1], "frequency", family, seconds, tuple(after), written=rows * costs.FREQUENCY_BYTES)
+        if names:
+            scores = [name for model in study.frequency_models for name in self._parts(f"scoring/{model}", model)]
+            seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS
+            yield Job("frequency_aggregation", "frequency_aggregation", "", seconds, (*names, *scores))
+
+    def _index(self, name: str, corpus: str, units: str) -> Job:
+        """One group of a corpus sorted, on as many cores as the rule asks for."""
+        cores = 1 if self.study.trains else min(CANDIDATES_CORES, self.machine.cores)
+        share = self.text_bytes(corpus) / self.study.groups(corpus)
+        seconds = costs.START_SECONDS + share * costs.INDEX_SECONDS / cores
+        after = ["corpus" if self.study.trains else f"inventory/{corpus}"]
+        after += [self._tokenizer(units)] if units != "bytes" else []
+        written = int(share * costs.INDEX_SIZE)
+        return Job(name, "frequency_index", corpus, seconds, tuple(after), cores=cores, written=written)
+
+    def _tokenizer(self, family: str) -> str:
+        return f"tokenization/{family}" if self.study.trains else f"family_tokenizer/{family}"
 
     def _noise(self) -> Iterator[Job]:
         for model in self.study.noise_models:

@@ -27,6 +27,7 @@ SCALING_TABLES = ("scaling", "slope_tests", "predictions")
 DOMAIN_TABLES = ("kinds", "profiles")
 NOISE_TABLES = ("noise_rates",)
 COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
+FREQUENCY_TABLES = ("frequency_rates", "thresholds", "countings")
 LEDGER_TABLES = ("claims",)
 CORPUS_FOLDER = "data/corpora"
 """Where the files of a corpus lie unless its entry says otherwise."""
@@ -110,6 +111,29 @@ class Study:
         section = self.config.get("compressibility")
         return [] if section is None else section.get("models", list(self.models))
 
+    @property
+    def frequency_families(self) -> list[str]:
+        section = self.config.get("frequency")
+        return [] if section is None else section.get("families", list(self.families))
+
+    @property
+    def frequency_models(self) -> list[str]:
+        return [name for name, model in self.models.items() if model.family in self.frequency_families]
+
+    @property
+    def countings(self) -> list[str]:
+        return self.config["frequency"]["countings"] if self.frequency_families else []
+
+    def counted_by(self, family: str, counting: str) -> str:
+        """How a family's rows are counted: public only where its corpus has an index there, else by bytes."""
+        has_index = "infini_gram" in self.corpora[self.families[family].corpus]
+        return "bytes" if counting == "public" and not has_index else counting
+
+    def index_of(self, family: str, counting: str) -> str:
+        """Units of the local index that a counting needs: bytes, or the family whose tokens they are; "" for none."""
+        by = self.counted_by(family, counting)
+        return {"own": family, "other": self.config["frequency"].get("other", ""), "public": ""}.get(by, by)
+
     @cached_property
     def tables_of(self) -> dict[str, tuple[str, ...]]:
         """Rule -> the tables that it makes for the figures and the summary."""
@@ -120,6 +144,7 @@ class Study:
         }
         made |= {"noise_aggregation": NOISE_TABLES} if self.noise_models else {}
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
+        made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
         return made | {"ledger": LEDGER_TABLES}
 
     @property
@@ -143,11 +168,15 @@ class Study:
         """In how many jobs the files of a corpus are read."""
         return self.corpora[corpus].get("files", {}).get("groups", 1)
 
+    def layout(self, corpus: str) -> dict[str, Any]:
+        """How the documents of a corpus are read, whatever their labels."""
+        files = self.corpora[corpus].get("files", BUILT_FILES)
+        return {key: value for key, value in files.items() if key in LAYOUT_KEYS}
+
     def candidates_options(self, corpus: str) -> dict[str, Any]:
         """What decides the candidates of a corpus; not which of its domains are sampled."""
         sampling = self.config["sampling"]
         tokens = sampling["context_tokens"] + sampling["continuation_tokens"]
-        files = self.corpora[corpus].get("files", BUILT_FILES)
         labels = {domain: domain for domain in self.corpora[corpus]["domains"]}
         return {
             "draw": {
@@ -157,7 +186,7 @@ class Study:
                 "excerpt": sampling["characters_per_token"] * tokens,
                 "place": sampling["window"],
             },
-            "layout": {"labels": labels} | {key: value for key, value in files.items() if key in LAYOUT_KEYS},
+            "layout": {"labels": labels} | self.layout(corpus),
         }
 
     def tokenization_options(self, family: str) -> dict[str, Any]:
@@ -225,6 +254,29 @@ class Study:
     def compressibility_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size."""
         return self.scoring_options(model) | {"batch_rows": self.config["compressibility"]["batch_rows"]}
+
+    def index_options(self, corpus: str) -> dict[str, Any]:
+        """Documents of any label are indexed, but for those that were taken out of the corpus."""
+        return {"layout": self.layout(corpus) | {"labels": None}}
+
+    def frequency_shards(self, family: str) -> list[str]:
+        """The shards whose rows are counted: the first of every domain, as many as hold rows_per_domain."""
+        size, most = self.config["sampling"]["shard_rows"], self.config["frequency"].get("rows_per_domain")
+        needed = None if most is None else -(-most // size)
+        return [
+            shard for domain in self.domains[self.families[family].corpus] for shard in self.shards_of(domain)[:needed]
+        ]
+
+    def frequency_options(self, family: str, counting: str) -> dict[str, Any]:
+        section, corpus, by = self.config["frequency"], self.families[family].corpus, self.counted_by(family, counting)
+        options = {"family": family, "counting": counting, "by": by, "rows_per_domain": section.get("rows_per_domain")}
+        if by == "public":
+            options |= {"index": self.corpora[corpus]["infini_gram"], "public": section["public"]}
+        return options
+
+    def frequency_aggregation_options(self) -> dict[str, Any]:
+        section = self.config["frequency"]
+        return self.aggregation_options() | {"countings": section["countings"], "rise": section["rise"]}
 
     def aggregation_options(self) -> dict[str, Any]:
         return {

@@ -32,10 +32,13 @@ rule summary:
 if study.planted:
 
     rule verification:
-        """Fail unless size and repetition raise memorization, as they must where the truth is planted."""
+        """Fail unless size and repetition raise memorization and counts are exact, where the truth is planted."""
         input:
             rates=f"{RESULTS}/tables/rates.parquet",
             controls=f"{RESULTS}/tables/control_rates.parquet",
+            frequencies=FREQUENCIES,
+            planted=PLANTED,
+            copies=f"{RESULTS}/corpus/controls.parquet",
         output:
             f"{RESULTS}/verification.json",
         log:
