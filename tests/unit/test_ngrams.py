@@ -117,6 +117,16 @@ def test_record_and_bytes(tmp_path: Path) -> None:
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+@pytest.mark.parametrize("texts", [["a"], TEXTS, words(300, 8)], ids=["one letter", "five", "many"])
+def test_both_ways_of_sorting_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> None:
+    """Prevents an index whose bytes depend on the memory of the job that made it."""
+    first = indexed(texts, units_of(None), tmp_path / "at once")
+    monkeypatch.setattr(ngrams, "LARGEST", 0)
+    second = indexed(texts, units_of(None), tmp_path / "in parts")
+    for name in (*FILES, RECORD):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
 def test_no_documents(tmp_path: Path) -> None:
     """Prevents an empty index, in which every text would be unseen."""
     with pytest.raises(ReciteError, match="has no documents to index"):
@@ -127,6 +137,7 @@ def test_no_documents(tmp_path: Path) -> None:
 def test_sorting_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents a failed sort from leaving files that pass for an index, or ending without its reason."""
     monkeypatch.setattr(ngrams.sys, "executable", "/bin/false")
+    monkeypatch.setattr(ngrams, "LARGEST", 0)
     with pytest.raises(ReciteError, match=r"infini-gram could not sort .* give it more memory"):
         indexed(TEXTS, units_of(None), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".building"]
