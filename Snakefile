@@ -74,6 +74,8 @@ include: "workflow/rules/batching.smk"
 include: "workflow/rules/scoring.smk"
 include: "workflow/rules/compressibility.smk"
 include: "workflow/rules/noise.smk"
+include: "workflow/rules/recovery.smk"
+include: "workflow/rules/lens.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/domains.smk"
@@ -92,6 +94,9 @@ rule all:
         SCORES,
         SUFFIXES,
         NOISE_SCORES,
+        RECOVERED,
+        LENS,
+        LENS_POSITIONS,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
         f"{RESULTS}/summary.md",

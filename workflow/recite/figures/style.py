@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -25,6 +25,17 @@ NAMES = {
     "free_text": "free text",
 }
 MARKERS = "osD^vPX*dph<>8"
+
+
+class Look(NamedTuple):
+    """Colour and marker of a line."""
+
+    colour: Any
+    marker: str
+
+
+CLASSES = {"memorized": Look("#d55e00", "o"), "half": Look("#949494", "D"), "unmemorized": Look("#0173b2", "s")}
+"""Classes of rows by their memorization score."""
 DOTS_PER_INCH = 200
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "recite",
