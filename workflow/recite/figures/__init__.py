@@ -14,6 +14,7 @@ from recite.figures import (
     distribution,
     domains,
     lens,
+    lens_positions,
     noise,
     profiles,
     recovery,
@@ -37,6 +38,7 @@ FIGURES: dict[str, Drawing] = {
     "noise": noise.draw,
     "recovery": recovery.draw,
     "lens": lens.draw,
+    "lens_positions": lens_positions.draw,
     "structure": structure.draw,
     "profiles": profiles.draw,
 }

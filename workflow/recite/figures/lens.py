@@ -1,4 +1,4 @@
-"""What each layer would say of the true continuation: its probability and its rank, by class of rows."""
+"""What each layer would say of the true continuation, by class of rows."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,39 +9,48 @@ from matplotlib.ticker import PercentFormatter
 
 from recite.figures import style
 
-STATISTICS = {"probability": "probability of the true token", "rank": "rank of the true token, geometric mean"}
+STATISTICS = {
+    "probability": "probability of\nthe true token",
+    "rank": "rank of the true\ntoken, geom. mean",
+    "entropy": "entropy, nats",
+    "agrees": "says what the\nlast layer says",
+}
 KEPT = ["model", "family", "parameters", "rows", "group", "layer", "depth", "n", "distinct"]
 HALF = 0.5
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """A column per class, a line for each family's largest model; above the probability, below the rank."""
-    table = style.largest(tables["lens"])
-    table = table[(table["rows"] == "natural") & table["group"].isin(list(style.CLASSES))]
+    """A column per class, a row per statistic, a line for each family's largest model."""
+    table = style.classes(style.largest(tables["lens"]))
     if table.empty:
-        return style.blank("No row is memorized, half memorized or unmemorized."), table
+        return style.blank(style.NO_CLASS), table
     families = style.families(table)
     colours = style.colours(families)
     looks = {
         family: style.Look(colours[family], style.MARKERS[place % len(style.MARKERS)])
         for place, family in enumerate(families)
     }
-    groups = [group for group in style.CLASSES if group in set(table["group"])]
-    size = (2.7 * len(groups) + 0.6, 5.6)
-    figure, panels = plt.subplots(2, len(groups), figsize=size, squeeze=False, sharex=True, sharey="row")
+    groups = style.groups(table)
+    size = (3.3 * len(groups) + 0.8, 1.9 * len(STATISTICS) + 0.9)
+    figure, panels = plt.subplots(
+        len(STATISTICS), len(groups), figsize=size, squeeze=False, sharex=True, sharey="row"
+    )  # fmt: skip
     for column, group in enumerate(groups):
         part = table[table["group"] == group]
         for axes, statistic in zip(panels[:, column], STATISTICS, strict=True):
             _panel(axes, part, statistic, looks)
         panels[0, column].axhline(HALF, color="0.3", linewidth=0.8, linestyle=":")
         panels[0, column].set_title(f"{group}\n{style.rows_note(part)}")
-        panels[1, column].set_xlabel("relative depth, (layer + 1) / layers")
-    for axes, words in zip(panels[:, 0], STATISTICS.values(), strict=True):
+        panels[-1, column].set_xlabel("relative depth, (layer + 1) / layers")
+    for axes, (statistic, words) in zip(panels[:, 0], STATISTICS.items(), strict=True):
         axes.set_ylabel(words)
-    panels[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    panels[0, 0].set_ylim(-0.03, 1.03)
-    panels[1, 0].set_yscale("log")
-    panels[1, 0].invert_yaxis()
+        if statistic in ("probability", "agrees"):
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+            axes.set_ylim(-0.03, 1.03)
+        elif statistic == "rank":
+            axes.set_yscale("log")
+            axes.invert_yaxis()
+    figure.align_ylabels(panels[:, 0])
     named = [axes.get_legend_handles_labels() for axes in panels[0]]
     entries = {label: handle for handles, labels in named for handle, label in zip(handles, labels, strict=True)}
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=3)
