@@ -77,6 +77,8 @@ include: "workflow/rules/scoring.smk"
 include: "workflow/rules/compressibility.smk"
 include: "workflow/rules/frequency.smk"
 include: "workflow/rules/noise.smk"
+include: "workflow/rules/recovery.smk"
+include: "workflow/rules/lens.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/domains.smk"
@@ -97,6 +99,9 @@ rule all:
         INDEXES,
         FREQUENCIES,
         NOISE_SCORES,
+        RECOVERED,
+        LENS,
+        LENS_POSITIONS,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
         f"{RESULTS}/summary.md",

@@ -18,8 +18,8 @@ from recite.errors import ReciteError
 from recite.scoring import Rows
 from recite.tables import read_metadata
 from recite.tables.compressibility import SUFFIXES
-from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
+from samples import write_shard
 
 LENGTH, STEPS = 12, CHUNK + 2
 NEAR_TIE = 1e-4
@@ -74,18 +74,6 @@ def test_shards_change_nothing(checkpoint: Checkpoint, context: Tensor) -> None:
     for start, end in ((0, 1), (1, 9)):
         part = sufficient_suffixes(checkpoint, context[start:end], continuation[start:end], 4)
         assert torch.equal(part, whole[start:end])
-
-
-def write_shard(path: Path, rows: Rows) -> Path:
-    """A sample shard of these rows."""
-    count = len(rows.ids)
-    columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
-    columns |= {"context": rows.context.tolist(), "continuation": rows.continuation.tolist()}
-    columns |= {"document_id": ["d"] * count, "source_file": ["f"] * count, "text": [b""] * count}
-    columns |= {"context_bytes": [0] * count}
-    columns |= {"source_row": rows.ids, "window_start": [0] * count, "inclusion_probability": [1.0] * count}
-    SAMPLES.write(path, columns, {})
-    return path
 
 
 def write_part(folder: Path, rows: Rows, hits: list[int], name: str = "part") -> dict[str, Any]:

@@ -12,7 +12,8 @@ import yaml
 from recite import costs, plan
 from recite.costs import Machine
 from recite.errors import ReciteError
-from recite.plan import Job, Planner
+from recite.jobs import Job
+from recite.plan import Planner
 from recite.study import load_study
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from recite.costs import Machine
 from recite.errors import ReciteError
-from recite.plan import Job
+from recite.jobs import Job
 from recite.simulation import Schedule, simulate
 
 

@@ -20,6 +20,9 @@ CLAIMS = (
     "structural_dominance",
     "family_divergence",
     "bipolar_scores",
+    "noise_removed",
+    "memorized_recover_less",
+    "shared_decoding",
 )
 """Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
 FIGURE_MODULES = Path(__file__).resolve().parent / "figures"
@@ -194,14 +197,10 @@ def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names
         known(name, models, f"{source}: scoring.dtypes", "model of this study")
     for name in config["scoring"]["shards_per_job_of"]:
         known(name, names, f"{source}: scoring.shards_per_job_of", "model that there is")
-    for name in config["noise"].get("models", models) if "noise" in config else ():
-        known(name, models, f"{source}: noise.models", "model of this study")
-        layer, layers = config["noise"]["layer"], models[name].layers
-        if layers is not None and layer >= layers:
-            raise ReciteError(
-                f"{source}: noise.layer is {layer}, but {name} has {layers} layers, counted "
-                "from 0; choose one that every model of noise.models has."
-            )
+    for stage in ("noise", "recovery", "lens"):
+        for name in config.get(stage, {}).get("models", ()):
+            known(name, models, f"{source}: {stage}.models", "model of this study")
+    _check_noise(config, models, source)
     _check_compressibility(config, models, source)
     _check_frequency(config, {model.family for model in models.values()}, source)
 
@@ -218,6 +217,31 @@ def _check_frequency(config: Mapping[str, Any], families: Collection[str], sourc
             f"{source}: frequency.countings has other, but frequency.other does not say whose tokenizer that is; "
             "name a family of this study."
         )
+
+
+def _check_noise(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:
+    """The disturbed layer is there in every model that is disturbed, and recovery is from the noise of the study."""
+    if "noise" not in config:
+        if "recovery" in config:
+            raise ReciteError(
+                f"{source}: recovery is from noise, but there is no section noise; add one, or drop recovery."
+            )
+        return
+    layer, strengths = config["noise"]["layer"], config["noise"]["strengths"]
+    for stage in ("noise", "recovery"):
+        for name in config[stage].get("models", models) if stage in config else ():
+            layers = models[name].layers
+            if layers is not None and layer >= layers:
+                raise ReciteError(
+                    f"{source}: noise.layer is {layer}, but {name} has {layers} layers, counted "
+                    f"from 0; choose one that every model of {stage}.models has."
+                )
+    for alpha in config.get("recovery", {}).get("strengths", ()):
+        if alpha not in strengths:
+            raise ReciteError(
+                f"{source}: recovery.strengths: {alpha} is not one of noise.strengths "
+                f"({', '.join(map(str, strengths))}); add it there, or choose one of these."
+            )
 
 
 def _check_compressibility(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:

@@ -38,6 +38,10 @@ SCORE_BYTES = 90
 NOISE_BYTES = 90
 SUFFIX_BYTES = 27
 FREQUENCY_BYTES = 45
+# The same of recovery and lens, random numbers: what names a row, and what each layer adds to it.
+LAYERED_BYTES = 30
+RECOVERY_LAYER_BYTES = 4
+LENS_LAYER_BYTES = 20
 
 # Seconds a row on one core. Scanning: reading such candidates with a filter. Sampling: 15,000 rows, a byte-level BPE of
 # 16,000 tokens. Aggregation: 10 million rows, 2,000 resamples (`make bench-aggregation`).
@@ -52,6 +56,10 @@ INDEX_SIZE = 6
 """Bytes of a local index for each byte of the corpus: the byte itself and, up to a terabyte, five that point to it."""
 SPANS = 3
 """Spans that are counted of a row."""
+# The same of recovery and lens, 20,000 and 300,000 rows of 32 layers: reading a row, and resampling the classes of a
+# model at one strength.
+LAYERS_SECONDS = 1e-5
+RESAMPLING_SECONDS = 4
 
 
 class Machine(NamedTuple):
@@ -168,8 +176,28 @@ def suffix_flops(facts: Facts, bos: int, context: int, continuation: int) -> int
 
 
 def decoding_flops(facts: Facts, context: int, continuation: int) -> int:
-    """Operations of one pass over a row whose continuation's positions are unembedded after every layer."""
-    return pass_flops(facts, context + continuation) + 2 * facts.embedding * continuation * facts.layers
+    """Operations of one pass over a row, but for its last token, whose continuation is unembedded after every layer.
+
+    The model itself unembeds one position more.
+    """
+    return pass_flops(facts, context + continuation - 1) + 2 * facts.embedding * (continuation * facts.layers + 1)
+
+
+def recovery_flops(facts: Facts, context: int) -> int:
+    """Operations of two passes over a row's context, undisturbed and disturbed; one position of each is unembedded."""
+    return 2 * (pass_flops(facts, context) + 2 * facts.embedding)
+
+
+def whole_peak_bytes(facts: Facts, gpus: int, size: int, rows: int, positions: int, unembedded: int) -> int:
+    """Peak memory of a GPU where `rows` rows are fed whole and no keys and values are kept.
+
+    size: bytes of a number. The widest layer is that of `recite.memory`; logits are those of `unembedded` positions of
+    a row, in float32, with their logarithms, probabilities and the product of the two.
+    """
+    mixing = facts.heads * (3 * facts.width // facts.heads + 2 * positions)
+    hidden = rows * positions * (4 * facts.width + max(4 * facts.feed_forward, mixing)) * size
+    logits = rows * unembedded * facts.vocabulary * 16
+    return facts.parameters * size // gpus + max(hidden, logits) + KERNELS
 
 
 def peak_bytes(

@@ -102,7 +102,11 @@ def frequency(tables: Tables) -> Finding | None:
 
 
 def domain_pattern(tables: Tables) -> Finding | None:
-    pairs = tables["profiles"]
+    return _between_families(tables["profiles"])
+
+
+def _between_families(pairs: pd.DataFrame) -> Finding | None:
+    """Mean similarity of the largest models of different families, from a table of pairs of models."""
     if pairs.empty:
         return None
     sides = [
@@ -141,6 +145,24 @@ def bipolar_scores(tables: Tables) -> Finding | None:
     return mean_of(largest(_natural(tables)), "between")
 
 
+def noise_removed(tables: Tables) -> Finding | None:
+    table = _strongest(tables["recovery"])
+    return mean_of(largest(table[(table["group"] == "all") & (table["depth"] == 1)]), "recovered")
+
+
+def memorized_recover_less(tables: Tables) -> Finding | None:
+    return mean_of(largest(_strongest(tables["recovery_tests"])), "difference")
+
+
+def shared_decoding(tables: Tables) -> Finding | None:
+    return _between_families(tables["lens_profiles"])
+
+
+def _strongest(table: pd.DataFrame) -> pd.DataFrame:
+    """The natural rows under the strongest noise."""
+    return table[(table["rows"] == NATURAL) & (table["alpha"] == table["alpha"].max())]
+
+
 def _natural(tables: Tables) -> pd.DataFrame:
     return tables["rates"][tables["rates"]["domain"] == NATURAL]
 
@@ -153,5 +175,8 @@ STATISTICS: dict[str, tuple[tuple[str, ...], Statistic]] = {
     "structural_dominance": (("kinds",), structural_dominance),
     "family_divergence": (("rates",), family_divergence),
     "bipolar_scores": (("rates",), bipolar_scores),
+    "noise_removed": (("recovery",), noise_removed),
+    "memorized_recover_less": (("recovery_tests",), memorized_recover_less),
+    "shared_decoding": (("lens_profiles",), shared_decoding),
 }
 """Claim -> the tables that its statistic needs, and the statistic."""

@@ -6,11 +6,12 @@ Formulas and assumptions: docs/plan.md and `recite.costs`.
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from typing import NamedTuple
 
 from recite import costs
 from recite.costs import Facts, Machine
 from recite.errors import ReciteError
+from recite.jobs import Estimate, Job, ModelCost
+from recite.plan_internal import lens_jobs, recovery_jobs
 from recite.study import Study
 
 CANDIDATES_CORES = 16
@@ -18,56 +19,9 @@ CANDIDATES_CORES = 16
 ABLATED_ROWS, ABLATED_ROWS_LARGE = 10_000, 2_500
 """Rows of a domain whose heads are ablated, and those of models of more than LARGE parameters (the paper's numbers)."""
 LARGE = 10e9
-DECODED_ROWS = 10_000
-"""Rows of a domain whose layers are decoded."""
 MEMORIZED = 0.05
 """Assumed share of rows that a model recites whole, which are those whose context is shortened."""
-GPU_STAGES = ("batching", "scoring", "compressibility", "noise")
-
-
-class Job(NamedTuple):
-    """One job: its place in the DAG and its cost.
-
-    subject: model or corpus, or "" where there is none. after: names of the jobs it waits for. written: bytes on
-    disk. peak: bytes of each of its GPUs.
-    """
-
-    name: str
-    stage: str
-    subject: str
-    seconds: float
-    after: tuple[str, ...]
-    gpus: int = 0
-    cores: int = 1
-    written: int = 0
-    peak: int = 0
-
-
-class Estimate(NamedTuple):
-    """Time on GPUs of an analysis that is not a stage yet; without loading, and not cut into jobs."""
-
-    stage: str
-    model: str
-    gpus: int
-    flops: int
-    seconds: float
-
-
-class ModelCost(NamedTuple):
-    """What all jobs of a model share.
-
-    weights: bytes. load: seconds from start to the first row. rate: operations a second of a job, whose GPUs take
-    turns. row: operations of one row. batch_rows: rows of a batch. peak: bytes of each GPU.
-    """
-
-    facts: Facts
-    gpus: int
-    weights: int
-    load: float
-    rate: float
-    row: int
-    batch_rows: int
-    peak: int
+GPU_STAGES = ("batching", "scoring", "compressibility", "noise", "recovery", "lens")
 
 
 class Planner:
@@ -83,7 +37,7 @@ class Planner:
         """Every job of `rule all`, after those it waits for."""
         made = [self._corpus(), self._models()] if self.study.trains else [self._inventories(), self._models()]
         made += [self._candidates(), self._sampling(), self._batching(), self._scoring(), self._compressibility()]
-        made += [self._frequency(), self._noise(), self._ending()]
+        made += [self._frequency(), self._noise(), recovery_jobs(self), lens_jobs(self), self._ending()]
         return [job for stage in made for job in stage]
 
     @cached_property
@@ -204,7 +158,8 @@ class Planner:
                 yield Job(names[-1], "sampling", family, seconds, after, written=rows * costs.SAMPLE_BYTES)
         yield Job("samples", "samples", "", costs.SUBMISSION_SECONDS, tuple(names))
 
-    def _checkpoint(self, model: str) -> str:
+    def maker(self, model: str) -> str:
+        """The job that makes a model's weights, or checks them."""
         return f"{'training' if self.study.trains else 'registration'}/{model}"
 
     def _batching(self) -> Iterator[Job]:
@@ -212,7 +167,7 @@ class Planner:
         for model, cost in self.costs.items() if self.study.measures_batches else ():
             rows = 2 * cost.batch_rows - costs.SMALLEST_BATCH
             seconds = cost.load + costs.BATCH_TRIALS * rows * cost.row / cost.rate
-            after = (self._checkpoint(model),)
+            after = (self.maker(model),)
             yield Job(f"batching/{model}", "batching", model, seconds, after, cost.gpus, peak=cost.peak)
 
     def _scoring(self) -> Iterator[Job]:
@@ -232,7 +187,7 @@ class Planner:
             for part, rows in self.rows(model).items():
                 recited = math.ceil(MEMORIZED * rows)
                 seconds = cost.load + -(-recited // batch) * batch * row / cost.rate
-                after, written = (self._checkpoint(model), f"scoring/{model}/{part}"), recited * costs.SUFFIX_BYTES
+                after, written = (self.maker(model), f"scoring/{model}/{part}"), recited * costs.SUFFIX_BYTES
                 names.append(f"compressibility/{model}/{part}")
                 read += recited
                 yield Job(names[-1], "compressibility", model, seconds, after, cost.gpus, 1, written, peak)
@@ -290,7 +245,7 @@ class Planner:
     def _continuing(self, stage: str, model: str, folder: str, row_bytes: int) -> Iterator[Job]:
         """A job for every part of a model's rows; each waits for the samples of all families."""
         cost = self.costs[model]
-        ready = [self._checkpoint(model), "samples", *([f"batching/{model}"] if self.study.measures_batches else [])]
+        ready = [self.maker(model), "samples", *([f"batching/{model}"] if self.study.measures_batches else [])]
         for part, rows in self.rows(model).items():
             batches = -(-rows // cost.batch_rows)
             seconds = cost.load + batches * cost.batch_rows * cost.row / cost.rate
@@ -339,8 +294,6 @@ class Planner:
         ablated = ABLATED_ROWS_LARGE if cost.facts.parameters > LARGE else ABLATED_ROWS
         operations = {
             "head ablation": min(ablated, per_domain) * costs.ablation_flops(cost.facts, bos + context, continuation),
-            "layer decoding": min(DECODED_ROWS, per_domain)
-            * costs.decoding_flops(cost.facts, bos + context, continuation),
         }
         for stage, flops in operations.items():
             yield Estimate(stage, model, cost.gpus, domains * flops, domains * flops / cost.rate)

@@ -6,7 +6,8 @@ from typing import Any
 
 from recite import costs, plan
 from recite.costs import Machine
-from recite.plan import GPU_STAGES, Job, Planner
+from recite.jobs import Job
+from recite.plan import GPU_STAGES, Planner
 from recite.simulation import Schedule
 
 HOUR = 3600

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from recite.costs import Machine
 from recite.errors import ReciteError
-from recite.plan import Job
+from recite.jobs import Job
 
 
 class Run(NamedTuple):

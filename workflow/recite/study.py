@@ -26,6 +26,8 @@ PLANTED_TABLES = ("control_rates",)
 SCALING_TABLES = ("scaling", "slope_tests", "predictions")
 DOMAIN_TABLES = ("kinds", "profiles")
 NOISE_TABLES = ("noise_rates",)
+RECOVERY_TABLES = ("recovery", "recovery_tests")
+LENS_TABLES = ("lens", "lens_positions", "lens_profiles")
 COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
 FREQUENCY_TABLES = ("frequency_rates", "thresholds", "countings")
 LEDGER_TABLES = ("claims",)
@@ -104,11 +106,30 @@ class Study:
     def noise_strengths(self) -> list[str]:
         """The strengths that need a computation, as in file names; zero is the undisturbed score."""
         strengths = self.config["noise"]["strengths"] if self.noise_models else []
-        return [repr(float(alpha)) for alpha in strengths if alpha > 0]
+        return _above_zero(strengths)
+
+    @property
+    def recovery_models(self) -> list[str]:
+        return self._models_of("recovery")
+
+    @property
+    def recovery_strengths(self) -> list[str]:
+        """The strengths at which layers are compared, as in file names; all of the noise unless some are named."""
+        if not self.recovery_models:
+            return []
+        return _above_zero(self.config["recovery"].get("strengths", self.config["noise"]["strengths"]))
+
+    @property
+    def lens_models(self) -> list[str]:
+        return self._models_of("lens")
 
     @property
     def compressibility_models(self) -> list[str]:
-        section = self.config.get("compressibility")
+        return self._models_of("compressibility")
+
+    def _models_of(self, stage: str) -> list[str]:
+        """The models that a section names, or all; none without the section."""
+        section = self.config.get(stage)
         return [] if section is None else section.get("models", list(self.models))
 
     @property
@@ -143,6 +164,8 @@ class Study:
             "domains": DOMAIN_TABLES,
         }
         made |= {"noise_aggregation": NOISE_TABLES} if self.noise_models else {}
+        made |= {"recovery_aggregation": RECOVERY_TABLES} if self.recovery_strengths else {}
+        made |= {"lens_aggregation": LENS_TABLES} if self.lens_models else {}
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
         return made | {"ledger": LEDGER_TABLES}
@@ -251,6 +274,15 @@ class Study:
         noise = self.config["noise"]
         return {"seed": self.config["seed"], **{key: noise[key] for key in ("layer", "rms", "positions")}}
 
+    def recovery_options(self, model: str) -> dict[str, Any]:
+        """Those of scoring and noise, with batches of their own size; only the prompt is fed."""
+        noise = {key: value for key, value in self.noise_options().items() if key != "positions"}
+        return self.scoring_options(model) | {"batch_rows": self.config["recovery"]["batch_rows"], "noise": noise}
+
+    def lens_options(self, model: str) -> dict[str, Any]:
+        """Those of scoring, with batches of their own size."""
+        return self.scoring_options(model) | {"batch_rows": self.config["lens"]["batch_rows"]}
+
     def compressibility_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size."""
         return self.scoring_options(model) | {"batch_rows": self.config["compressibility"]["batch_rows"]}
@@ -288,6 +320,10 @@ class Study:
 
     def interval_options(self) -> dict[str, Any]:
         return {"confidence": self.config["aggregation"]["confidence"]}
+
+
+def _above_zero(strengths: list[float]) -> list[str]:
+    return [repr(float(alpha)) for alpha in strengths if alpha > 0]
 
 
 LAYOUT_KEYS = ("text", "id", "domain", "path", "labels", "removed")

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -25,6 +25,20 @@ NAMES = {
     "free_text": "free text",
 }
 MARKERS = "osD^vPX*dph<>8"
+
+
+class Look(NamedTuple):
+    """Colour and marker of a line."""
+
+    colour: Any
+    marker: str
+
+
+CLASSES = {"memorized": Look("#d55e00", "o"), "half": Look("#949494", "D"), "unmemorized": Look("#0173b2", "s")}
+"""Classes of rows by their memorization score."""
+FEWEST = 5
+"""Distinct texts without which a class is not drawn: its interval would say little."""
+NO_CLASS = f"No class of natural rows has {FEWEST} distinct texts."
 DOTS_PER_INCH = 200
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "recite",
@@ -92,6 +106,17 @@ def families(table: pd.DataFrame) -> list[str]:
 def largest(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of each family's largest model."""
     return table[table["parameters"] == table.groupby("family")["parameters"].transform("max")]
+
+
+def classes(table: pd.DataFrame) -> pd.DataFrame:
+    """The natural rows of each class that has texts enough."""
+    known = table["group"].isin(list(CLASSES))
+    return table[(table["rows"] == "natural") & known & (table["distinct"] >= FEWEST)]
+
+
+def groups(table: pd.DataFrame) -> list[str]:
+    """The classes of a table, in their order."""
+    return [group for group in CLASSES if group in set(table["group"])]
 
 
 def rate_points(

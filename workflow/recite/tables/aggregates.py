@@ -3,12 +3,11 @@
 import pyarrow as pa
 
 from recite.tables import Column, Table
+from recite.tables.columns import MODEL as _MODEL
+from recite.tables.columns import ROWS as _ROWS
+from recite.tables.columns import with_interval as _with_interval
+from recite.tables.internal import LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
 
-_MODEL = (
-    Column("model", pa.string(), "", "model"),
-    Column("family", pa.string(), "", "model family"),
-    Column("parameters", pa.uint64(), "parameter", "size of the model, embeddings included"),
-)
 _RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),
     Column("distinct", pa.uint64(), "text", "distinct texts among the rows; rows of equal text have equal scores"),
@@ -63,8 +62,6 @@ CONTROL_RATES = Table(
     "control_rates",
     (*_MODEL, Column("repetitions", pa.uint32(), "document", "planted copies in the training data"), *_RATE),
 )
-
-_ROWS = Column("rows", pa.string(), "", "natural or planted: which rows the rate is taken over")
 
 DISJOINT_SAMPLES = Table(
     "disjoint_samples",
@@ -139,15 +136,6 @@ NOISE_RATES = Table(
     "noise_rates",
     (*_MODEL, Column("alpha", pa.float64(), "", "noise strength"), *_DOMAIN, *_RATE),
 )
-
-
-def _with_interval(name: str, meaning: str) -> tuple[Column, ...]:
-    """A share with its bootstrap interval over texts."""
-    return (
-        Column(name, pa.float64(), "", meaning),
-        Column(f"{name}_low", pa.float64(), "", f"lower end of the bootstrap interval of {name} over texts"),
-        Column(f"{name}_high", pa.float64(), "", f"upper end of the bootstrap interval of {name} over texts"),
-    )
 
 
 KINDS = Table(
@@ -317,6 +305,11 @@ TABLES = {
         FREQUENCY_RATES,
         THRESHOLDS,
         COUNTINGS,
+        RECOVERY,
+        RECOVERY_TESTS,
+        LENS,
+        LENS_POSITIONS,
+        LENS_PROFILES,
         CLAIMS,
     )
 }

@@ -1,0 +1,18 @@
+"""Door to recite.lens: decode every layer of one model on one part of its sample."""
+
+import json
+from pathlib import Path
+
+from recite.door import door
+from recite.lens import decode_layers
+
+with door(snakemake):
+    decode_layers(
+        json.loads(snakemake.params.options),
+        scores=Path(snakemake.input.scores),
+        shards=[Path(path) for path in snakemake.input.shards],
+        checkpoint=Path(snakemake.input.checkpoint[0]),
+        lens=Path(snakemake.output.lens),
+        positions=Path(snakemake.output.positions),
+        threads=snakemake.threads,
+    )

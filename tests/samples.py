@@ -1,0 +1,18 @@
+"""Sample shards of given rows."""
+
+from pathlib import Path
+
+from recite.scoring import Rows
+from recite.tables.samples import SAMPLES
+
+
+def write_shard(path: Path, rows: Rows) -> Path:
+    """A sample shard of these rows."""
+    count = len(rows.ids)
+    columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
+    columns |= {"context": rows.context.tolist(), "continuation": rows.continuation.tolist()}
+    columns |= {"document_id": ["d"] * count, "source_file": ["f"] * count, "text": [b""] * count}
+    columns |= {"context_bytes": [0] * count}
+    columns |= {"source_row": rows.ids, "window_start": [0] * count, "inclusion_probability": [1.0] * count}
+    SAMPLES.write(path, columns, {})
+    return path

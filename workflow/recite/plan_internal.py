@@ -1,0 +1,67 @@
+"""The plan's jobs of the internal level: recovery from noise and layer decoding, part by part, and their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from recite import costs
+from recite.jobs import Job
+
+if TYPE_CHECKING:
+    from recite.plan import Planner
+
+
+def recovery_jobs(planner: Planner) -> Iterator[Job]:
+    """A job for every part of a model's rows at every strength; each waits for the samples of all families."""
+    study, names, read = planner.study, [], 0
+    scored: list[str] = []
+    for model in study.recovery_models:
+        options, cost = study.recovery_options(model), planner.costs[model]
+        prompt = planner.tokens[0] + (options["bos"] is not None)
+        layers = cost.facts.layers - options["noise"]["layer"]
+        row_bytes = costs.LAYERED_BYTES + layers * costs.RECOVERY_LAYER_BYTES
+        row, batch = costs.recovery_flops(cost.facts, prompt), options["batch_rows"]
+        peak = _peak(planner, model, 2 * batch, prompt, 1)
+        for part, rows in planner.rows(model).items():
+            scored.append(f"scoring/{model}/{part}")
+            read += rows * (1 + len(study.recovery_strengths))
+            seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
+            for alpha in study.recovery_strengths:
+                names.append(f"recovery/{model}/alpha-{alpha}/{part}")
+                after = (planner.maker(model), "samples")
+                yield Job(names[-1], "recovery", model, seconds, after, cost.gpus, 1, rows * row_bytes, peak)
+    if names:
+        drawn = len(study.recovery_models) * len(study.recovery_strengths) * costs.RESAMPLING_SECONDS
+        seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn
+        yield Job("recovery_aggregation", "recovery_aggregation", "", seconds, (*scored, *names))
+
+
+def lens_jobs(planner: Planner) -> Iterator[Job]:
+    """A job for every part of a model's scores."""
+    study, names, read = planner.study, [], 0
+    scored: list[str] = []
+    for model in study.lens_models:
+        options, cost = study.lens_options(model), planner.costs[model]
+        context, continuation = planner.tokens[0] + (options["bos"] is not None), planner.tokens[1]
+        row_bytes = costs.LAYERED_BYTES + cost.facts.layers * costs.LENS_LAYER_BYTES
+        row, batch = costs.decoding_flops(cost.facts, context, continuation), options["batch_rows"]
+        peak = _peak(planner, model, batch, context + continuation - 1, min(costs.CHUNK, continuation))
+        for part, rows in planner.rows(model).items():
+            scored.append(f"scoring/{model}/{part}")
+            names.append(f"lens/{model}/{part}")
+            read += rows
+            seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
+            after = (planner.maker(model), scored[-1])
+            yield Job(names[-1], "lens", model, seconds, after, cost.gpus, 1, rows * row_bytes, peak)
+    if names:
+        drawn = len(study.lens_models) * costs.RESAMPLING_SECONDS
+        seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn
+        yield Job("lens_aggregation", "lens_aggregation", "", seconds, (*scored, *names))
+
+
+def _peak(planner: Planner, model: str, rows: int, positions: int, unembedded: int) -> int:
+    """Bytes of each GPU, where there are any."""
+    cost = planner.costs[model]
+    size = cost.weights // cost.facts.parameters
+    return costs.whole_peak_bytes(cost.facts, cost.gpus, size, rows, positions, unembedded) if cost.gpus else 0

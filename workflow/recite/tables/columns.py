@@ -1,0 +1,21 @@
+"""Columns that many of the tables behind the figures share."""
+
+import pyarrow as pa
+
+from recite.tables import Column
+
+MODEL = (
+    Column("model", pa.string(), "", "model"),
+    Column("family", pa.string(), "", "model family"),
+    Column("parameters", pa.uint64(), "parameter", "size of the model, embeddings included"),
+)
+ROWS = Column("rows", pa.string(), "", "natural or planted: which rows the rate is taken over")
+
+
+def with_interval(name: str, meaning: str, unit: str = "") -> tuple[Column, ...]:
+    """A statistic with its bootstrap interval over texts."""
+    return (
+        Column(name, pa.float64(), unit, meaning),
+        Column(f"{name}_low", pa.float64(), unit, f"lower end of the bootstrap interval of {name} over texts"),
+        Column(f"{name}_high", pa.float64(), unit, f"upper end of the bootstrap interval of {name} over texts"),
+    )
