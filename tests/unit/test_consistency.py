@@ -91,6 +91,17 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"noise\.layer is 6, but pythia-l has 6 layers, counted from 0; choose one that every model",
         ),
         (
+            "recovery",
+            {"models": ["pythia-xs"], "strengths": [0.1, 0.25]},
+            r"recovery\.strengths: 0\.25 is not one of noise\.strengths \(0\.0, 0\.1, 0\.2, .*; add it there, or",
+        ),
+        (
+            "recovery",
+            {"models": ["pythia-xxl"]},
+            r"recovery\.models: 'pythia-xxl' is not a model of this study",
+        ),
+        ("lens", {"models": ["pythia-xxl"]}, r"lens\.models: 'pythia-xxl' is not a model of this study"),
+        (
             "sampling",
             {"domains": {"pile": ["github"]}},
             r"sampling\.domains: 'pile' is not a corpus of this study \(known: mini\)",
@@ -323,6 +334,17 @@ def test_domain_of_two_kinds(tmp_path: Path, at_root: None, chosen: Any) -> None
     config["sampling"]["domains"] = {"web": ["chat"]}
     study = load_study(config, "own.yaml")
     assert study.domains == {"notes": NOTES["domains"], "web": {"chat": "free_text"}}
+
+
+def test_recovery_is_from_noise(config: dict[str, Any]) -> None:
+    """Prevents recovery without a strength or layer, and from a layer that only its models lack."""
+    noise = config.pop("noise")
+    with pytest.raises(ReciteError, match=r"^mini\.yaml: recovery is from noise, but there is no section noise; add"):
+        loaded(config)
+    config["noise"] = noise | {"layer": 2, "models": ["pythia-l"]}
+    config["recovery"]["models"] = ["pythia-xs"]
+    with pytest.raises(ReciteError, match=r"noise\.layer is 2, but pythia-xs .* that every model of recovery\.models"):
+        loaded(config)
 
 
 def test_noise_layer_of_registered_models(tmp_path: Path, at_root: None) -> None:

@@ -90,8 +90,10 @@ def test_operations_without_one_head_after_the_other() -> None:
 def test_operations_of_suffixes_and_layers() -> None:
     suffixes = [costs.row_flops(PYTHIA, 1 + length, 4) for length in (1, 2, 3)]
     assert costs.suffix_flops(PYTHIA, 1, 3, 4) == sum(suffixes)
-    decoding = costs.decoding_flops(PYTHIA, 32, 32) - costs.pass_flops(PYTHIA, 64)
-    assert decoding == 12 * 32 * 2 * PYTHIA.embedding
+    decoding = costs.decoding_flops(PYTHIA, 32, 32) - costs.pass_flops(PYTHIA, 63)
+    assert decoding == (12 * 32 + 1) * 2 * PYTHIA.embedding
+    recovery = costs.recovery_flops(PYTHIA, 32) - 2 * costs.pass_flops(PYTHIA, 32)
+    assert recovery == 2 * 2 * PYTHIA.embedding
 
 
 def test_operations_grow_with_tokens() -> None:

@@ -31,6 +31,7 @@ KINDS = (".png", ".svg", ".csv")
 MODEL = ["model", "family", "parameters"]
 KEYS = ["claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"]
 KEYS += ["family", "counting", "measure", "from"]
+KEYS += ["group", "layer", "position"]
 Tables = dict[str, pd.DataFrame]
 Drawn = Callable[[str], list[Path]]
 
@@ -98,6 +99,37 @@ def _add_countings(lines: dict[str, list[dict[str, Any]]], family: str) -> None:
         lines["countings"].append(who | shares | spread("bias", -place / 10) | spread("correlation", 0.5))
 
 
+LAYERS = 3
+TEXTS = {"all": 50, "memorized": 20, "half": 4, "unmemorized": 5}
+"""Distinct texts of each class; `half` has too few to be drawn."""
+STATISTICS = ("probability", "log_probability", "entropy", "rank", "leads", "settled", "agrees")
+
+
+def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+    """Lines of one model in the tables of recovery and layer decoding."""
+    for rows in ("natural", "planted"):
+        for alpha in (0.5, 0.25, 0.1):
+            sizes = {f"{group}_{name}": 5 for group in ("memorized", "unmemorized") for name in ("n", "distinct")}
+            share = (len(lines["recovery_tests"]) + 1) / 1000
+            test = {"alpha": alpha, "rows": rows, "p_value": 0.1, "q_value": 0.2} | sizes
+            lines["recovery_tests"].append(model | test | spread("difference", share))
+        for group, texts in TEXTS.items():
+            about = model | {"rows": rows, "group": group, "n": 30, "distinct": texts}
+            for layer in range(LAYERS):
+                place = {"layer": layer, "depth": (layer + 1) / LAYERS}
+                for alpha in (0.5, 0.25, 0.1):
+                    share = (len(lines["recovery"]) + 1) / 1000
+                    found = spread("cosine", share) | spread("recovered", share)
+                    lines["recovery"].append(about | place | {"alpha": alpha} | found)
+                shares = [(7 * len(lines["lens"]) + index) % 89 / 100 + 0.1 for index in range(len(STATISTICS))]
+                ends = [spread(name, share) for name, share in zip(STATISTICS, shares, strict=True)]
+                lines["lens"].append(about | place | {key: value for one in ends for key, value in one.items()})
+                for position in (1, 2):
+                    share = (len(lines["lens_positions"]) % 997 + 1) / 1000
+                    found = {name: share for name in STATISTICS} | {"position": position}
+                    lines["lens_positions"].append(about | place | found)
+
+
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
     """Synthetic tables of a study."""
     models = [
@@ -134,6 +166,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         _add_frequencies(lines, model)
     for family in families:
         _add_countings(lines, family)
+        _add_layers(lines, model)
     for place, (a, b) in enumerate(combinations(models, 2)):
         pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
         lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
@@ -250,7 +283,20 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "profiles": tables["profiles"],
         "frequency": _frequencies(tables, largest),
         "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
+        "recovery": _of_classes(tables["recovery"], largest, alpha=[0.5, 0.1]),
+        "lens": _of_classes(tables["lens"], largest),
+        "lens_positions": _of_classes(tables["lens_positions"], largest).assign(
+            distinct=lambda table: table["group"].map(TEXTS)
+        ),
     }[figure]
+
+
+def _of_classes(table: pd.DataFrame, models: list[str], **chosen: list[Any]) -> pd.DataFrame:
+    """Natural rows of the classes that are drawn."""
+    chosen |= {"model": models, "rows": ["natural"], "group": ["memorized", "unmemorized"]}
+    for name, values in chosen.items():
+        table = table[table[name].isin(values)]
+    return table
 
 
 def _frequencies(tables: Tables, largest: list[str]) -> pd.DataFrame:
@@ -298,12 +344,16 @@ def points(axes: Axes, places: int = 9) -> set[tuple[float, float]]:
     return {(round(float(x), places), round(float(y), 9)) for line in lines for x, y in line.get_xydata()}
 
 
+COARSE = {"noise": 1, "recovery": 0}
+"""Places that x is rounded to in figures whose points are set apart."""
+
+
 def panels(figure: str, tables: Tables) -> tuple[list[Axes], list[set[tuple[float, float]]]]:
     """The visible panels of a figure and the points that they show."""
     with style.style():
         picture, _ = FIGURES[figure](tables)
         visible = [axes for axes in picture.axes if axes.get_visible()]
-        return visible, [points(axes, places=1 if figure == "noise" else 9) for axes in visible]
+        return visible, [points(axes, places=COARSE.get(figure, 9)) for axes in visible]
 
 
 def pairs(table: pd.DataFrame, x: str, y: str) -> set[tuple[float, float]]:
@@ -381,6 +431,48 @@ def test_profiles_show_every_pair_twice(tables: Tables) -> None:
     assert shown[labels.index(names[0]), labels.index(names[1])] == pytest.approx(pair["similarity"])
 
 
+def test_recovery_shows_a_panel_per_family(tables: Tables) -> None:
+    """Prevents a class or strength under another family's title, and a difference of other rows or another strength."""
+    axes, shown = panels("recovery", tables)
+    table = behind(tables, "recovery")
+    tests = tables["recovery_tests"]
+    tests = tests[(tests["rows"] == "natural") & (tests["alpha"] == 0.5)]
+    assert [panel.get_title().split(",")[0] for panel in axes] == list(NAMES.values())
+    for family, panel, found in zip(FAMILIES, axes, shown, strict=True):
+        assert found == pairs(table[table["family"] == family], "layer", "recovered")
+        value = float(tests.loc[tests["model"] == f"{family}-{SIZES[-1]}", "difference"].iloc[0])
+        (words,) = [text.get_text() for text in panel.texts]
+        assert words.splitlines()[0] == "memorized: 30 rows, 20 texts" and "half" not in words
+        assert f"difference: {100 * value:.1f} [{100 * value - 5:.1f}, {100 * value + 10:.1f}] points" in words
+
+
+def test_lens_shows_statistics_by_class(tables: Tables) -> None:
+    """Prevents a statistic under another one's label, and classes of a few texts from being drawn."""
+    axes, shown = panels("lens", tables)
+    table = behind(tables, "lens")
+    assert [panel.get_title().split("\n")[0] for panel in axes[:2]] == ["memorized", "unmemorized"]
+    for place, name in enumerate(("probability", "rank", "entropy", "agrees")):
+        assert name in axes[2 * place].get_ylabel() or name == "agrees"
+        for column, group in enumerate(("memorized", "unmemorized")):
+            points = shown[2 * place + column]
+            assert points >= pairs(table[table["group"] == group], "depth", name)
+            assert len(points) == LAYERS * len(FAMILIES)
+
+
+def test_positions_stand_in_their_layer(tables: Tables) -> None:
+    """Prevents a heat map that is upside down, or of another class than its title says."""
+    axes, _ = panels("lens_positions", tables)
+    table = behind(tables, "lens_positions")
+    for panel in axes[:-1]:
+        family, group = panel.get_title().split(", n =")[0].split(": ")
+        key = next(key for key, name in NAMES.items() if family.startswith(f"{name}, "))
+        part = table[(table["family"] == key) & (table["group"] == group)]
+        expected = part.pivot_table(index="layer", columns="position", values="probability").to_numpy()
+        assert panel.collections[0].get_array() == pytest.approx(expected)
+        bottom, top = panel.get_ylim()
+        assert bottom < top  # the first layer below
+
+
 def test_compressibility_of_planted_rows_alone(tables: Tables) -> None:
     """Prevents a study whose natural rows are not memorized, as tiny models' are, from failing at its figure."""
     ratios = tables["compressibility"]
@@ -438,7 +530,10 @@ def test_countings_show_every_family(tables: Tables) -> None:
     assert sorted(float(line.get_xdata()[0]) for line in marked) == pytest.approx(sorted(thresholds["threshold"]))
 
 
-@pytest.mark.parametrize("figure", ["structure", "profiles", "compressibility", "frequency", "countings"])
+@pytest.mark.parametrize(
+    "figure",
+    ["structure", "profiles", "compressibility", "frequency", "countings", "recovery", "lens", "lens_positions"],
+)
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:
     """Prevents a study that memorizes nothing from failing at a figure."""
     with style.style():

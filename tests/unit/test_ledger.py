@@ -140,6 +140,46 @@ def test_structural_dominance_leaves_out_noise_and_small_models() -> None:
     assert found("structural_dominance", kinds=frame(*lines)) == pytest.approx((0.4, 0.3, 0.5, 2))
 
 
+def test_noise_removed_is_that_of_all_rows_at_the_last_layer() -> None:
+    """Prevents a layer in between, a class, a weaker noise or a smaller model from entering the mean."""
+    lines = [
+        model(name) | {"rows": rows, "group": group, "alpha": alpha, "depth": depth} | spread("recovered", share)
+        for name, rows, group, alpha, depth, share in (
+            ("a-2", "natural", "all", 0.5, 1.0, 0.5),
+            ("b-2", "natural", "all", 0.5, 1.0, 0.3),
+            ("a-1", "natural", "all", 0.5, 1.0, 0.9),
+            ("a-2", "natural", "all", 0.1, 1.0, 0.9),
+            ("a-2", "natural", "all", 0.5, 0.5, 0.9),
+            ("a-2", "natural", "memorized", 0.5, 1.0, 0.9),
+            ("a-2", "planted", "all", 0.5, 1.0, 0.9),
+        )
+    ]
+    assert found("noise_removed", recovery=frame(*lines)) == pytest.approx((0.4, 0.3, 0.5, 2))
+
+
+def test_memorized_recover_less_under_the_strongest_noise() -> None:
+    """Prevents planted rows, and a weaker noise, from deciding; no class with texts enough is not measured."""
+    lines = [
+        model(name) | {"rows": rows, "alpha": alpha} | spread("difference", difference)
+        for name, rows, alpha, difference in (
+            ("a-2", "natural", 0.5, -0.3),
+            ("b-2", "natural", 0.5, -0.1),
+            ("a-1", "natural", 0.5, 0.9),
+            ("a-2", "natural", 0.1, 0.9),
+            ("a-2", "planted", 0.5, 0.9),
+        )
+    ]
+    table = frame(*lines)
+    assert found("memorized_recover_less", recovery_tests=table) == pytest.approx((-0.2, -0.3, -0.1, 2))
+    assert found("memorized_recover_less", recovery_tests=table.iloc[:0]) is None
+
+
+def test_shared_decoding_is_between_families() -> None:
+    """Prevents two sizes of one family from counting as a process that families share."""
+    pairs = [pair("a-1", "a-2", 0.1), pair("a-2", "b-3", 0.9), pair("a-2", "c-1", 0.7)]
+    assert found("shared_decoding", lens_profiles=frame(*pairs)) == pytest.approx((0.8, 0.7, 0.9, 3))
+
+
 def rates(*lines: tuple[str, str, float, float]) -> pd.DataFrame:
     return frame(
         *(

@@ -48,6 +48,9 @@ def test_jobs_of_every_stage(name: str) -> None:
     parts = {model: len(study.parts(model)) for model in study.models}
     assert counts["scoring"] == sum(parts.values())
     assert counts["noise"] == sum(parts[model] for model in study.noise_models) * len(study.noise_strengths)
+    for stage, models in (("recovery", study.recovery_models), ("lens", study.lens_models)):
+        times = len(study.recovery_strengths) if stage == "recovery" else 1
+        assert counts[stage] == times * sum(parts[model] for model in models) > 0
     assert counts["sampling"] == sum(len(study.domains[model.corpus]) for model in study.families.values())
     assert counts["candidates"] == sum(study.groups(corpus) for corpus in study.domains)
     assert counts["training" if study.trains else "registration"] == len(study.models)
@@ -88,6 +91,7 @@ RULES = {
     "compressibility_aggregation",
     "frequency_aggregation",
 }
+RULES |= {"recovery_aggregation", "lens_aggregation"}
 """Rules of the mini study that make tables, but for the ledger."""
 
 
@@ -100,6 +104,10 @@ def test_what_the_end_waits_for() -> None:
     noisy = {name for name, job in jobs.items() if job.stage == "noise"}
     assert set(jobs["noise_aggregation"].after) == noisy | largest
     assert jobs["figures/noise"].after == ("noise_aggregation",)
+    for stage in ("recovery", "lens"):
+        found = {name for name, job in jobs.items() if job.stage == stage}
+        assert set(jobs[f"{stage}_aggregation"].after) == found | largest
+        assert jobs[f"figures/{stage}"].after == (f"{stage}_aggregation",)
     assert jobs["figures/controls"].after == ("aggregation",)
     assert jobs["scaling"].after == ("aggregation",)
     assert set(jobs["domains"].after) == {"aggregation", "noise_aggregation"}
@@ -109,8 +117,8 @@ def test_what_the_end_waits_for() -> None:
 
 
 def test_a_study_without_noise() -> None:
-    stages = {job.stage for job in planner("mini", noise=None).jobs}
-    assert not stages & {"noise", "noise_aggregation"}
+    stages = {job.stage for job in planner("mini", noise=None, recovery=None).jobs}
+    assert not stages & {"noise", "noise_aggregation", "recovery", "recovery_aggregation"}
 
 
 def test_rows_of_ragged_parts() -> None:
@@ -158,7 +166,8 @@ def test_two_gpus_take_turns(tmp_path: Path) -> None:
 def test_batches_fit_the_memory() -> None:
     """A smaller GPU has smaller batches; twice the batch would not fit."""
     for memory in (40, 80):
-        made = planner("paper", Machine(gpu_memory=memory), models=["pythia-6.9b"], noise=None, frequency=None)
+        none = {"noise": None, "recovery": None, "frequency": None}
+        made = planner("paper", Machine(gpu_memory=memory), models=["pythia-6.9b"], **none)
         cost = made.costs["pythia-6.9b"]
         assert cost.peak <= costs.SPARE * memory * 1e9
         assert costs.peak_bytes(cost.facts, 1, 2, 2 * cost.batch_rows, 32, 32) > costs.SPARE * memory * 1e9
@@ -199,7 +208,7 @@ def test_estimates() -> None:
     """Models above 10^10 parameters have a quarter of the rows ablated; a small sample bounds all of them."""
     made = {(estimate.stage, estimate.model): estimate for estimate in planner("paper").estimates}
     paper = planner("paper").costs
-    assert len(made) == 2 * 20
+    assert len(made) == 20
     seven, twelve = (paper[model].facts for model in ("pythia-6.9b", "pythia-12b"))
     assert made["head ablation", "pythia-6.9b"].flops == 13 * 10_000 * costs.ablation_flops(seven, 32, 32)
     assert made["head ablation", "pythia-12b"].flops == 13 * 2_500 * costs.ablation_flops(twelve, 32, 32)
@@ -250,13 +259,41 @@ def test_frequency_by_the_public_index() -> None:
     assert "frequency/olmo3/public" not in jobs
 
 
+def test_recovery_feeds_every_prompt_twice() -> None:
+    """Prevents continuations from being counted, and jobs that wait for scores, which they do not read."""
+    made = planner("paper")
+    job = named(made)["recovery/openllama-7b/alpha-0.3/common_crawl-0000"]
+    assert set(job.after) == {"registration/openllama-7b", "samples"}
+    cost, rows = made.costs["openllama-7b"], made.rows("openllama-7b")["common_crawl-0000"]
+    work = 2 * -(-rows // 64) * 64 * (costs.pass_flops(cost.facts, 33) + 2 * cost.facts.embedding)
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert job.written == rows * (costs.LAYERED_BYTES + 32 * costs.RECOVERY_LAYER_BYTES)
+    assert cost.weights < job.peak < 80e9
+
+
+def test_lens_unembeds_every_layer() -> None:
+    """Prevents the last token from being fed, and a class of rows before they are scored."""
+    made = planner("paper")
+    job = named(made)["lens/pythia-6.9b/pile_cc-0000"]
+    assert set(job.after) == {"registration/pythia-6.9b", "scoring/pythia-6.9b/pile_cc-0000"}
+    cost, rows = made.costs["pythia-6.9b"], made.rows("pythia-6.9b")["pile_cc-0000"]
+    work = costs.pass_flops(cost.facts, 63) + 2 * cost.facts.embedding * (32 * 32 + 1)
+    assert job.seconds == pytest.approx(cost.load + -(-rows // 64) * 64 * work / (0.4 * 312e12))
+    assert job.written == rows * (costs.LAYERED_BYTES + 32 * costs.LENS_LAYER_BYTES)
+    assert cost.weights < job.peak < 80e9
+
+
+SMALL: dict[str, Any] = {"scoring": {"shards_per_job_of": {}}}
+"""What a study of models that the registry of the paper lacks must change."""
+
+
 def test_an_entry_without_facts(tmp_path: Path) -> None:
     """A model of one's own needs two lines to run, and its facts to be planned."""
     path = tmp_path / "models.yaml"
     path.write_text("mine: {corpus: pile}\n")
     with pytest.raises(ReciteError, match=r"model mine: a plan needs layers, width, .*models file"):
-        none = {"noise": None, "frequency": None, "scoring": {"shards_per_job_of": {}}}
-        planner("paper", models_file=str(path), models=["mine"], **none)
+        none = {"noise": None, "recovery": None, "frequency": None}
+        planner("paper", models_file=str(path), models=["mine"], **none, **SMALL)
 
 
 def test_a_corpus_of_unknown_size(tmp_path: Path) -> None:

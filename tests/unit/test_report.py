@@ -18,10 +18,14 @@ from recite.tables.aggregates import (
     DISJOINT_SAMPLES,
     DISTRIBUTION,
     KINDS,
+    LENS,
+    LENS_PROFILES,
     NOISE_RATES,
     PREDICTIONS,
     PROFILES,
     RATES,
+    RECOVERY,
+    RECOVERY_TESTS,
     SCALING,
     SLOPE_TESTS,
     THRESHOLDS,
@@ -53,6 +57,7 @@ RATE_OF = {"a-s": (0.1, 0.4), "a-l": (0.223, 0.56), "b-s": (0.05, 0.3)}
 REST = {"half": 1, "unmemorized": 2}
 DISTINCT = {"a-s": 485, "a-l": 477, "b-s": 490}
 """Distinct texts among each model's natural rows."""
+AVERAGED = ("log_probability", "entropy", "rank", "leads", "settled")
 LINES: dict[str, list[dict[str, Any]]] = {
     "rates": [
         model(name)
@@ -171,8 +176,55 @@ LINES |= {
         for q_value in (0.04, 0.06, 1.0)
     ],
 }
+LINES |= {
+    "recovery": [
+        model(name)
+        | {"alpha": alpha, "rows": rows, "group": group, "layer": layer, "depth": (layer + 1) / 2, "n": 40}
+        | {"distinct": 30}
+        | spread("cosine", 0.9, 0.8, 0.95)
+        | spread("recovered", share + layer / 4, share, share + 0.5)
+        for name, alpha, rows, group, share in (
+            ("a-l", 0.5, "natural", "all", 0.125),
+            ("a-l", 0.5, "natural", "memorized", -0.5),
+            ("a-l", 0.5, "natural", "unmemorized", 0.25),
+            ("a-l", 0.1, "natural", "all", 0.5),
+            ("b-s", 0.5, "natural", "all", 0.25),
+            ("b-s", 0.5, "natural", "unmemorized", 0.3),
+        )
+        for layer in (0, 1)
+    ],
+    "recovery_tests": [
+        model("a-l")
+        | {"alpha": alpha, "rows": "natural", "p_value": 0.5, "q_value": 0.0123}
+        | {f"{group}_{name}": 20 for group in ("memorized", "unmemorized") for name in ("n", "distinct")}
+        | spread("difference", alpha - 1.25, -1, -0.25)
+        for alpha in (0.5, 0.1)
+    ],
+    "lens": [
+        model(name)
+        | {"rows": rows, "group": group, "layer": layer, "depth": (layer + 1) / 4, "n": 40, "distinct": 30}
+        | {key: value for shown in AVERAGED for key, value in spread(shown, 0.5, 0.25, 0.75).items()}
+        | spread("probability", top * (layer + 1) / 4, 0.0, top)
+        | spread("agrees", (layer + 1) / 4, 0, 1)
+        for name, rows, group, top in (
+            ("a-l", "natural", "memorized", 0.8),
+            ("a-l", "natural", "unmemorized", 0.4),
+            ("a-l", "natural", "all", 0.6),
+            ("a-l", "planted", "memorized", 0.9),
+        )
+        for layer in (3, 1, 0, 2)
+    ],
+    "lens_profiles": [
+        {f"{key}_a": value for key, value in model(a).items()}
+        | {f"{key}_b": value for key, value in model(b).items()}
+        | {"distinct": 9}
+        | spread("similarity", similarity, 0.1, 0.9)
+        for a, b, similarity in (("a-s", "a-l", 0.5), ("a-s", "b-s", 0.25), ("a-l", "b-s", 0.75))
+    ],
+}
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
 TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
+TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES]
 
 
 EMPTY: dict[str, bool] = {}
@@ -321,7 +373,9 @@ def test_profiles_and_samples(tmp_path: Path) -> None:
     assert "Of 3 samples of a model and a domain, cut into two without a common text, 1 have different" in page
 
 
-@pytest.mark.parametrize("table", ["slope_tests", "predictions", "kinds", "profiles"])
+@pytest.mark.parametrize(
+    "table", ["slope_tests", "predictions", "kinds", "profiles", "recovery_tests", "lens_profiles"]
+)
 def test_nothing_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     """Prevents a study of one model from failing for want of a line."""
     monkeypatch.setitem(EMPTY, table, True)
@@ -348,6 +402,32 @@ def test_noise(tmp_path: Path) -> None:
 def test_a_study_without_noise(tmp_path: Path) -> None:
     """Prevents a study without noise from failing for want of its table."""
     assert "Under noise" not in summary(tmp_path, left_out="noise_rates")
+
+
+def test_recovery(tmp_path: Path) -> None:
+    """Prevents a weaker noise or an earlier layer; a class without rows and a difference without a test stay open."""
+    header, _, *found = rows(summary(tmp_path), "Recovery from noise")
+    tested = ["-25.0%", "50.0%", "-75.0", "-100.0 to -25.0", "0.012"]
+    assert found == [
+        ["a-l", "natural", "37.5%", "12.5 to 62.5", *tested],
+        ["b-s", "natural", "50.0%", "25.0 to 75.0", "–", "55.0%", "–", "–", "–"],
+    ]
+    assert len(header) == len(found[0])
+    assert "Of the similarity that noise of α = 0.5 takes" in summary(tmp_path)
+    assert "Recovery from noise" not in summary(tmp_path, left_out="recovery")
+
+
+def test_lens(tmp_path: Path) -> None:
+    """Prevents layers in the files' order, and the first layer that a memorized row reaches for all rows'."""
+    page = summary(tmp_path)
+    header, _, *found = rows(page, "Layer decoding")
+    assert found == [
+        ["a-l", "memorized", "40", "30", "3 of 4", "80.0%", "0.0 to 80.0", "0.50", "50.0%"],
+        ["a-l", "unmemorized", "40", "30", "–", "40.0%", "0.0 to 40.0", "0.50", "50.0%"],
+    ]
+    assert len(header) == len(found[0])
+    assert "memorized rows, 2 pairs of two families: 0.500; lowest 0.250." in page
+    assert "Layer decoding" not in summary(tmp_path, left_out="lens")
 
 
 def test_a_level_other_than_95_is_not_called_95(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_models_of_the_mini_study(config: dict[str, Any]) -> None:
 def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a stage from being given another stage's values."""
     config["noise"]["strengths"] = [0.0, 0.00001, 0.1, 0.25, 1]
+    config["recovery"]["strengths"] = [0.25, 1]
     study = loaded(config)
     assert (study.name, study.results) == ("mini", "results/mini")
     assert study.planted == ["control"]
@@ -62,6 +63,11 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     assert study.scoring_options("pythia-l")["bos"] is None
     assert study.noise_options() == {"seed": config["seed"], "layer": 0, "rms": "token", "positions": "prompt"}
     assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
+    assert study.recovery_strengths == ["0.25", "1.0"]
+    small = scoring | {"batch_rows": 32}
+    noise = {"seed": config["seed"], "layer": 0, "rms": "token"}
+    assert study.recovery_options("openllama-l") == small | {"noise": noise}
+    assert study.lens_options("openllama-l") == small
     assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
     assert study.corpus_options("mini")["name"] == "mini"
     rows = config["sampling"]["rows_per_domain"]
@@ -166,14 +172,25 @@ def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -
 
 def test_a_study_without_noise(config: dict[str, Any]) -> None:
     """Prevents a study without noise from asking for the noise table or its figure."""
-    del config["noise"]
+    del config["noise"], config["recovery"]
     study = loaded(config)
     assert study.noise_models == [] and study.noise_strengths == []
-    assert "noise_rates" not in study.tables
+    assert study.recovery_models == [] and study.recovery_strengths == []
+    assert not {"noise_rates", "recovery", "recovery_tests"} & set(study.tables)
     assert set(study.figures) == {
-        n for n, entry in study.figure_entries.items() if "noise_rates" not in entry["tables"]
+        n for n, entry in study.figure_entries.items() if not {"noise_rates", "recovery"} & set(entry["tables"])
     }
-    assert "noise" not in study.figures
+    assert "noise" not in study.figures and "lens" in study.figures
+
+
+def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
+    """Prevents an undisturbed run from being compared with itself where no strengths are named."""
+    del config["recovery"]["strengths"]
+    study = loaded(config)
+    assert study.recovery_strengths == study.noise_strengths == ["0.1", "0.2", "0.3", "0.4", "0.5"]
+    config["noise"]["strengths"] = [0.0]
+    still = loaded(config)
+    assert still.recovery_strengths == [] and "recovery" not in still.tables
 
 
 def test_a_study_without_frequency(config: dict[str, Any]) -> None:

@@ -15,7 +15,19 @@ from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
 
 MODELS = ["pythia-xs", "pythia-s", "starcoder-xs", "starcoder-s"]
-FIGURES = ["claims", "scaling", "distribution", "domains", "controls", "compressibility", "noise", "structure"]
+FIGURES = [
+    "claims",
+    "scaling",
+    "distribution",
+    "domains",
+    "controls",
+    "compressibility",
+    "noise",
+    "recovery",
+    "lens",
+    "lens_positions",
+    "structure",
+]
 FIGURES += ["profiles"]
 
 

@@ -29,6 +29,10 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
         sections += [_thresholds(frames["thresholds"]), _countings(frames["countings"])]
     if "noise_rates" in frames:
         sections.append(_noise(frames["noise_rates"]))
+    if "recovery" in frames:
+        sections.append(_recovery(frames["recovery"], frames["recovery_tests"]))
+    if "lens" in frames:
+        sections.append(_lens(frames["lens"], frames["lens_profiles"]))
     with atomic(summary) as temporary:
         temporary.write_text("\n".join(sections))
 
@@ -221,6 +225,55 @@ def _noise(table: pd.DataFrame) -> str:
         rates = part.set_index("alpha")["rate"]
         lines.append(f"| {model} | {domain} | {' | '.join(_share(rates[alpha]) for alpha in strengths)} |")
     return "\n".join(lines) + "\n"
+
+
+def _recovery(table: pd.DataFrame, tests: pd.DataFrame) -> str:
+    strongest = table["alpha"].max()
+    table = table[(table["alpha"] == strongest) & (table["depth"] == 1)]
+    tests = tests[tests["alpha"] == strongest].set_index(["model", "rows"])
+    lines = ["## Recovery from noise\n"]
+    lines.append(f"Of the similarity that noise of α = {strongest:g} takes, recovered by the last layer:\n")
+    lines.append("| model | rows | all | interval | memorized | unmemorized | difference (points) | interval | q |")
+    lines.append("|---|---|---:|---|---:|---:|---:|---|---:|")
+    for (model, rows), part in table.groupby(["model", "rows"]):
+        shares = part.set_index("group")["recovered"]
+        whole = next(part[part["group"] == "all"].itertuples())
+        cells = [model, rows, _share(whole.recovered), _between(whole, "recovered")]
+        cells += [_share(shares[group]) if group in shares else "–" for group in ("memorized", "unmemorized")]
+        if (model, rows) in tests.index:
+            test = tests.loc[(model, rows)]
+            cells += [f"{100 * test['difference']:.1f}", _between(test, "difference"), _probability(test["q_value"])]
+        else:
+            cells += ["–"] * 3
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _lens(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    table = table[(table["rows"] == NATURAL) & table["group"].isin(["memorized", "unmemorized"])]
+    lines = ["## Layer decoding\n", "What the layers say of the true continuation, natural rows; layers from 1:\n"]
+    lines.append("| model | class | rows | texts | 50% after | last layer | interval | entropy | half depth agrees |")
+    lines.append("|---|---|---:|---:|---:|---:|---|---:|---:|")
+    for (model, group), part in table.groupby(["model", "group"]):
+        part = part.sort_values("layer")
+        last, middle = (next(part.iloc[[place]].itertuples()) for place in (-1, (len(part) - 1) // 2))
+        passed = part.loc[part["probability"] > 0.5, "layer"]
+        layer = f"{passed.iloc[0] + 1} of {len(part)}" if len(passed) else "–"
+        lines.append(
+            f"| {model} | {group} | {last.n} | {last.distinct} | {layer} | {_share(last.probability)} "
+            f"| {_between(last, 'probability')} | {last.entropy:.2f} | {_share(middle.agrees)} |"
+        )
+    return "\n".join(lines) + "\n" + _alike(pairs)
+
+
+def _alike(pairs: pd.DataFrame) -> str:
+    apart = pairs[(pairs["family_a"] != pairs["family_b"]) & pairs["similarity"].notna()]
+    if apart.empty:
+        return ""
+    return (
+        f"\nMean correlation over depth of the true token's probability in memorized rows, {len(apart)} pairs of two "
+        f"families: {apart['similarity'].mean():.3f}; lowest {apart['similarity'].min():.3f}.\n"
+    )
 
 
 def _decimals(value: float) -> str:
