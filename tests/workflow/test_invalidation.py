@@ -5,12 +5,10 @@ import os
 import pytest
 from conftest import CONFIG, Checkout
 
-UNDISTURBED = dict.fromkeys(
-    ("aggregation", "scaling", "domains", "compressibility_aggregation", "frequency_aggregation", "ledger", "summary"),
-    1,
-) | {"figures": 10}
+UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 12}
+UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1}
 """What follows from any model's scores."""
-DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "figures": 11}
+DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 14}
 """What follows from the scores of a model that is disturbed too."""
 
 
@@ -37,20 +35,21 @@ def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
 def test_plot_code_redraws_only(checkout: Checkout) -> None:
     """A changed figure size must not score anything."""
     checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 4.2)", "* len(parts), 4.3)")
-    assert checkout.jobs() == {"figures": 11}
+    assert checkout.jobs() == {"figures": 14}
 
 
 def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
     """The other family's models and scores must stay."""
     checkout.edit(CONFIG, "seed: 11", "seed: 21")
-    assert checkout.jobs() == {"training": 2, "scoring": 2, "compressibility": 1, "noise": 1, **DOWNSTREAM}
+    family = {"training": 2, "scoring": 2, "compressibility": 1, "noise": 1, "recovery": 1, "lens": 1}
+    assert checkout.jobs() == {**family, **DOWNSTREAM}
     assert "pythia-xs" in checkout.messages() and "starcoder" not in checkout.messages()
 
 
 def test_a_vocabulary_reruns_its_family_from_the_tokenizer(checkout: Checkout) -> None:
     """The tokenizer decides the sample too."""
     checkout.edit(CONFIG, "vocabulary: 500", "vocabulary: 510")
-    family = {"tokenization": 1, "sampling": 3, "training": 2, "scoring": 2, "compressibility": 1}
+    family = {"tokenization": 1, "sampling": 3, "training": 2, "scoring": 2, "compressibility": 1, "lens": 1}
     counts = {"frequency_index": 1, "frequency": 4}  # Pythia's rows are counted in StarCoder's tokens too
     assert checkout.jobs() == {**family, **counts, **UNDISTURBED}
     assert "starcoder-xs" in checkout.messages() and "pythia-xs" not in checkout.messages()
@@ -69,10 +68,12 @@ def test_a_new_strength_runs_alone(checkout: Checkout) -> None:
     checkout.edit(CONFIG, "[0.0, 0.5]", "[0.0, 0.25, 0.5]")
     assert checkout.jobs() == {
         "noise": 1,
+        "recovery": 1,
         "noise_aggregation": 1,
+        "recovery_aggregation": 1,
         "domains": 1,
         "ledger": 1,
-        "figures": 4,
+        "figures": 5,
         "summary": 1,
     }
 
@@ -82,19 +83,20 @@ def test_engine_code_rescores_but_does_not_retrain(checkout: Checkout, module: s
     """An imported module is not tracked by Snakemake; its change must not go unseen."""
     path = checkout.root / f"workflow/recite/{module}.py"
     path.write_text(path.read_text() + "\n\nADDED = 1\n")
-    assert checkout.jobs() == {"scoring": 4, "compressibility": 2, "noise": 1, **DOWNSTREAM}
+    assert checkout.jobs() == {"scoring": 4, "compressibility": 2, "noise": 1, "recovery": 1, "lens": 2, **DOWNSTREAM}
 
 
 def test_measured_batch_sizes_come_before_scores(checkout: Checkout) -> None:
     """Every model's batch size is measured once, for all of its jobs."""
     checkout.edit(CONFIG, "batch_rows: 16", "batch_rows: auto")
-    assert checkout.jobs() == {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, **DOWNSTREAM}
+    again = {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, "lens": 2}
+    assert checkout.jobs() == {**again, **DOWNSTREAM}
 
 
 def test_one_models_precision_rescores_that_model(checkout: Checkout) -> None:
     """The other models' scores must stay."""
     checkout.edit(CONFIG, "batch_rows: 16", "batch_rows: 16\n  dtypes: {starcoder-s: bfloat16}")
-    assert checkout.jobs() == {"scoring": 1, "compressibility": 1, **UNDISTURBED}
+    assert checkout.jobs() == {"scoring": 1, "compressibility": 1, "lens": 1, **UNDISTURBED}
 
 
 def test_another_model_is_shortened_alone(checkout: Checkout) -> None:
@@ -145,7 +147,8 @@ def test_a_swapped_pair_is_seen(checkout: Checkout) -> None:
 def test_a_new_domain_leaves_the_others(checkout: Checkout) -> None:
     """The corpus is not read again for it, and no row of the other domains is drawn or scored again."""
     checkout.edit(CONFIG, "[code, licences, control]", "[code, licences, control, headers]")
-    new = {"sampling": 2, "samples": 1, "scoring": 4, "compressibility": 2, "noise": 1, "frequency": 6}
+    new = {"sampling": 2, "samples": 1, "scoring": 4, "compressibility": 2, "noise": 1, "frequency": 6, "recovery": 1}
+    new["lens"] = 2
     assert checkout.jobs() == {**new, **DOWNSTREAM}
     assert "code-0000" not in checkout.messages()
 
