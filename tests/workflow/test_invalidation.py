@@ -101,7 +101,8 @@ def test_one_models_precision_rescores_that_model(checkout: Checkout) -> None:
 
 def test_another_model_is_shortened_alone(checkout: Checkout) -> None:
     """Adding a model to one analysis must not repeat the others."""
-    checkout.edit(CONFIG, "models: [pythia-s, starcoder-s]", "models: [pythia-s, starcoder-s, pythia-xs]")
+    before = "compressibility:\n  models: [pythia-s, starcoder-s]"
+    checkout.edit(CONFIG, before, before.replace("]", ", pythia-xs]"))
     new = {"compressibility": 1, "compressibility_aggregation": 1, "ledger": 1, "figures": 2, "summary": 1}
     assert checkout.jobs() == new
 
@@ -131,7 +132,7 @@ def test_counting_code_counts_again(checkout: Checkout) -> None:
 
 def test_another_bound_is_judged_alone(checkout: Checkout) -> None:
     """The rule of a verdict is no measurement."""
-    checkout.edit("config/claims.yaml", "above: 2", "above: 3")
+    checkout.edit("config/claims.yaml", "above: 0.9", "above: 0.95")
     assert checkout.jobs() == {"ledger": 1, "figures": 1, "summary": 1}
 
 
