@@ -63,3 +63,10 @@ def scores_of(models):
 def tables_of(rule):
     """The table files that a rule makes, by table."""
     return {table: f"{RESULTS}/tables/{table}.parquet" for table in study.tables_of[rule]}
+
+
+def indexes_of(family, counting):
+    """The folders of the local index in which a family's rows are counted."""
+    corpus, units = study.families[family].corpus, study.index_of(family, counting)
+    groups = range(study.groups(corpus)) if units else ()
+    return [f"{RESULTS}/indexes/{corpus}/{units}/{group:03d}" for group in groups]

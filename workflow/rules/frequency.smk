@@ -7,13 +7,6 @@ INDEX_FILES = ["tokenized.0", "offset.0", "table.0", "index.json"]
 COUNTED = [(family, counting) for family in study.frequency_families for counting in study.countings]
 
 
-def indexes_of(family, counting):
-    """The folders of the local index in which a family's rows are counted."""
-    corpus, units = study.families[family].corpus, study.index_of(family, counting)
-    groups = range(study.groups(corpus)) if units else ()
-    return [f"{RESULTS}/indexes/{corpus}/{units}/{group:03d}" for group in groups]
-
-
 rule frequency_index:
     """Sort all suffixes of a share of the corpus, as bytes or as a family's tokens, for infini-gram."""
     input:
