@@ -13,8 +13,8 @@ from recite.readers import read_built
 MISTAKES = [
     ("batch_rows: 16", "batch_rowz: 16", "scoring: unknown key 'batch_rowz'; did you mean 'batch_rows'?"),
     (
-        "models: [pythia-s]",
-        "models: [pythia-xxl]",
+        "models: [pythia-s]\n  strengths",
+        "models: [pythia-xxl]\n  strengths",
         "noise.models: 'pythia-xxl' is not a model of this study (known: pythia-xs",
     ),
     ("[code, licences, control]", "[code, poems, control]", "sampling.domains: 'poems' is not a domain of corpus tiny"),
@@ -23,7 +23,7 @@ MISTAKES = [
     ("starcoder: {", "gpt5: {", "training.families: 'gpt5' is not a family of the architecture table"),
     ("rows_per_domain: 12", "rows_per_domain: many", "sampling.rows_per_domain: 'many' is not of type 'integer'"),
     ("continuation_tokens: 16", "continuation_tokens: 32", "sampling asks for windows of 48 tokens"),
-    ("models: [pythia-s]", "layer: 2\n  models: [pythia-s]", "noise.layer is 2, but pythia-s has 2 layers"),
+    ("  strengths: [0.0", "  layer: 2\n  strengths: [0.0", "noise.layer is 2, but pythia-s has 2 layers"),
     ("study: tiny\n", "", "key 'study' is missing"),
     ("shard_rows: 8", "shard_rows: 8\n  window: offset", "sampling.window is offset, but models trained here"),
     ("corpora_file: tests", "corpora_file: nowhere", "nowhere/workflow/corpora.yaml does not exist"),
