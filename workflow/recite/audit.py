@@ -53,7 +53,7 @@ class Audit:
         self._written = {path: name for name, record in self.records.items() for path in record.get("outputs", ())}
         self._versions = installed_versions(blueprint.root)
         self._jobs: dict[str, list[tuple[str, str]]] = {}
-        self._parts: dict[Path, dict[str, str]] = {}
+        self._parts: dict[str, dict[str, str]] = {}
         reached = self._reach()
         digests.gather(reached)
         self.findings = {path: self._judge(path, job) for path, job in reached.items()}
@@ -70,15 +70,15 @@ class Audit:
         lines = [f"{found.sha256}  {path}\n" for path, found in sorted(self.findings.items()) if found.sha256]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-    def below(self, path: str) -> dict[str, Finding]:
-        """The findings on a file and on all that it rests on."""
-        found: dict[str, Finding] = {}
-        waiting = [path]
+    def below(self, paths: Iterable[str]) -> dict[str, Finding]:
+        """The findings on files and on all that they rest on."""
+        found = {path: self.findings[path] for path in paths}
+        waiting = list(found)
         while waiting:
-            name = waiting.pop()
-            if name not in found:
-                found[name] = self.findings[name]
-                waiting += self.findings[name].inputs
+            for name in self.findings[waiting.pop()].inputs:
+                if name not in found:
+                    found[name] = self.findings[name]
+                    waiting.append(name)
         return found
 
     def _reach(self) -> dict[str, Planned | None]:
@@ -88,9 +88,8 @@ class Audit:
         while waiting:
             path = waiting.pop()
             if path not in found:
-                found[path] = self.blueprint.job_of(path)
-                job = found[path]
-                waiting += reversed(job.inputs if job else ())
+                job = found[path] = self.blueprint.job_of(path)
+                waiting += [name for name in reversed(job.inputs if job else ()) if name not in found]
         return found
 
     def _judge(self, path: str, job: Planned | None) -> Finding:
@@ -100,9 +99,9 @@ class Audit:
             finding.note("missing", "it is not there")
             return finding
         finding.sha256 = digest.sha256
-        if job is not None and job.script is None and digest.bytes:
+        if job is not None and not job.script and digest.bytes:
             finding.note("tampered", "it only says that its inputs are there, and should be empty")
-        elif job is not None and job.script is not None:
+        elif job is not None and job.script:
             self._hold_against_record(finding, job)
         return finding
 
@@ -125,7 +124,6 @@ class Audit:
 
     def _moved_on(self, job: Planned, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Code, parameters and inputs of a job that are not what they were."""
-        assert job.script is not None
         if record["code"] != job.code:
             yield from (("stale", reason) for reason in self._changed_code(job.script, record["code"]))
         yield from (("stale", reason) for reason in _differences(record["parameters"], job.parameters))
@@ -134,14 +132,14 @@ class Audit:
         for path in sorted({*record["inputs"]} - {*job.inputs}):
             yield "stale", f"it would no longer be made from {path}"
 
-    def _changed_code(self, script: Path, then: str) -> list[str]:
+    def _changed_code(self, script: str, then: str) -> list[str]:
         if script not in self._parts:
-            self._parts[script] = code_parts(script)
+            self._parts[script] = code_parts(self.blueprint.root / script)
         now, kept = self._parts[script], self._kept(CODE, then)
         if kept is None or digest_of_parts(kept) != then:
             return ["its code has moved on, and the list of its modules is not there or not whole"]
         changed = [name for name in sorted({*now, *kept}) if now.get(name) != kept.get(name)]
-        return [f"{f'scripts/{script.name}' if name == SCRIPT else f'module {name}'} has moved on" for name in changed]
+        return [f"{script if name == SCRIPT else f'module {name}'} has moved on" for name in changed]
 
     def _drifted(self, record: Mapping[str, Any]) -> list[tuple[str, str]]:
         if record["environment"] == environment_digest(self._versions):

@@ -49,7 +49,7 @@ class Shown:
         return list(dict.fromkeys(name for path in paths for name in self.audit.findings[path].inputs))
 
     def _verdict(self, paths: list[str]) -> str:
-        below = {name: finding for path in paths for name, finding in self.audit.below(path).items()}
+        below = self.audit.below(paths)
         counts = Counter(finding.status for finding in below.values())
         if set(counts) == {"verified"}:
             return f"verified, with all it rests on ({len(below)} files)"
@@ -103,15 +103,15 @@ def as_text(audit: Audit, whole: bool) -> str:
 
 
 def as_json(audit: Audit) -> dict[str, Any]:
-    """The audit as data: every file with rule, status, reasons, digest and inputs, and what is wrong below each target."""
-    wrong = {path: finding for path, finding in audit.findings.items() if finding.status != "verified"}
-    below = {path: audit.below(path) for path in audit.targets}
+    """The audit as data: every file with rule, status, reasons, digest and inputs, and what is wrong below each figure."""
+    wrong = {path for path, finding in audit.findings.items() if finding.status != "verified"}
+    figures = [path for path in audit.targets if path.startswith("figures/")]
     return {
         "study": audit.study.name,
         "verified": audit.verified,
         "digest": audit.digest,
         "counts": dict(Counter(finding.status for finding in audit.findings.values())),
-        "targets": {path: sorted(set(found) & set(wrong)) for path, found in below.items()},
+        "figures": {path: sorted(audit.below([path]).keys() & wrong) for path in figures},
         "files": {
             path: {
                 "rule": finding.rule,

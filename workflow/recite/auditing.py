@@ -7,12 +7,10 @@ from pathlib import Path
 from recite.audit import Audit
 from recite.audit_text import as_json, as_text
 from recite.blueprint import Blueprint, read_blueprint
-from recite.config import read_yaml
 from recite.digests import Digests
 from recite.errors import ReciteError
 from recite.files import sha256_file
 from recite.lone import what_it_needs
-from recite.study import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("png", "svg", "csv")
@@ -24,22 +22,19 @@ def audit_study(configfile: Path, names: Sequence[str], as_data: bool, full: boo
     A name is a figure's, or a file of the study by its path here or in the study. A figure's file from elsewhere is
     audited as the study's file of the same bytes; where there is none, the text says what it needs.
     """
-    # The Snakefile checks the config too, but its one sentence comes out of Snakemake in two.
-    load_study(read_yaml(configfile), str(configfile))
-    with read_blueprint(ROOT, configfile) as blueprint:
-        if not blueprint.study.is_dir() and not any(Path(name).is_file() for name in names):
-            raise ReciteError(f"{blueprint.study} does not exist; run the study, or bring its results there.")
-        digests = Digests(blueprint.study, full)
-        targets: list[str] = []
-        for name in names:
-            found = _paths_of(name, blueprint, digests)
-            if not found:
-                return what_it_needs(Path(name)), False
-            targets += found
-        audit = Audit(blueprint, dict.fromkeys(targets or blueprint.targets), digests)
-        if as_data:
-            return json.dumps(as_json(audit), indent=1) + "\n", audit.verified
-        return as_text(audit, whole=bool(names)), audit.verified
+    blueprint = read_blueprint(ROOT, configfile)
+    if not blueprint.study.is_dir() and not any(Path(name).is_file() for name in names):
+        raise ReciteError(f"{blueprint.study} does not exist; run the study, or bring its results there.")
+    digests = Digests(blueprint.study, full)
+    targets: list[str] = []
+    for name in names:
+        found = _paths_of(name, blueprint, digests)
+        if not found:
+            return what_it_needs(Path(name)), False
+        targets += found
+    audit = Audit(blueprint, dict.fromkeys(targets or blueprint.targets), digests)
+    text = json.dumps(as_json(audit), indent=1) + "\n" if as_data else as_text(audit, whole=bool(names))
+    return text, audit.verified
 
 
 def _paths_of(name: str, blueprint: Blueprint, digests: Digests) -> list[str]:
