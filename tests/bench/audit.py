@@ -1,8 +1,8 @@
 """The audit's speed: `--full` beside sha256sum, cached on ten thousand files, and what recording adds to jobs.
 
-`make bench-audit`. The files are made up, by the jobs that the mini study's rules plan at a hundred shards a domain; their
-records are written as jobs write them. What recording costs is measured on a finished study, if there is one: each of its
-jobs' records is written again, and the time set against what the jobs took.
+`make bench-audit`. The files are made up, by the jobs that the mini study's rules plan at a hundred shards a domain;
+their records are written as jobs write them. What recording costs is measured on a finished study, if there is one:
+each of its jobs' records is written again, and the time set against what the jobs took.
 """
 
 import argparse

@@ -94,7 +94,9 @@ def test_many_jobs_at_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(ask, names))
-    assert [digest and digest.sha256 for digest in found] == [hashlib.sha256(name.encode()).hexdigest() for name in names]
+    assert [digest and digest.sha256 for digest in found] == [
+        hashlib.sha256(name.encode()).hexdigest() for name in names
+    ]
     gathered = Digests(tmp_path)
     gathered.gather(names)
     assert [gathered.known[name] for name in names] == found

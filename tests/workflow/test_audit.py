@@ -54,13 +54,22 @@ class Restored(Checkout):
         return self.results / "records" / f"{path}.json"
 
 
+@pytest.fixture(scope="session")
+def audited(finished: Checkout) -> Checkout:
+    """The finished study, audited once: what its Snakefile says is known from then on."""
+    assert Restored(finished.root).audit()["verified"]
+    return finished
+
+
 @pytest.fixture
-def restored(finished: Checkout, tmp_path: Path) -> Restored:
-    root = tmp_path / "another place"
+def restored(audited: Checkout, tmp_path: Path) -> Restored:
+    """A copy to tamper with, in which nothing has run."""
+    finished, root = audited, tmp_path / "another place"
     for part in PARTS:
         (root / part).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if (finished.root / part).is_dir() else shutil.copy2)(finished.root / part, root / part)
     shutil.copytree(finished.results, root / "results/tiny")
+    shutil.copytree(finished.root / ".recite", root / ".recite")
     (root / ".venv").symlink_to(sys.prefix)
     return Restored(root)
 
@@ -152,7 +161,10 @@ FILES: dict[str, tuple[Callable[[Restored], Any], Wrong]] = {
     ),
     "scores cut off": (lambda study: truncate(study.file(SCORES), 700), {SCORES: "tampered"}),
     "scores emptied": (lambda study: truncate(study.file(SCORES), 0), {SCORES: "tampered"}),
-    "a byte appended": (lambda study: truncate(study.file(SCORES), 10**6) or study.file(SCORES).open("ab").write(b"0"), {SCORES: "tampered"}),
+    "a byte appended": (
+        lambda study: truncate(study.file(SCORES), 10**6) or study.file(SCORES).open("ab").write(b"0"),
+        {SCORES: "tampered"},
+    ),
     "the record edited to match": (lambda study: flip_and_edit(study, SCORES, seal=False), {SCORES: "tampered"}),
     "the record edited to match, and sealed": (
         lambda study: flip_and_edit(study, SCORES, seal=True),
@@ -226,7 +238,13 @@ SOURCES: dict[str, tuple[str, str, str, set[str], str]] = {
         {"scaling"},
         "scripts/scaling.py has moved on",
     ),
-    "a comment": ("workflow/recite/engine.py", "length = context.shape[1] + s", "# why\n    length = context.shape[1] + s", set(), ""),
+    "a comment": (
+        "workflow/recite/engine.py",
+        "length = context.shape[1] + s",
+        "# why\n    length = context.shape[1] + s",
+        set(),
+        "",
+    ),
     "a docstring": ("workflow/recite/training.py", '"""Training the mini', '"""Training the very mini', set(), ""),
     "what only records": ("workflow/recite/records.py", "FORMAT = 1", "FORMAT = 1\nMORE = 2", set(), ""),
     "a caption": ("config/figures.yaml", "α = 0 is the", "α = 0 is, of course, the", set(), ""),

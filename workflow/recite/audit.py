@@ -1,10 +1,9 @@
-"""Audit: from what is asked for down to its leaves, every file against its record, today's code, config and packages."""
+"""Audit: from what is asked for to its leaves, every file against its record, today's code, config and packages."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from recite.blueprint import Blueprint, Planned
@@ -116,7 +115,9 @@ class Audit:
             return
         then = record["outputs"][finding.path]["sha256"]
         if then != finding.sha256:
-            finding.note("tampered", f"its bytes are not those that were written: {finding.sha256[:12]}, was {then[:12]}")
+            finding.note(
+                "tampered", f"its bytes are not those that were written: {finding.sha256[:12]}, was {then[:12]}"
+            )
         if first not in self._jobs:
             self._jobs[first] = [*self._moved_on(job, record), *self._drifted(record)]
         for status, reason in self._jobs[first]:

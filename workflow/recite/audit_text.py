@@ -103,7 +103,7 @@ def as_text(audit: Audit, whole: bool) -> str:
 
 
 def as_json(audit: Audit) -> dict[str, Any]:
-    """The audit as data: every file with rule, status, reasons, digest and inputs, and what is wrong below each figure."""
+    """The audit as data: each file with rule, status, reasons, digest, inputs, and what is wrong below each figure."""
     wrong = {path for path, finding in audit.findings.items() if finding.status != "verified"}
     figures = [path for path in audit.targets if path.startswith("figures/")]
     return {

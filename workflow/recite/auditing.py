@@ -49,7 +49,9 @@ def _paths_of(name: str, blueprint: Blueprint, digests: Digests) -> list[str]:
     if blueprint.job_of(name) is not None:
         return [name]
     if not path.exists() and not path.suffix:
-        raise ReciteError(f"{name} is no figure of this study (known: {', '.join(blueprint.figures)}); name one or a file.")
+        raise ReciteError(
+            f"{name} is no figure of this study (known: {', '.join(blueprint.figures)}); name one or a file."
+        )
     if path.is_file():
         twin = f"figures/{path.name}"
         known = digests.of(twin) if blueprint.job_of(twin) else None

@@ -1,8 +1,8 @@
-"""What today's Snakefile and config say of a study: each file's job, from what, by what code and params it would be made.
+"""What today's Snakefile and config say of a study: by which job, from what, by what code and params each file is made.
 
 The rules are asked themselves, so that no second list of them can go out of step. Nothing is run. As asking takes a
-second, and a millisecond a job, the answer is kept in the checkout, under the digest of all that it can depend on; it is
-not kept with the results, which may come from somebody else.
+second, and a millisecond a job, the answer is kept in the checkout, under the digest of all that it can depend on; it
+is not kept with the results, which may come from somebody else.
 """
 
 import hashlib
@@ -91,7 +91,8 @@ def _key(root: Path, configfile: Path) -> str:
     digest = hashlib.sha256(canonical_json(installed_versions(root)).encode())
     for path in [*sources, configfile, *named, *sorted(Path("config").glob("*.yaml"))]:
         if path.is_file():
-            digest.update(f"{path}\0".encode() + path.read_bytes())
+            name = path.relative_to(root) if path.is_relative_to(root) else path
+            digest.update(f"{name}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 

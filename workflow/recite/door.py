@@ -20,8 +20,9 @@ FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "code: 28")
 def door(job: Any) -> Iterator[None]:
     """Run the block of a script as the Snakemake job `job` (the script's `snakemake` object).
 
-    Everything printed goes to the job's log. What the job did is written to its record (`recite.records`). A ReciteError or a full disk becomes one sentence,
-    on the terminal and in the log, and exit status 1; anything else a traceback in the log.
+    Everything printed goes to the job's log, and what was done into its record (`recite.records`). A ReciteError or a
+    full disk becomes one sentence, on the terminal and in the log, and exit status 1; anything else a traceback in the
+    log.
     """
     terminal = os.dup(2)
     try:

@@ -22,7 +22,7 @@ def installed_versions(root: Path) -> dict[str, str]:
     pinned = {_normal(name) for name in PIN.findall((root / PINS).read_text())}
     versions: dict[str, str] = {}
     for place in sys.path:
-        for folder in os.listdir(place) if os.path.isdir(place) else ():  # noqa: PTH118, PTH112, PTH208
+        for folder in os.listdir(place) if os.path.isdir(place) else ():  # noqa: PTH112, PTH208
             found = INSTALLED.fullmatch(folder)
             if found and _normal(found[1]) in pinned:
                 versions.setdefault(_normal(found[1]), found[2])

@@ -48,7 +48,7 @@ def _svg_text(path: Path) -> str | None:
 
 
 def what_it_needs(path: Path) -> str:
-    """What a figure's file that lies outside of its study says, and what is needed to audit it; ReciteError if nothing."""
+    """What a figure's file from elsewhere says of itself, and what an audit of it needs; ReciteError if nothing."""
     if not path.is_file():
         raise ReciteError(f"{path} is no file and no figure of this study; name a figure or a file.")
     origin, digest = read_origin(path), sha256_file(path)

@@ -68,7 +68,7 @@ def record_path(study: Path, first_output: str) -> Path:
 
 
 def path_in(study: Path, path: str | Path) -> str:
-    """A path as records write it: from the study's folder; from the checkout as ../../; elsewhere without its folders."""
+    """A path as records write it: from the study's folder, from the checkout as ../../, else without its folders."""
     path = Path(path)
     if path.is_relative_to(study):
         return path.relative_to(study).as_posix()
