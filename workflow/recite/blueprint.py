@@ -79,7 +79,7 @@ def read_blueprint(root: Path, configfile: Path) -> Blueprint:
         load_study(read_yaml(configfile), str(configfile))
         found = _ask_snakemake(root, configfile)
         write_json(kept, found)
-    jobs = [Planned(*job[:5], tuple(job[5]), tuple(job[6])) for job in found["jobs"]]
+    jobs = [Planned._make([*job[:5], tuple(job[5]), tuple(job[6])]) for job in found["jobs"]]
     return Blueprint(root, Path(found["study"]), found["figures"], found["asked"], found["beside"], jobs)
 
 
