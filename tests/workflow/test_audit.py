@@ -256,7 +256,7 @@ SOURCES: dict[str, tuple[str, str, str, set[str], str]] = {
         {"sampling"},
         "options.context_tokens is 12, was 16",
     ),
-    "a claim's bound": ("config/claims.yaml", "above: 0.9", "above: 0.95", {"ledger"}, "above is 0.95, was 0.9"),
+    "a claim's bound": ("config/claims.yaml", "above: 0.9", "above: 0.95", {"ledger"}, ".above is 0.95, was 0.9"),
     "a figure's title": (
         "config/figures.yaml",
         "title: Memorization against model size",
@@ -379,6 +379,34 @@ def test_a_figure_that_was_mailed(restored: Restored, tmp_path: Path) -> None:
     shutil.rmtree(restored.results)
     run = restored.recite("audit", str(shutil.copy2(mailed, tmp_path / "copy.png")))
     assert run.returncode == 1 and "tables/scaling.parquet  sha256" in run.stdout
+
+
+def test_trace(finished: Checkout) -> None:
+    """A row behind a figure, in every table that holds it, with its text as it stands in the corpus."""
+    study = Restored(finished.root)
+    sample = pq.read_table(study.file(SHARD)).slice(3, 1).to_pylist()[0]
+    run = study.recite("trace", "noise", "--row", str(sample["row_id"]))
+    assert run.returncode == 0, run.stderr
+    assert f"Document {sample['document_id']} of domain code: code.jsonl.zst, row {sample['source_row']}" in run.stdout
+    assert f"{CORPUS}: the text stands there" in run.stdout
+    for path in (SCORES, NOISE):
+        row = next(row for row in pq.read_table(study.file(path)).to_pylist() if row["row_id"] == sample["row_id"])
+        assert f"{path}  hits {row['hits']}, first_mismatch {row['first_mismatch']}" in run.stdout
+    assert "starcoder-s" not in run.stdout and "Summed up in: tables/noise_rates.parquet" in run.stdout
+    assert json.dumps(sample["text"][: sample["context_bytes"]].decode(), ensure_ascii=False) in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("noise", "--row", "1"), "no table behind figure noise holds row 1; column row_id"),
+        (("pie", "--row", "1"), "pie is no figure of this study"),
+    ],
+)
+def test_mistakes_of_trace(finished: Checkout, arguments: tuple[str, ...], sentence: str) -> None:
+    run = Restored(finished.root).recite("trace", *arguments)
+    assert run.returncode == 1 and run.stdout == ""
+    assert run.stderr.startswith("recite: ") and sentence in run.stderr and run.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

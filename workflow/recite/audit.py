@@ -186,13 +186,20 @@ def _finished(record: Mapping[str, Any]) -> datetime:
 
 
 def _differences(then: Any, now: Any, key: str = "") -> Iterator[str]:
-    """What differs between two values, key by key."""
+    """What differs between two values, key by key; entries of a list are known by their `name` or their place."""
+    then, now = _by_name(then), _by_name(now)
     if isinstance(then, dict) and isinstance(now, dict):
         for name in sorted({*then, *now}):
             place = f"{key}.{name}" if key else name
             yield from _differences(then.get(name, ABSENT), now.get(name, ABSENT), place)
     elif then != now:
         yield f"{key} is {_short(now)}, was {_short(then)}"
+
+
+def _by_name(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
+        return {str(entry.get("name", index)): entry for index, entry in enumerate(value)}
+    return value
 
 
 def _short(value: Any) -> str:

@@ -70,3 +70,22 @@ def audit(
         raise typer.Exit(1) from None
     typer.echo(text, nl=False)
     raise typer.Exit(0 if verified else 1)
+
+
+@app.command()
+def trace(
+    figure: Annotated[str, typer.Argument(help="A figure's name.")],
+    row: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The row's row_id in the samples.")],
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+) -> None:
+    """Say of one row behind a figure which document and span it is, and what every table behind the figure says of it."""
+    from recite.auditing import ROOT
+    from recite.blueprint import read_blueprint
+    from recite.trace import trace_row
+
+    try:
+        text = trace_row(read_blueprint(ROOT, configfile), figure, row)
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(text, nl=False)
