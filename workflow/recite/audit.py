@@ -169,7 +169,7 @@ class Audit:
                 if read is None or not read.sha256 or read.sha256 == digest["sha256"]:
                     continue
                 maker = self.records.get(self._written.get(path, ""))
-                if maker and _is_whole(maker) and _finished(maker) <= datetime.fromisoformat(record["started"]):
+                if maker and _is_whole(maker) and finished(maker) <= datetime.fromisoformat(record["started"]):
                     read.note("tampered", f"it is not what {first} was made from, and says that it is older")
                 for output in record["outputs"]:
                     if output in self.findings and read.status != "tampered":
@@ -181,7 +181,8 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
     return record.keys() >= NEEDED and record["seal"] == seal_of(record)
 
 
-def _finished(record: Mapping[str, Any]) -> datetime:
+def finished(record: Mapping[str, Any]) -> datetime:
+    """When the job of a record ended."""
     return datetime.fromisoformat(record["started"]) + timedelta(seconds=record["seconds"])
 
 

@@ -37,6 +37,12 @@ def audit_study(configfile: Path, names: Sequence[str], as_data: bool, full: boo
     return text, audit.verified
 
 
+def audited(configfile: Path) -> Audit:
+    """The audit of all of a study."""
+    blueprint = read_blueprint(ROOT, configfile)
+    return Audit(blueprint, blueprint.targets, Digests(blueprint.study))
+
+
 def _paths_of(name: str, blueprint: Blueprint, digests: Digests) -> list[str]:
     """The files in the study that a name on the command line means; none for a file from elsewhere."""
     if name in blueprint.figures:

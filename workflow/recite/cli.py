@@ -89,3 +89,19 @@ def trace(
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(text, nl=False)
+
+
+@app.command()
+def export(
+    archive: Annotated[Path, typer.Argument(help="The zip file to write.")],
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+) -> None:
+    """Write figures, tables, records, code and config of a study that is verified as a Workflow Run RO-Crate."""
+    from recite.auditing import audited
+    from recite.crate import export
+
+    try:
+        export(audited(configfile), configfile, archive)
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
