@@ -46,6 +46,7 @@ wildcard_constraints:
     group=r"\d{3}",
     domain="[a-z0-9_]+",
     part=r"[a-z0-9_]+-\d{4}",
+    layer=r"\d+",
     alpha=r"[0-9][0-9.e+-]*",
     units="|".join(map(re.escape, ["bytes", *study.families])),
     counting="|".join(study.countings) or "none",
@@ -82,6 +83,7 @@ include: "workflow/rules/lens.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/domains.smk"
+include: "workflow/rules/signatures.smk"
 include: "workflow/rules/ledger.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"

@@ -87,8 +87,8 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ),
         (
             "noise",
-            {"layer": 6},
-            r"noise\.layer is 6, but pythia-l has 6 layers, counted from 0; choose one that every model",
+            {"layers": [0, 6]},
+            r"noise\.layers has 6, but pythia-l has 6 layers, counted from 0; choose layers that every model",
         ),
         (
             "recovery",
@@ -341,17 +341,17 @@ def test_recovery_is_from_noise(config: dict[str, Any]) -> None:
     noise = config.pop("noise")
     with pytest.raises(ReciteError, match=r"^mini\.yaml: recovery is from noise, but there is no section noise; add"):
         loaded(config)
-    config["noise"] = noise | {"layer": 2, "models": ["pythia-l"]}
+    config["noise"] = noise | {"layers": [0, 2], "models": ["pythia-l"]}
     config["recovery"]["models"] = ["pythia-xs"]
-    with pytest.raises(ReciteError, match=r"noise\.layer is 2, but pythia-xs .* that every model of recovery\.models"):
+    with pytest.raises(ReciteError, match=r"noise\.layers has 2, but pythia-xs .* that every model of recovery\.models"):
         loaded(config)
 
 
 def test_noise_layer_of_registered_models(tmp_path: Path, at_root: None) -> None:
     """Where an entry tells the layers the mistake is found at once; where it tells nothing the study may start."""
-    noise = {"models": ["mine", "other"], "strengths": [0.1], "layer": 4}
+    noise = {"models": ["mine", "other"], "strengths": [0.1], "layers": [4]}
     registry = {"mine": {"corpus": "notes"}, "other": {"corpus": "notes", "layers": 4}}
-    sentence = r"own\.yaml: noise\.layer is 4, but other has 4 layers, counted from 0"
+    sentence = r"own\.yaml: noise\.layers has 4, but other has 4 layers, counted from 0"
     assert_refused(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), sentence)
     noise["models"] = ["mine"]
     assert load_study(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), "own.yaml").noise_models == ["mine"]

@@ -29,7 +29,7 @@ DOMAINS = {"code": "structural", "prose": "free_text", "control": "planted", "na
 NAMES = {"pythia": "Pythia", "olmo2": "OLMo 2", "newcomer": "newcomer"}
 KINDS = (".png", ".svg", ".csv")
 MODEL = ["model", "family", "parameters"]
-KEYS = ["claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"]
+KEYS = ["claim", "measure", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"]
 KEYS += ["family", "counting", "measure", "from"]
 KEYS += ["group", "layer", "position"]
 Tables = dict[str, pd.DataFrame]
@@ -111,7 +111,7 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
         for alpha in (0.5, 0.25, 0.1):
             sizes = {f"{group}_{name}": 5 for group in ("memorized", "unmemorized") for name in ("n", "distinct")}
             share = (len(lines["recovery_tests"]) + 1) / 1000
-            test = {"alpha": alpha, "rows": rows, "p_value": 0.1, "q_value": 0.2} | sizes
+            test = {"noise_layer": 0, "alpha": alpha, "rows": rows, "p_value": 0.1, "q_value": 0.2} | sizes
             lines["recovery_tests"].append(model | test | spread("difference", share))
         for group, texts in TEXTS.items():
             about = model | {"rows": rows, "group": group, "n": 30, "distinct": texts}
@@ -120,7 +120,7 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
                 for alpha in (0.5, 0.25, 0.1):
                     share = (len(lines["recovery"]) + 1) / 1000
                     found = spread("cosine", share) | spread("recovered", share)
-                    lines["recovery"].append(about | place | {"alpha": alpha} | found)
+                    lines["recovery"].append(about | place | {"noise_layer": 0, "alpha": alpha} | found)
                 shares = [(7 * len(lines["lens"]) + index) % 89 / 100 + 0.1 for index in range(len(STATISTICS))]
                 ends = [spread(name, share) for name, share in zip(STATISTICS, shares, strict=True)]
                 lines["lens"].append(about | place | {key: value for one in ends for key, value in one.items()})
@@ -144,7 +144,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         for place in places:
             lines["rates"].append(model | place | rate(len(lines["rates"]) + 1) | rest)
             lines["noise_rates"] += [
-                model | place | {"alpha": a} | rate(int(10 * a) + len(lines["rates"])) for a in (0.5, 0.0)
+                model | place | {"noise_layer": 0, "alpha": a} | rate(int(10 * a) + len(lines["rates"])) for a in (0.5, 0.0)
             ]
         counts = [20, 0, 3, 10] if model is models[0] else [4, 5, 6, 7]
         lines["distribution"] += [model | {"hits": h, "n": n, "share": n / sum(counts)} for h, n in enumerate(counts)]
@@ -155,7 +155,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
             share = (len(lines["kinds"]) + 1) / 100
             lines["kinds"].append(
                 model
-                | {"alpha": alpha, "n": 300, "memorized": 30, "p_value": 0.1, "q_value": 0.2}
+                | {"noise_layer": 0, "alpha": alpha, "n": 300, "memorized": 30, "p_value": 0.1, "q_value": 0.2}
                 | spread("structural", 0.2)
                 | spread("free_text", 0.1)
                 | spread("adjusted", 0.15)
@@ -170,6 +170,10 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
     for place, (a, b) in enumerate(combinations(models, 2)):
         pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
         lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
+        lines["signature_pairs"] += [
+            {"measure": measure, "similarity": place / 100 + shift} | pair
+            for measure, shift in (("recovery", 0.1), ("lens", -0.5))
+        ]
     for place, verdict in enumerate(("supported", "undecided", "not supported", "not measured")):
         value = math.nan if verdict == "not measured" else 0.4 * place
         words = {"claim": verdict, "text": f"Claim {verdict}.", "statistic": "a share", "verdict": verdict}
@@ -239,7 +243,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> Drawn:
 
 def test_entries_functions_and_captions_agree() -> None:
     """Prevents an entry of figures.yaml without a function or caption, and a drawing that no entry shows."""
-    modules = {path.stem for path in (ROOT / "workflow" / "recite" / "figures").glob("[!_]*.py")} - {"style"}
+    modules = {path.stem for path in (ROOT / "workflow" / "recite" / "figures").glob("[!_]*.py")} - {"matrix", "style"}
     assert set(ENTRIES) == set(FIGURES) == modules
     assert all(entry["caption"].strip() for entry in ENTRIES.values())
     assert {table for entry in ENTRIES.values() for table in entry["tables"]} <= set(TABLES)
@@ -281,6 +285,8 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "claims": tables["claims"],
         "compressibility": _suffixes(tables, largest),
         "profiles": tables["profiles"],
+        "signatures": tables["signature_pairs"],
+        "signature_clusters": tables["signature_pairs"],
         "frequency": _frequencies(tables, largest),
         "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
         "recovery": _of_classes(tables["recovery"], largest, alpha=[0.5, 0.1]),
@@ -399,6 +405,52 @@ def test_natural_rows_left_planted_rows_right(tables: Tables, figure: str, x: st
     assert [panel.get_title().split(" rows")[0] for panel in axes] == ["natural", "planted control"]
     for domain, found in zip(("natural", "control"), shown, strict=True):
         assert found == pairs(table[table["domain"] == domain], x, "rate")
+
+
+def test_noise_has_a_row_of_panels_for_every_layer(tables: Tables) -> None:
+    """Prevents a line that goes through two layers' rates."""
+    noise = tables["noise_rates"]
+    later = noise.assign(noise_layer=2, rate=noise["rate"] / 2)
+    axes, shown = panels("noise", tables | {"noise_rates": pd.concat([later, noise])})
+    assert [panel.get_title().split(",")[1] for panel in axes] == [" layer 0", " layer 0", " layer 2", " layer 2"]
+    natural = noise[noise["domain"] == "natural"]
+    assert shown[0] == pairs(natural, "alpha", "rate")
+    assert shown[2] == pairs(natural.assign(rate=natural["rate"] / 2), "alpha", "rate")
+
+
+def test_signatures_have_a_panel_for_every_measure(tables: Tables) -> None:
+    """Prevents a measure's pairs under another's title, and a test beside another measure."""
+    test = dict.fromkeys((column.name for column in TABLES["signature_tests"].columns), 1.0)
+    tests = pd.DataFrame([test | {"measure": "lens", "within": 0.75, "identified": 7, "asked": 9, "chance": 0.125}])
+    axes, _ = panels("signatures", tables | {"signature_tests": tests})
+    pairs = tables["signature_pairs"]
+    for panel, measure, title in zip(axes, ("recovery", "lens"), ("noise", "probability"), strict=False):
+        assert panel.get_title().startswith(title) and ("7 of 9 (chance 12%)" in panel.get_title()) == (title != "noise")
+        shown = panel.collections[0].get_array().filled(np.nan)
+        values = pairs.loc[pairs["measure"] == measure, "similarity"]
+        assert sorted(shown[np.triu_indices(len(shown), 1)].round(9)) == pytest.approx(sorted(values.round(9)))
+
+
+def test_clusters_join_what_is_most_alike_first(tables: Tables) -> None:
+    """Prevents a tree of similarities in place of distances: of three models two alike are joined, at their distance."""
+    names = [f"{family}-{SIZES[0]}" for family in FAMILIES[:3]]
+    pairs = tables["signature_pairs"]
+    pairs = pairs[pairs["model_a"].isin(names) & pairs["model_b"].isin(names) & (pairs["measure"] == "lens")]
+    pairs = pairs.assign(similarity=[0.9, 0.1, 0.3])
+    (axes,), _ = panels("signature_clusters", {"signature_pairs": pairs})
+    joined = sorted(path.vertices[:, 0].max() for one in axes.collections for path in one.get_paths())
+    assert joined == pytest.approx([0.1, 0.8])  # average linkage: (0.9 + 0.7) / 2
+    coloured = {text.get_text(): text.get_color() for text in axes.get_yticklabels()}
+    assert len(coloured) == len(set(coloured.values())) == 3
+
+
+@pytest.mark.parametrize(("figure", "names"), [("recovery", ["recovery", "recovery_tests"]), ("structure", ["kinds"])])
+def test_later_disturbed_layers_are_left_out(tables: Tables, figure: str, names: list[str]) -> None:
+    """Prevents the sweep of another layer from being drawn into that of the first."""
+    more = {name: pd.concat([tables[name], tables[name].assign(noise_layer=1)]) for name in names}
+    if figure == "structure":
+        more["kinds"] = more["kinds"][(more["kinds"]["alpha"] > 0) | (more["kinds"]["noise_layer"] == 0)]
+    assert panels(figure, tables | more)[1] == panels(figure, tables)[1]
 
 
 def test_claims_stand_on_their_side_of_the_bound(tables: Tables) -> None:

@@ -74,7 +74,7 @@ def test_what_a_scoring_job_waits_for() -> None:
     jobs = named(planner("paper"))
     scoring = jobs["scoring/pythia-1b/pile_cc-0000"]
     assert set(scoring.after) == {"registration/pythia-1b", "samples", "batching/pythia-1b"}
-    assert jobs["noise/pythia-1b/alpha-0.1/pile_cc-0000"].after == scoring.after
+    assert jobs["noise/pythia-1b/layer-0/alpha-0.1/pile_cc-0000"].after == scoring.after
     assert set(jobs["samples"].after) == {name for name, job in jobs.items() if job.stage == "sampling"}
     assert len(jobs["sampling/olmo3/arxiv"].after) == 64 + 1
     assert jobs["registration/olmo2-32b"].after == ("family_tokenizer/olmo2",)
@@ -91,7 +91,7 @@ RULES = {
     "compressibility_aggregation",
     "frequency_aggregation",
 }
-RULES |= {"recovery_aggregation", "lens_aggregation"}
+RULES |= {"recovery_aggregation", "lens_aggregation", "signatures"}
 """Rules of the mini study that make tables, but for the ledger."""
 
 
@@ -101,13 +101,15 @@ def test_what_the_end_waits_for() -> None:
     families = {job.subject for job in jobs.values() if job.stage == "tokenization"}
     assert set(jobs["aggregation"].after) == scored | {f"sampling/{family}/control" for family in families}
     largest = {name for name in scored if name.split("/")[1].endswith("-l")}
+    larger = largest | {name for name in scored if name.split("/")[1].endswith("-m")}
     noisy = {name for name, job in jobs.items() if job.stage == "noise"}
     assert set(jobs["noise_aggregation"].after) == noisy | largest
     assert jobs["figures/noise"].after == ("noise_aggregation",)
     for stage in ("recovery", "lens"):
         found = {name for name, job in jobs.items() if job.stage == stage}
-        assert set(jobs[f"{stage}_aggregation"].after) == found | largest
+        assert set(jobs[f"{stage}_aggregation"].after) == found | larger
         assert jobs[f"figures/{stage}"].after == (f"{stage}_aggregation",)
+    assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation"}
     assert jobs["figures/controls"].after == ("aggregation",)
     assert jobs["scaling"].after == ("aggregation",)
     assert set(jobs["domains"].after) == {"aggregation", "noise_aggregation"}
@@ -262,7 +264,7 @@ def test_frequency_by_the_public_index() -> None:
 def test_recovery_feeds_every_prompt_twice() -> None:
     """Prevents continuations from being counted, and jobs that wait for scores, which they do not read."""
     made = planner("paper")
-    job = named(made)["recovery/openllama-7b/alpha-0.3/common_crawl-0000"]
+    job = named(made)["recovery/openllama-7b/layer-0/alpha-0.3/common_crawl-0000"]
     assert set(job.after) == {"registration/openllama-7b", "samples"}
     cost, rows = made.costs["openllama-7b"], made.rows("openllama-7b")["common_crawl-0000"]
     work = 2 * -(-rows // 64) * 64 * (costs.pass_flops(cost.facts, 33) + 2 * cost.facts.embedding)

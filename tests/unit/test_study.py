@@ -61,12 +61,13 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     scoring = {"model": "openllama-l", "family": "openllama", "bos": 0, "batch_rows": batch, "dtype": "float32"}
     assert study.scoring_options("openllama-l") == scoring
     assert study.scoring_options("pythia-l")["bos"] is None
-    assert study.noise_options() == {"seed": config["seed"], "layer": 0, "rms": "token", "positions": "prompt"}
+    assert study.noise_layers == [0]
+    assert study.noise_options(2) == {"seed": config["seed"], "layer": 2, "rms": "token", "positions": "prompt"}
     assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
     assert study.recovery_strengths == ["0.25", "1.0"]
     small = scoring | {"batch_rows": 32}
-    noise = {"seed": config["seed"], "layer": 0, "rms": "token"}
-    assert study.recovery_options("openllama-l") == small | {"noise": noise}
+    noise = {"seed": config["seed"], "layer": 2, "rms": "token"}
+    assert study.recovery_options("openllama-l", 2) == small | {"noise": noise}
     assert study.lens_options("openllama-l") == small
     assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
     assert study.corpus_options("mini")["name"] == "mini"
@@ -165,7 +166,7 @@ def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -
     for corpus in before.domains:
         assert after.candidates_options(corpus) == before.candidates_options(corpus)
         assert after.inventory_options(corpus) == before.inventory_options(corpus)
-    assert after.noise_options() == before.noise_options()
+    assert after.noise_options(0) == before.noise_options(0)
     for family in before.frequency_families:
         assert after.frequency_options(family, "public") == before.frequency_options(family, "public")
 

@@ -5,10 +5,10 @@ import os
 import pytest
 from conftest import CONFIG, Checkout
 
-UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 12}
-UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1}
+UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 14}
+UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1, "signatures": 1}
 """What follows from any model's scores."""
-DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 14}
+DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 16}
 """What follows from the scores of a model that is disturbed too."""
 
 
@@ -34,8 +34,8 @@ def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
 
 def test_plot_code_redraws_only(checkout: Checkout) -> None:
     """A changed figure size must not score anything."""
-    checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 4.2)", "* len(parts), 4.3)")
-    assert checkout.jobs() == {"figures": 14}
+    checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 3.3 *", "* len(parts), 3.4 *")
+    assert checkout.jobs() == {"figures": 16}
 
 
 def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
@@ -72,10 +72,19 @@ def test_a_new_strength_runs_alone(checkout: Checkout) -> None:
         "noise_aggregation": 1,
         "recovery_aggregation": 1,
         "domains": 1,
+        "signatures": 1,
         "ledger": 1,
-        "figures": 5,
+        "figures": 7,
         "summary": 1,
     }
+
+
+def test_a_new_layer_runs_alone(checkout: Checkout) -> None:
+    """Disturbing another layer must not repeat the sweep of the first."""
+    checkout.edit(CONFIG, "  strengths: [0.0, 0.5]", "  strengths: [0.0, 0.5]\n  layers: [0, 1]")
+    alone = {"noise": 1, "recovery": 1, "noise_aggregation": 1, "recovery_aggregation": 1}
+    assert checkout.jobs() == {**alone, "domains": 1, "signatures": 1, "ledger": 1, "figures": 7, "summary": 1}
+    assert "layer 0" not in checkout.messages() and "layer 1 of pythia-s" in checkout.messages()
 
 
 @pytest.mark.parametrize("module", ["engine", "checkpoints", "scoring"])

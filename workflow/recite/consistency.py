@@ -22,6 +22,7 @@ CLAIMS = (
     "bipolar_scores",
     "noise_removed",
     "memorized_recover_less",
+    "family_signature",
     "shared_decoding",
 )
 """Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
@@ -189,7 +190,7 @@ def check_sampling(config: Mapping[str, Any], used: Collection[str], corpora: Ma
 
 
 def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names: Collection[str], source: str) -> None:
-    """Models with settings of their own are of the study, and have the disturbed layer.
+    """Models with settings of their own are of the study, and have the disturbed layers.
 
     `names` are those of all models, of which the length of jobs may be told though the study has not all of them.
     """
@@ -220,21 +221,21 @@ def _check_frequency(config: Mapping[str, Any], families: Collection[str], sourc
 
 
 def _check_noise(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:
-    """The disturbed layer is there in every model that is disturbed, and recovery is from the noise of the study."""
+    """The disturbed layers are there in every model that is disturbed, and recovery is from the noise of the study."""
     if "noise" not in config:
         if "recovery" in config:
             raise ReciteError(
                 f"{source}: recovery is from noise, but there is no section noise; add one, or drop recovery."
             )
         return
-    layer, strengths = config["noise"]["layer"], config["noise"]["strengths"]
+    layer, strengths = max(config["noise"]["layers"]), config["noise"]["strengths"]
     for stage in ("noise", "recovery"):
         for name in config[stage].get("models", models) if stage in config else ():
             layers = models[name].layers
             if layers is not None and layer >= layers:
                 raise ReciteError(
-                    f"{source}: noise.layer is {layer}, but {name} has {layers} layers, counted "
-                    f"from 0; choose one that every model of {stage}.models has."
+                    f"{source}: noise.layers has {layer}, but {name} has {layers} layers, counted "
+                    f"from 0; choose layers that every model of {stage}.models has."
                 )
     for alpha in config.get("recovery", {}).get("strengths", ()):
         if alpha not in strengths:

@@ -158,9 +158,18 @@ def shared_decoding(tables: Tables) -> Finding | None:
     return _between_families(tables["lens_profiles"])
 
 
+def family_signature(tables: Tables) -> Finding | None:
+    """Accuracy of naming the family by the nearest other model, with its Wilson interval, beyond chance."""
+    table = tables["signature_tests"]
+    beyond = {name: table[name] - table["chance"] for name in ("accuracy", "accuracy_low", "accuracy_high")}
+    found = mean_of(table.assign(**beyond), "accuracy")
+    return found and found._replace(models=int(table["models"].max()))
+
+
 def _strongest(table: pd.DataFrame) -> pd.DataFrame:
-    """The natural rows under the strongest noise."""
-    return table[(table["rows"] == NATURAL) & (table["alpha"] == table["alpha"].max())]
+    """The natural rows under the strongest noise, in the first of the disturbed layers."""
+    first = table["noise_layer"] == table["noise_layer"].min()
+    return table[(table["rows"] == NATURAL) & first & (table["alpha"] == table["alpha"].max())]
 
 
 def _natural(tables: Tables) -> pd.DataFrame:
@@ -177,6 +186,7 @@ STATISTICS: dict[str, tuple[tuple[str, ...], Statistic]] = {
     "bipolar_scores": (("rates",), bipolar_scores),
     "noise_removed": (("recovery",), noise_removed),
     "memorized_recover_less": (("recovery_tests",), memorized_recover_less),
+    "family_signature": (("signature_tests",), family_signature),
     "shared_decoding": (("lens_profiles",), shared_decoding),
 }
 """Claim -> the tables that its statistic needs, and the statistic."""

@@ -6,6 +6,7 @@ Formulas and assumptions: docs/plan.md and `recite.costs`.
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import product
 
 from recite import costs
 from recite.costs import Facts, Machine
@@ -239,8 +240,12 @@ class Planner:
 
     def _noise(self) -> Iterator[Job]:
         for model in self.study.noise_models:
-            for alpha in self.study.noise_strengths:
-                yield from self._continuing("noise", model, f"noise/{model}/alpha-{alpha}", costs.NOISE_BYTES)
+            for folder in self._noise_folders(model):
+                yield from self._continuing("noise", model, folder, costs.NOISE_BYTES)
+
+    def _noise_folders(self, model: str) -> list[str]:
+        runs = product(self.study.noise_layers, self.study.noise_strengths)
+        return [f"noise/{model}/layer-{layer}/alpha-{alpha}" for layer, alpha in runs]
 
     def _continuing(self, stage: str, model: str, folder: str, row_bytes: int) -> Iterator[Job]:
         """A job for every part of a model's rows; each waits for the samples of all families."""
@@ -267,15 +272,18 @@ class Planner:
         if study.noise_models:
             read, names = 0, []
             for model in study.noise_models:
-                read += rows[model] * (1 + len(study.noise_strengths))
+                folders = self._noise_folders(model)
+                read += rows[model] * (1 + len(folders))
                 names += clean[model]
-                for alpha in study.noise_strengths:
-                    names += self._parts(f"noise/{model}/alpha-{alpha}", model)
+                names += [name for folder in folders for name in self._parts(folder, model)]
             seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS
             yield Job("noise_aggregation", "noise_aggregation", "", seconds, tuple(names))
         yield Job("scaling", "scaling", "", costs.START_SECONDS, ("aggregation",))
         compared = ("aggregation", *(["noise_aggregation"] if study.noise_models else []))
         yield Job("domains", "domains", "", costs.START_SECONDS, compared)
+        if study.signature_sources:
+            read_from = tuple(rule for rule in study.tables_of if rule in ("recovery_aggregation", "lens_aggregation"))
+            yield Job("signatures", "signatures", "", costs.START_SECONDS, read_from)
         others = tuple(rule for rule in study.tables_of if rule != "ledger")
         yield Job("ledger", "ledger", "", costs.START_SECONDS, others)
         makers = {table: rule for rule, tables in study.tables_of.items() for table in tables}

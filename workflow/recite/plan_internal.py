@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from recite import costs
@@ -13,27 +14,26 @@ if TYPE_CHECKING:
 
 
 def recovery_jobs(planner: Planner) -> Iterator[Job]:
-    """A job for every part of a model's rows at every strength; each waits for the samples of all families."""
+    """A job for every part of a model's rows, disturbed layer and strength; each waits for the samples of all families."""
     study, names, read = planner.study, [], 0
     scored: list[str] = []
     for model in study.recovery_models:
-        options, cost = study.recovery_options(model), planner.costs[model]
-        prompt = planner.tokens[0] + (options["bos"] is not None)
-        layers = cost.facts.layers - options["noise"]["layer"]
-        row_bytes = costs.LAYERED_BYTES + layers * costs.RECOVERY_LAYER_BYTES
-        row, batch = costs.recovery_flops(cost.facts, prompt), options["batch_rows"]
+        batch, cost = study.config["recovery"]["batch_rows"], planner.costs[model]
+        prompt = planner.tokens[0] + (study.models[model].bos is not None)
+        row = costs.recovery_flops(cost.facts, prompt)
         peak = _peak(planner, model, 2 * batch, prompt, 1)
         for part, rows in planner.rows(model).items():
             scored.append(f"scoring/{model}/{part}")
-            read += rows * (1 + len(study.recovery_strengths))
+            read += rows * (1 + len(study.noise_layers) * len(study.recovery_strengths))
             seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
-            for alpha in study.recovery_strengths:
-                names.append(f"recovery/{model}/alpha-{alpha}/{part}")
+            for layer, alpha in product(study.noise_layers, study.recovery_strengths):
+                written = costs.LAYERED_BYTES + (cost.facts.layers - layer) * costs.RECOVERY_LAYER_BYTES
+                names.append(f"recovery/{model}/layer-{layer}/alpha-{alpha}/{part}")
                 after = (planner.maker(model), "samples")
-                yield Job(names[-1], "recovery", model, seconds, after, cost.gpus, 1, rows * row_bytes, peak)
+                yield Job(names[-1], "recovery", model, seconds, after, cost.gpus, 1, rows * written, peak)
     if names:
-        drawn = len(study.recovery_models) * len(study.recovery_strengths) * costs.RESAMPLING_SECONDS
-        seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn
+        drawn = len(study.recovery_models) * len(study.noise_layers) * len(study.recovery_strengths)
+        seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn * costs.RESAMPLING_SECONDS
         yield Job("recovery_aggregation", "recovery_aggregation", "", seconds, (*scored, *names))
 
 

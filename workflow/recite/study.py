@@ -4,6 +4,7 @@ The Snakefile reads nothing else. What a stage must know is handed to its jobs a
 a job runs again exactly when its dict, its code or its inputs change.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,9 @@ RECOVERY_TABLES = ("recovery", "recovery_tests")
 LENS_TABLES = ("lens", "lens_positions", "lens_profiles")
 COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
 FREQUENCY_TABLES = ("frequency_rates", "thresholds", "countings")
+SIGNATURE_TABLES = ("signatures", "signature_pairs", "signature_tests")
+SIGNATURE_SOURCES = ("recovery", "lens")
+"""Tables with a line for every layer of a model."""
 LEDGER_TABLES = ("claims",)
 CORPUS_FOLDER = "data/corpora"
 """Where the files of a corpus lie unless its entry says otherwise."""
@@ -109,6 +113,11 @@ class Study:
         return _above_zero(strengths)
 
     @property
+    def noise_layers(self) -> list[int]:
+        """The layers that are disturbed, one at a time, in their order in the model."""
+        return sorted(self.config["noise"]["layers"]) if "noise" in self.config else []
+
+    @property
     def recovery_models(self) -> list[str]:
         return self._models_of("recovery")
 
@@ -168,7 +177,13 @@ class Study:
         made |= {"lens_aggregation": LENS_TABLES} if self.lens_models else {}
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
+        made |= {"signatures": SIGNATURE_TABLES} if _by_layer(made) else {}
         return made | {"ledger": LEDGER_TABLES}
+
+    @property
+    def signature_sources(self) -> list[str]:
+        """The tables whose layers are compared between models."""
+        return _by_layer(self.tables_of)
 
     @property
     def tables(self) -> list[str]:
@@ -270,13 +285,14 @@ class Study:
             "continuation_tokens": sampling["continuation_tokens"],
         }
 
-    def noise_options(self) -> dict[str, Any]:
+    def noise_options(self, layer: int) -> dict[str, Any]:
+        """What decides the noise in one layer; not which other layers there are."""
         noise = self.config["noise"]
-        return {"seed": self.config["seed"], **{key: noise[key] for key in ("layer", "rms", "positions")}}
+        return {"seed": self.config["seed"], "layer": layer, "rms": noise["rms"], "positions": noise["positions"]}
 
-    def recovery_options(self, model: str) -> dict[str, Any]:
+    def recovery_options(self, model: str, layer: int) -> dict[str, Any]:
         """Those of scoring and noise, with batches of their own size; only the prompt is fed."""
-        noise = {key: value for key, value in self.noise_options().items() if key != "positions"}
+        noise = {key: value for key, value in self.noise_options(layer).items() if key != "positions"}
         return self.scoring_options(model) | {"batch_rows": self.config["recovery"]["batch_rows"], "noise": noise}
 
     def lens_options(self, model: str) -> dict[str, Any]:
@@ -318,8 +334,16 @@ class Study:
             **self.config["aggregation"],
         }
 
+    def signature_options(self) -> dict[str, Any]:
+        aggregation = self.config["aggregation"]
+        return {"seed": self.config["seed"], **{key: aggregation[key] for key in ("confidence", "resamples")}}
+
     def interval_options(self) -> dict[str, Any]:
         return {"confidence": self.config["aggregation"]["confidence"]}
+
+
+def _by_layer(made: Mapping[str, Sequence[str]]) -> list[str]:
+    return [table for tables in made.values() for table in tables if table in SIGNATURE_SOURCES]
 
 
 def _above_zero(strengths: list[float]) -> list[str]:

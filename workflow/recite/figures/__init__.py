@@ -21,6 +21,8 @@ from recite.figures import (
     profiles,
     recovery,
     scaling,
+    signature_clusters,
+    signatures,
     structure,
     style,
 )
@@ -43,6 +45,8 @@ FIGURES: dict[str, Drawing] = {
     "recovery": recovery.draw,
     "lens": lens.draw,
     "lens_positions": lens_positions.draw,
+    "signatures": signatures.draw,
+    "signature_clusters": signature_clusters.draw,
     "structure": structure.draw,
     "profiles": profiles.draw,
 }

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from recite.tables import Column, Table
-from recite.tables.columns import MODEL, ROWS, with_interval
+from recite.tables.columns import MODEL, NOISE_LAYER, ROWS, with_interval
 from recite.tables.lens import AMOUNTS, COUNTS
 
 _GROUP = Column("group", pa.string(), "", "memorized, half or unmemorized by their score, or all: whatever the score")
@@ -23,6 +23,7 @@ RECOVERY = Table(
     "recovery",
     (
         *MODEL,
+        NOISE_LAYER,
         Column("alpha", pa.float64(), "", "noise strength"),
         ROWS,
         _GROUP,
@@ -39,6 +40,7 @@ RECOVERY_TESTS = Table(
     "recovery_tests",
     (
         *MODEL,
+        NOISE_LAYER,
         Column("alpha", pa.float64(), "", "noise strength"),
         ROWS,
         Column("memorized_n", pa.uint64(), "row", "memorized rows"),
