@@ -136,8 +136,15 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
             f"{source}: training.corpus: {training['corpus']} has no controls planted; train on a corpus that is "
             "built here (key 'build')."
         )
-    for family in training["families"]:
+    if ("families" in training) == ("factorial" in training):
+        raise ReciteError(
+            f"{source}: training must list its families (families) or cross architectures with recipes (factorial), one "
+            "of them."
+        )
+    for family in training.get("families", ()):
         known(family, ARCHITECTURES, f"{source}: training.families", "family of the architecture table")
+    if "factorial" in training:
+        _check_factorial(training, source)
     for size, entry in training["sizes"].items():
         _check_shape(Shape(**entry), f"{source}: training.sizes.{size}")
     if sampling["window"] != "head":
@@ -150,6 +157,17 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
         raise ReciteError(
             f"{source}: sampling asks for windows of {window} tokens, but training.row_tokens is "
             f"{training['row_tokens']}; the models would not have seen them whole."
+        )
+
+
+def _check_factorial(training: Mapping[str, Any], source: str) -> None:
+    """Its architectures are known, and one size makes one profile a cell."""
+    for name in training["factorial"]["architectures"]:
+        known(name, ARCHITECTURES, f"{source}: training.factorial.architectures", "family of the architecture table")
+    if len(training["sizes"]) > 1:
+        raise ReciteError(
+            f"{source}: training.factorial compares models of one size, but training.sizes has "
+            f"{', '.join(training['sizes'])}; keep one."
         )
 
 

@@ -284,6 +284,8 @@ class Planner:
         if study.signature_sources:
             read_from = tuple(rule for rule in study.tables_of if rule in ("recovery_aggregation", "lens_aggregation"))
             yield Job("signatures", "signatures", "", costs.START_SECONDS, read_from)
+        if "factorial" in study.tables_of:
+            yield Job("factorial", "factorial", "", costs.START_SECONDS, ("signatures",))
         others = tuple(rule for rule in study.tables_of if rule != "ledger")
         yield Job("ledger", "ledger", "", costs.START_SECONDS, others)
         makers = {table: rule for rule, tables in study.tables_of.items() for table in tables}

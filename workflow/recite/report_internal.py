@@ -1,5 +1,6 @@
 """The internal level in words and numbers: sections of the summary."""
 
+import math
 from collections.abc import Iterator, Mapping
 
 import pandas as pd
@@ -18,6 +19,8 @@ def sections(frames: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         yield _lens(frames["lens"], frames["lens_profiles"])
     if "signature_tests" in frames:
         yield _signatures(frames["signature_tests"])
+    if "factorial" in frames:
+        yield _factorial(frames["factorial"])
 
 
 def _noise(table: pd.DataFrame) -> str:
@@ -93,6 +96,18 @@ def _signatures(table: pd.DataFrame) -> str:
         f"| {row.measure} | {row.models} | {row.families} | {row.within:.2f} | {row.between:.2f} "
         f"| {cells.probability(row.q_value)} | {row.identified} of {row.asked} | {cells.between(row, 'accuracy')} "
         f"| {cells.share(row.chance)} | {cells.probability(row.accuracy_p_value)} |"
+        for row in table.itertuples()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _factorial(table: pd.DataFrame) -> str:
+    lines = ["## Recipe or architecture\n", "Share of the variance of profiles over layers, beyond chance:\n"]
+    lines.append("| measure | factor | models | share | interval | p |")
+    lines.append("|---|---|---:|---:|---|---:|")
+    lines += [
+        f"| {row.measure} | {row.factor} | {row.models} | {cells.share(row.share)} | {cells.between(row, 'share')} "
+        f"| {'–' if math.isnan(row.p_value) else cells.probability(row.p_value)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"

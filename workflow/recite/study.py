@@ -20,7 +20,7 @@ from recite.consistency import (
     check_settings,
     check_training,
 )
-from recite.models import Model, registered_models, trained_models
+from recite.models import Crossed, Model, crossed_families, recipes_of, registered_models, trained_models
 
 SCORE_TABLES = ("rates", "distribution", "disjoint_samples")
 PLANTED_TABLES = ("control_rates",)
@@ -34,6 +34,7 @@ FREQUENCY_TABLES = ("frequency_rates", "thresholds", "countings")
 SIGNATURE_TABLES = ("signatures", "signature_pairs", "signature_tests")
 SIGNATURE_SOURCES = ("recovery", "lens")
 """Tables with a line for every layer of a model."""
+FACTORIAL_TABLES = ("factorial",)
 LEDGER_TABLES = ("claims",)
 CORPUS_FOLDER = "data/corpora"
 """Where the files of a corpus lie unless its entry says otherwise."""
@@ -61,6 +62,11 @@ class Study:
     def trains(self) -> bool:
         """Whether the study makes its corpus and its models itself."""
         return "training" in self.config
+
+    @cached_property
+    def crossed(self) -> dict[str, Crossed]:
+        """Family -> its place in the study's factorial, if it has one."""
+        return crossed_families(self.config.get("training", {}))
 
     @cached_property
     def families(self) -> dict[str, Model]:
@@ -178,6 +184,7 @@ class Study:
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
         made |= {"signatures": SIGNATURE_TABLES} if _by_layer(made) else {}
+        made |= {"factorial": FACTORIAL_TABLES} if _by_layer(made) and self.crossed else {}
         return made | {"ledger": LEDGER_TABLES}
 
     @property
@@ -229,7 +236,7 @@ class Study:
 
     def tokenization_options(self, family: str) -> dict[str, Any]:
         training = self.config["training"]
-        return {"row_tokens": training["row_tokens"], "vocabulary": training["families"][family]["vocabulary"]}
+        return {"row_tokens": training["row_tokens"], "vocabulary": recipes_of(training)[family]["vocabulary"]}
 
     def tokenizer_options(self, family: str) -> dict[str, Any]:
         return self.checkpoint_options(self.families[family].name)
@@ -240,7 +247,7 @@ class Study:
         return {
             "family": entry.family,
             "shape": training["sizes"][entry.size],
-            "recipe": training["families"][entry.family],
+            "recipe": recipes_of(training)[entry.family],
         }
 
     def checkpoint_options(self, model: str) -> dict[str, Any]:
@@ -337,6 +344,10 @@ class Study:
     def signature_options(self) -> dict[str, Any]:
         aggregation = self.config["aggregation"]
         return {"seed": self.config["seed"], **{key: aggregation[key] for key in ("confidence", "resamples")}}
+
+    def factorial_options(self) -> dict[str, Any]:
+        families = {family: place._asdict() for family, place in self.crossed.items()}
+        return self.signature_options() | {"families": families}
 
     def interval_options(self) -> dict[str, Any]:
         return {"confidence": self.config["aggregation"]["confidence"]}

@@ -14,6 +14,7 @@ from recite.figures import (
     countings,
     distribution,
     domains,
+    factorial,
     frequency,
     lens,
     lens_positions,
@@ -47,6 +48,7 @@ FIGURES: dict[str, Drawing] = {
     "lens_positions": lens_positions.draw,
     "signatures": signatures.draw,
     "signature_clusters": signature_clusters.draw,
+    "factorial": factorial.draw,
     "structure": structure.draw,
     "profiles": profiles.draw,
 }

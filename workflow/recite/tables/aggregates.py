@@ -8,7 +8,7 @@ from recite.tables.columns import MODEL as _MODEL
 from recite.tables.columns import ROWS as _ROWS
 from recite.tables.columns import with_interval as _with_interval
 from recite.tables.internal import LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
-from recite.tables.signatures import SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
+from recite.tables.signatures import FACTORIAL, SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 
 _RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),
@@ -316,6 +316,7 @@ TABLES = {
         SIGNATURES,
         SIGNATURE_PAIRS,
         SIGNATURE_TESTS,
+        FACTORIAL,
         CLAIMS,
     )
 }

@@ -53,3 +53,18 @@ SIGNATURE_TESTS = Table(
         Column("accuracy_p_value", pa.float64(), "", "of the hypothesis that it is no better: the same permutations"),
     ),
 )
+
+FACTORIAL = Table(
+    "factorial",
+    (
+        _MEASURE,
+        Column("factor", pa.string(), "", "architecture, recipe, both (their interaction) or seed (what is left)"),
+        Column("models", pa.uint64(), "model", "models: architectures x recipes x seeds"),
+        Column("degrees", pa.uint64(), "", "degrees of freedom"),
+        Column("sum_of_squares", pa.float64(), "", "over all depths; the four add up to the total about the mean profile"),
+        Column("share", pa.float64(), "", "omega^2: share of the profiles' variance beyond what chance gives"),
+        Column("share_low", pa.float64(), "", "lower end of its bootstrap interval over seeds"),
+        Column("share_high", pa.float64(), "", "upper end of its bootstrap interval over seeds"),
+        Column("p_value", pa.float64(), "", "of the hypothesis that the factor does not matter, by permutation; NaN for both and seed"),
+    ),
+)
