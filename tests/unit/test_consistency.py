@@ -93,7 +93,7 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (
             "recovery",
             {"models": ["pythia-xs"], "strengths": [0.1, 0.25]},
-            r"recovery\.strengths: 0\.25 is not one of noise\.strengths \(0\.0, 0\.1, 0\.2, .*; add it there, or",
+            r"recovery\.strengths: 0\.25 is not one of noise\.strengths \(0\.0, 0\.1, 0\.3, .*; add it there, or",
         ),
         (
             "recovery",
@@ -336,6 +336,21 @@ def test_domain_of_two_kinds(tmp_path: Path, at_root: None, chosen: Any) -> None
     assert study.domains == {"notes": NOTES["domains"], "web": {"chat": "free_text"}}
 
 
+def test_a_factorial_that_cannot_be(config: dict[str, Any]) -> None:
+    """Families beside a factorial, an architecture that is none, and sizes that would be mixed."""
+    recipe = {"learning_rate": 0.006}
+    crossed = {"architectures": ["olmo2", "gpt5"], "recipes": {"a": dict(recipe), "b": dict(recipe)}, "seeds": [1, 2]}
+    config["training"]["factorial"] = crossed
+    with pytest.raises(ReciteError, match=r"^mini\.yaml: training must list its families .* or cross .*, one of them"):
+        load_study(config, "mini.yaml")
+    del config["training"]["families"]
+    with pytest.raises(ReciteError, match=r"training\.factorial\.architectures: 'gpt5' is not a family of the arch"):
+        load_study(config, "mini.yaml")
+    crossed["architectures"] = ["olmo2", "pythia"]
+    with pytest.raises(ReciteError, match=r"models of one size, but training\.sizes has xs, s, m, l; keep one"):
+        load_study(config, "mini.yaml")
+
+
 def test_recovery_is_from_noise(config: dict[str, Any]) -> None:
     """Prevents recovery without a strength or layer, and from a layer that only its models lack."""
     noise = config.pop("noise")
@@ -343,7 +358,7 @@ def test_recovery_is_from_noise(config: dict[str, Any]) -> None:
         loaded(config)
     config["noise"] = noise | {"layers": [0, 2], "models": ["pythia-l"]}
     config["recovery"]["models"] = ["pythia-xs"]
-    with pytest.raises(ReciteError, match=r"noise\.layers has 2, but pythia-xs .* that every model of recovery\.models"):
+    with pytest.raises(ReciteError, match=r"noise\.layers has 2, but pythia-xs .* every model of recovery\.models"):
         loaded(config)
 
 

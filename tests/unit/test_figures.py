@@ -28,8 +28,22 @@ SIZES = [150_000, 2_000_000, 30_000_000]
 DOMAINS = {"code": "structural", "prose": "free_text", "control": "planted", "natural": "mixed"}
 NAMES = {"pythia": "Pythia", "olmo2": "OLMo 2", "newcomer": "newcomer"}
 KINDS = (".png", ".svg", ".csv")
+FACTORS = ("architecture", "recipe", "both", "seed")
 MODEL = ["model", "family", "parameters"]
-KEYS = ["claim", "measure", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"]
+KEYS = [
+    "claim",
+    "measure",
+    "factor",
+    "model",
+    "domain",
+    "rows",
+    "hits",
+    "repetitions",
+    "alpha",
+    "model_a",
+    "model_b",
+    "length",
+]
 KEYS += ["family", "counting", "measure", "from"]
 KEYS += ["group", "layer", "position"]
 Tables = dict[str, pd.DataFrame]
@@ -99,6 +113,24 @@ def _add_countings(lines: dict[str, list[dict[str, Any]]], family: str) -> None:
         lines["countings"].append(who | shares | spread("bias", -place / 10) | spread("correlation", 0.5))
 
 
+def _add_factors(lines: dict[str, list[dict[str, Any]]]) -> None:
+    """Shares of variance."""
+    for place, (measure, factor) in enumerate(product(("recovery", "lens"), FACTORS)):
+        counts = {"models": 12, "degrees": 2, "sum_of_squares": 0.5, "p_value": 0.01}
+        lines["factorial"].append({"measure": measure, "factor": factor} | counts | spread("share", place / 10))
+
+
+def _add_pairs(lines: dict[str, list[dict[str, Any]]], models: list[dict[str, Any]]) -> None:
+    """Every two models, by domain and by layer."""
+    for place, (a, b) in enumerate(combinations(models, 2)):
+        pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
+        lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
+        lines["signature_pairs"] += [
+            {"measure": measure, "similarity": place / 100 + shift} | pair
+            for measure, shift in (("recovery", 0.1), ("lens", -0.5))
+        ]
+
+
 LAYERS = 3
 TEXTS = {"all": 50, "memorized": 20, "half": 4, "unmemorized": 5}
 """Distinct texts of each class; `half` has too few to be drawn."""
@@ -144,7 +176,8 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         for place in places:
             lines["rates"].append(model | place | rate(len(lines["rates"]) + 1) | rest)
             lines["noise_rates"] += [
-                model | place | {"noise_layer": 0, "alpha": a} | rate(int(10 * a) + len(lines["rates"])) for a in (0.5, 0.0)
+                model | place | {"noise_layer": 0, "alpha": a} | rate(int(10 * a) + len(lines["rates"]))
+                for a in (0.5, 0.0)
             ]
         counts = [20, 0, 3, 10] if model is models[0] else [4, 5, 6, 7]
         lines["distribution"] += [model | {"hits": h, "n": n, "share": n / sum(counts)} for h, n in enumerate(counts)]
@@ -167,13 +200,8 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         _add_layers(lines, model)
     for family in families:
         _add_countings(lines, family)
-    for place, (a, b) in enumerate(combinations(models, 2)):
-        pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
-        lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
-        lines["signature_pairs"] += [
-            {"measure": measure, "similarity": place / 100 + shift} | pair
-            for measure, shift in (("recovery", 0.1), ("lens", -0.5))
-        ]
+    _add_pairs(lines, models)
+    _add_factors(lines)
     for place, verdict in enumerate(("supported", "undecided", "not supported", "not measured")):
         value = math.nan if verdict == "not measured" else 0.4 * place
         words = {"claim": verdict, "text": f"Claim {verdict}.", "statistic": "a share", "verdict": verdict}
@@ -287,6 +315,7 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "profiles": tables["profiles"],
         "signatures": tables["signature_pairs"],
         "signature_clusters": tables["signature_pairs"],
+        "factorial": tables["factorial"],
         "frequency": _frequencies(tables, largest),
         "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
         "recovery": _of_classes(tables["recovery"], largest, alpha=[0.5, 0.1]),
@@ -421,18 +450,29 @@ def test_noise_has_a_row_of_panels_for_every_layer(tables: Tables) -> None:
 def test_signatures_have_a_panel_for_every_measure(tables: Tables) -> None:
     """Prevents a measure's pairs under another's title, and a test beside another measure."""
     test = dict.fromkeys((column.name for column in TABLES["signature_tests"].columns), 1.0)
-    tests = pd.DataFrame([test | {"measure": "lens", "within": 0.75, "identified": 7, "asked": 9, "chance": 0.125}])
+    counts = {"identified": 7, "asked": 9, "chance": 0.125}
+    tests = pd.DataFrame([test | {"measure": "lens", "within": 0.75} | counts])
     axes, _ = panels("signatures", tables | {"signature_tests": tests})
     pairs = tables["signature_pairs"]
     for panel, measure, title in zip(axes, ("recovery", "lens"), ("noise", "probability"), strict=False):
-        assert panel.get_title().startswith(title) and ("7 of 9 (chance 12%)" in panel.get_title()) == (title != "noise")
+        assert panel.get_title().startswith(title)
+        assert ("7 of 9 (chance 12%)" in panel.get_title()) == (measure == "lens")
         shown = panel.collections[0].get_array().filled(np.nan)
         values = pairs.loc[pairs["measure"] == measure, "similarity"]
         assert sorted(shown[np.triu_indices(len(shown), 1)].round(9)) == pytest.approx(sorted(values.round(9)))
 
 
+def test_factors_have_a_panel_for_every_measure(tables: Tables) -> None:
+    """Prevents a factor's share beside another's name."""
+    axes, shown = panels("factorial", tables)
+    assert [label.get_text() for label in axes[0].get_yticklabels()][:2] == ["architecture", "recipe"]
+    for measure, found in zip(("recovery", "lens"), shown, strict=True):
+        table = tables["factorial"][tables["factorial"]["measure"] == measure].set_index("factor")
+        assert found == {(round(table.loc[factor, "share"], 9), place) for place, factor in enumerate(FACTORS)}
+
+
 def test_clusters_join_what_is_most_alike_first(tables: Tables) -> None:
-    """Prevents a tree of similarities in place of distances: of three models two alike are joined, at their distance."""
+    """Prevents a tree of similarities in place of distances: two models that are alike are joined at their distance."""
     names = [f"{family}-{SIZES[0]}" for family in FAMILIES[:3]]
     pairs = tables["signature_pairs"]
     pairs = pairs[pairs["model_a"].isin(names) & pairs["model_b"].isin(names) & (pairs["measure"] == "lens")]
@@ -625,10 +665,10 @@ def test_one_family(tmp_path: Path, figure: str, sizes: list[int]) -> None:
     """Prevents a study of one family, or of one model, from failing at its figures."""
     paths = write(tmp_path, make_tables(["pythia"], sizes))
     draw(figure, "One", [paths[name] for name in ENTRIES[figure]["tables"]], [tmp_path / "f.svg", tmp_path / "f.csv"])
-    if (figure, sizes) == ("profiles", [150_000]):
+    if sizes == [150_000] and figure in ("profiles", "signatures", "signature_clusters"):
         return  # one model has no pair
     assert len(pd.read_csv(tmp_path / "f.csv")) > 0
-    assert figure == "claims" or "Pythia" in (tmp_path / "f.svg").read_text(encoding="utf-8")
+    assert figure in ("claims", "factorial") or "Pythia" in (tmp_path / "f.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("figure", ["controls", "scaling", "domains", "noise"])

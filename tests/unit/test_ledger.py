@@ -141,7 +141,7 @@ def test_structural_dominance_leaves_out_noise_and_small_models() -> None:
 
 
 def test_noise_removed_is_that_of_all_rows_at_the_last_layer() -> None:
-    """Prevents a layer in between, a class, noise that is weaker or in a later layer, or a smaller model from entering the mean."""
+    """Prevents a layer in between, a class, weaker noise, a later disturbed layer or a smaller model from entering."""
     lines = [
         model(name)
         | {"rows": rows, "group": group, "noise_layer": layer, "alpha": alpha, "depth": depth}

@@ -179,7 +179,9 @@ def test_a_study_without_noise(config: dict[str, Any]) -> None:
     assert study.recovery_models == [] and study.recovery_strengths == []
     assert not {"noise_rates", "recovery", "recovery_tests"} & set(study.tables)
     assert set(study.figures) == {
-        n for n, entry in study.figure_entries.items() if not {"noise_rates", "recovery"} & set(entry["tables"])
+        n
+        for n, entry in study.figure_entries.items()
+        if not {"noise_rates", "recovery", "factorial"} & set(entry["tables"])
     }
     assert "noise" not in study.figures and "lens" in study.figures
 
@@ -188,7 +190,7 @@ def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
     """Prevents an undisturbed run from being compared with itself where no strengths are named."""
     del config["recovery"]["strengths"]
     study = loaded(config)
-    assert study.recovery_strengths == study.noise_strengths == ["0.1", "0.2", "0.3", "0.4", "0.5"]
+    assert study.recovery_strengths == study.noise_strengths == ["0.1", "0.3", "0.5"]
     config["noise"]["strengths"] = [0.0]
     still = loaded(config)
     assert still.recovery_strengths == [] and "recovery" not in still.tables
@@ -246,7 +248,39 @@ def test_public_index_where_there_is_one(paper: dict[str, Any]) -> None:
 def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a figure from being left out of a study that has its tables."""
     study = loaded(config)
-    assert set(study.figures) == set(shipped("figures"))
+    assert set(study.figures) == set(shipped("figures")) - {"factorial"}
+
+
+def test_a_factorial(config: dict[str, Any]) -> None:
+    """Prevents a cell of another recipe, architecture or seed; a listed family keeps the options that it had."""
+    before = loaded(config).training_options("pythia-m")
+    assert "architecture" not in before["recipe"] and loaded(config).crossed == {}
+    families = config["training"].pop("families")
+    recipes = {"plain": families["pythia"], "other": families["olmo2"]}
+    for recipe in recipes.values():
+        del recipe["seed"]
+    crossed = {"architectures": ["olmo2", "pythia"], "recipes": recipes, "seeds": [4, 9]}
+    config["training"] |= {"factorial": crossed, "sizes": {"m": config["training"]["sizes"]["m"]}}
+    del config["frequency"], config["compressibility"], config["noise"]["models"]
+    for stage in ("recovery", "lens"):
+        del config[stage]["models"]
+    study = loaded(config)
+    assert list(study.models) == [
+        f"{a}-{r}-{s}-m" for a in ("olmo2", "pythia") for r in ("plain", "other") for s in (4, 9)
+    ]
+    options = study.training_options("pythia-other-9-m")
+    assert options["recipe"] == study.config["training"]["factorial"]["recipes"]["other"] | {
+        "architecture": "pythia",
+        "seed": 9,
+    }
+    assert options["recipe"]["order"] == "spaced"
+    assert options["shape"] == config["training"]["sizes"]["m"]
+    assert study.factorial_options()["families"]["olmo2-plain-4"] == {
+        "architecture": "olmo2",
+        "recipe": "plain",
+        "seed": 4,
+    }
+    assert "factorial" in study.tables and "factorial" in study.figures
 
 
 def test_a_study_of_natural_text_asks_for_no_controls(paper: dict[str, Any]) -> None:

@@ -58,8 +58,8 @@ def aggregate_noise(
 ) -> None:
     """Write noise_rates and replicates of the disturbed models at every strength, zero included.
 
-    `scores` are the undisturbed scores of the same models; they are the rates at strength zero, whatever the layer. One model's scores are
-    in memory at a time.
+    `scores` are the undisturbed scores of the same models; they are the rates at strength zero, whatever the layer. One
+    model's scores are in memory at a time.
     """
     clean, disturbed = files_by_model(scores), files_by_model(noisy)
     lines: list[Line] = []
@@ -198,9 +198,7 @@ def _who(outcomes: Outcomes) -> Line:
     return {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
 
 
-def _by_corpus(
-    files: Mapping[Run, list[Path]], options: Mapping[str, Any]
-) -> Iterator[tuple[str, list[list[Path]]]]:
+def _by_corpus(files: Mapping[Run, list[Path]], options: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Path]]]]:
     """Corpora with the files of each of their models."""
     found: dict[str, list[list[Path]]] = {}
     for run, paths in files.items():

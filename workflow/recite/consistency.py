@@ -138,8 +138,8 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
         )
     if ("families" in training) == ("factorial" in training):
         raise ReciteError(
-            f"{source}: training must list its families (families) or cross architectures with recipes (factorial), one "
-            "of them."
+            f"{source}: training must list its families (families) or cross architectures with recipes (factorial), "
+            "one of them."
         )
     for family in training.get("families", ()):
         known(family, ARCHITECTURES, f"{source}: training.families", "family of the architecture table")

@@ -19,7 +19,7 @@ FEWEST_MEMORIZED = 10
 
 
 def compare_domains(options: Mapping[str, Any], replicates: Sequence[Path], outputs: Mapping[str, Path]) -> None:
-    """Write the tables kinds, of all models, disturbed layers and noise strengths, and profiles, of all pairs of undisturbed models."""
+    """Write the tables kinds, of all models under all noise, and profiles, of all pairs of undisturbed models."""
     models = read_replicates(replicates)
     kinds = [line for model in models for line in _kinds(model, options["confidence"])]
     for line, q_value in zip(kinds, adjusted([line["p_value"] for line in kinds]), strict=True):

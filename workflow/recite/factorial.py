@@ -47,8 +47,8 @@ def profiles_by_cell(table: pd.DataFrame, crossed: Mapping[str, Crossed]) -> np.
     lost = [family for family in crossed if family not in by_family]
     if lost:
         raise ReciteError(
-            f"{lost[0]} has no profile over layers; a comparison of recipes needs them of all: name all models, or none, "
-            "in recovery.models, lens.models and ablation.models, and give them three layers or more."
+            f"{lost[0]} has no profile over layers, but a factorial needs them of all models: name all, or none, in "
+            "the models of recovery, lens and ablation, and give them three layers or more."
         )
     depths = len(next(iter(by_family.values())))
     values = np.empty((*map(len, sides), depths))
@@ -58,7 +58,7 @@ def profiles_by_cell(table: pd.DataFrame, crossed: Mapping[str, Crossed]) -> np.
 
 
 def sums_of_squares(values: np.ndarray) -> np.ndarray:
-    """Sums of squares of architecture, recipe, both and seed of (..., architectures, recipes, seeds, depths): (..., 4)."""
+    """Of architecture, recipe, both and seed, (..., 4), from (..., architectures, recipes, seeds, depths)."""
     architectures, recipes, seeds = values.shape[-4:-1]
     cells = values.mean(axis=-2)
     grand = cells.mean(axis=(-3, -2), keepdims=True)
@@ -82,7 +82,7 @@ def degrees(shape: Sequence[int]) -> np.ndarray:
 
 
 def shares(sums: np.ndarray, df: np.ndarray) -> np.ndarray:
-    """omega^2 of architecture, recipe and both, and what is left for the seeds: (..., 4), together 1; NaN without variance."""
+    """omega^2 of architecture, recipe and both, and the seeds' rest: (..., 4), together 1; NaN without variance."""
     error = sums[..., 3:] / df[3]
     total = sums.sum(axis=-1, keepdims=True)
     scale = total + error
@@ -95,9 +95,10 @@ def shares(sums: np.ndarray, df: np.ndarray) -> np.ndarray:
 def factor_lines(values: np.ndarray, options: Mapping[str, Any], rng: np.random.Generator) -> list[Line]:
     """One line a factor, of profiles (architectures, recipes, seeds, depths).
 
-    Intervals: bootstrap of the seeds within each cell, their deviations stretched by sqrt(n / (n - 1)) so that resamples
-    scatter as the seeds do (Davison & Hinkley 1997, section 2.4). p-values: the architectures' names permuted over the models
-    of each recipe, and the recipes' over those of each architecture; none for the other two.
+    Intervals: bootstrap of the seeds within each cell, their deviations stretched by sqrt(n / (n - 1)) so that
+    resamples scatter as the seeds do, and moved by the bias that they show (Davison & Hinkley 1997, chapter 2).
+    p-values: the architectures' names permuted over the models of each recipe, and the recipes' over those of each
+    architecture; none for the other two.
     """
     shape = values.shape[:3]
     df, seeds = degrees(shape), shape[2]
@@ -108,6 +109,7 @@ def factor_lines(values: np.ndarray, options: Mapping[str, Any], rng: np.random.
     p_values = [
         _permutation_p_value(values, factor, options["resamples"], rng) if factor < 2 else np.nan for factor in range(4)
     ]
+    drawn += shares(sums, df) - drawn.mean(axis=0)
     lines = []
     for factor, name in enumerate(FACTORS):
         low, high = interval(drawn[:, factor], options["confidence"])

@@ -18,7 +18,7 @@ COLUMNS = ("row_id", "sequence_id", "domain", "hits", "margin")
 
 
 class Run(NamedTuple):
-    """Which rows of a table are one model's under one disturbance at most; layer and strength are 0 where undisturbed."""
+    """One model under one disturbance at most; layer and strength are 0 where it is undisturbed."""
 
     model: str
     noise_layer: int = 0
@@ -28,9 +28,9 @@ class Run(NamedTuple):
 class Outcomes(NamedTuple):
     """What one model made of its rows, under one disturbance at most; rows by domain, then by row id.
 
-    noise_layer, alpha: disturbed layer and noise strength, both 0 where undisturbed. steps: tokens of the continuation. kinds: sampled domain -> kind, in the
-    study's order. starts: domain -> its rows. Columns (rows,): row_ids, texts (ids of the rows' texts), hits, and
-    at_risk (whether the smallest margin is under the dtype's noise).
+    noise_layer, alpha: disturbed layer and noise strength, both 0 where undisturbed. steps: tokens of the continuation.
+    kinds: sampled domain -> kind, in the study's order. starts: domain -> its rows. Columns (rows,): row_ids, texts
+    (ids of the rows' texts), hits, and at_risk (whether the smallest margin is under the dtype's noise).
     """
 
     model: str
@@ -56,7 +56,7 @@ class Outcomes(NamedTuple):
 
 
 def files_by_model(paths: Sequence[Path]) -> dict[Run, list[Path]]:
-    """Files of scores by model, disturbed layer and noise strength; ReciteError where one name stands for two models."""
+    """Files of scores by model, disturbed layer and strength; ReciteError where one name stands for two models."""
     found: dict[Run, list[Path]] = {}
     parameters: dict[str, tuple[Any, ...]] = {}
     for path in paths:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def recovery_jobs(planner: Planner) -> Iterator[Job]:
-    """A job for every part of a model's rows, disturbed layer and strength; each waits for the samples of all families."""
+    """A job for every part, disturbed layer and strength; each waits for the samples of all families."""
     study, names, read = planner.study, [], 0
     scored: list[str] = []
     for model in study.recovery_models:

@@ -143,8 +143,8 @@ def _kinds(table: pd.DataFrame) -> str:
     lines.append("|---|---:|---:|---:|---|---:|---|---:|")
     lines += [
         f"| {row.model} | {cells.share(row.structural)} | {cells.share(row.free_text)} | {cells.share(row.adjusted)} "
-        f"| {cells.between(row, 'adjusted')} | {cells.share(row.structural_share)} | {cells.between(row, 'structural_share')} "
-        f"| {cells.probability(row.q_value)} |"
+        f"| {cells.between(row, 'adjusted')} | {cells.share(row.structural_share)} "
+        f"| {cells.between(row, 'structural_share')} | {cells.probability(row.q_value)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"
@@ -175,8 +175,9 @@ def _compressibility(table: pd.DataFrame) -> str:
     lines.append("| model | rows | texts | mean ratio | interval | half suffices | interval | not monotone |")
     lines.append("|---|---:|---:|---:|---|---:|---|---:|")
     lines += [
-        f"| {row.model} | {row.n} | {row.distinct} | {cells.share(row.mean_ratio)} | {cells.between(row, 'mean_ratio')} "
-        f"| {cells.share(row.short)} | {cells.between(row, 'short')} | {cells.share(row.non_monotone)} |"
+        f"| {row.model} | {row.n} | {row.distinct} | {cells.share(row.mean_ratio)} "
+        f"| {cells.between(row, 'mean_ratio')} | {cells.share(row.short)} | {cells.between(row, 'short')} "
+        f"| {cells.share(row.non_monotone)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"
@@ -205,8 +206,8 @@ def _countings(table: pd.DataFrame) -> str:
     lines.append("| family | counted by | span | texts | equal | not found | bias (octaves) | rank correlation |")
     lines.append("|---|---|---|---:|---:|---:|---|---|")
     lines += [
-        f"| {row.family} | {row.counting} | {row.measure} | {row.texts} | {cells.share(row.equal)} | {cells.share(row.missed)} "
-        f"| {cells.within(row.bias, row.bias_low, row.bias_high)} "
+        f"| {row.family} | {row.counting} | {row.measure} | {row.texts} | {cells.share(row.equal)} "
+        f"| {cells.share(row.missed)} | {cells.within(row.bias, row.bias_low, row.bias_high)} "
         f"| {cells.within(row.correlation, row.correlation_low, row.correlation_high)} |"
         for row in table.itertuples()
     ]

@@ -89,8 +89,13 @@ def _alike(pairs: pd.DataFrame) -> str:
 def _signatures(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
-    lines = ["## Family signatures\n", "Correlation of two models' profiles over layers, and whether it tells the family:\n"]
-    lines.append("| measure | models | families | within | between | q | nearest is of the family | interval | chance | p |")
+    lines = [
+        "## Family signatures\n",
+        "Correlation of two models' profiles over layers, and whether it tells the family:\n",
+    ]
+    lines.append(
+        "| measure | models | families | within | between | q | nearest is of the family | interval | chance | p |"
+    )
     lines.append("|---|---:|---:|---:|---:|---:|---:|---|---:|---:|")
     lines += [
         f"| {row.measure} | {row.models} | {row.families} | {row.within:.2f} | {row.between:.2f} "

@@ -64,7 +64,9 @@ def compare_signatures(options: Mapping[str, Any], tables: Sequence[Path], outpu
             sides = {f"{key}_{side}": one.who[key] for side, one in (("a", a), ("b", b)) for key in WHO}
             lines["signature_pairs"].append(about | sides | {"similarity": similarity[i, j]})
         families = np.unique([profile.who["family"] for profile in profiles], return_inverse=True)[1]
-        lines["signature_tests"] += [about | line for line in comparison_lines(Alike(similarity, families), measure, options)]
+        lines["signature_tests"] += [
+            about | line for line in comparison_lines(Alike(similarity, families), measure, options)
+        ]
     tests = lines["signature_tests"]
     for line, q_value in zip(tests, adjusted([line["p_value"] for line in tests]), strict=True):
         line["q_value"] = q_value

@@ -23,7 +23,7 @@ LINES: tuple[Any, ...] = ("-", "--")
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """A panel for each family's largest model, a line per class, under the strongest and the weakest noise in the first layer."""
+    """A panel for each family's largest model, a line per class; the strongest and weakest noise in the first layer."""
     table = style.classes(style.largest(style.first_layer(tables["recovery"])))
     if table.empty:
         return style.blank(style.NO_CLASS), table

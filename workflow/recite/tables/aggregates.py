@@ -3,8 +3,8 @@
 import pyarrow as pa
 
 from recite.tables import Column, Table
-from recite.tables.columns import NOISE_LAYER
 from recite.tables.columns import MODEL as _MODEL
+from recite.tables.columns import NOISE_LAYER
 from recite.tables.columns import ROWS as _ROWS
 from recite.tables.columns import with_interval as _with_interval
 from recite.tables.internal import LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
