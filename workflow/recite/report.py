@@ -8,6 +8,7 @@ import pandas as pd
 
 from recite.files import atomic, read_json
 from recite.outcomes import NATURAL
+from recite.report_heads import heads_section
 from recite.tables.aggregates import TABLES
 
 SEEN = 0.05
@@ -33,6 +34,8 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
         sections.append(_recovery(frames["recovery"], frames["recovery_tests"]))
     if "lens" in frames:
         sections.append(_lens(frames["lens"], frames["lens_profiles"]))
+    if "heads" in frames:
+        sections.append(heads_section(frames["heads"]))
     with atomic(summary) as temporary:
         temporary.write_text("\n".join(sections))
 

@@ -15,6 +15,7 @@ from recite.figures import (
     distribution,
     domains,
     frequency,
+    heads,
     lens,
     lens_positions,
     noise,
@@ -43,6 +44,7 @@ FIGURES: dict[str, Drawing] = {
     "recovery": recovery.draw,
     "lens": lens.draw,
     "lens_positions": lens_positions.draw,
+    "heads": heads.draw,
     "structure": structure.draw,
     "profiles": profiles.draw,
 }

@@ -6,7 +6,7 @@ from recite.tables import Column, Table
 from recite.tables.columns import MODEL as _MODEL
 from recite.tables.columns import ROWS as _ROWS
 from recite.tables.columns import with_interval as _with_interval
-from recite.tables.internal import LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
+from recite.tables.internal import HEADS, LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
 
 _RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),
@@ -310,6 +310,7 @@ TABLES = {
         LENS,
         LENS_POSITIONS,
         LENS_PROFILES,
+        HEADS,
         CLAIMS,
     )
 }
