@@ -33,7 +33,9 @@ class Rows:
         self.clean = of_text.normal(-20, 3, ROWS // 2).astype(np.float32)[texts]
         lost = np.minimum(of_text.binomial(4, np.linspace(0.1, 0.6, COUNT), (ROWS // 2, COUNT))[texts], 4)
         self.hits = self.clean_hits[:, None] - lost
-        self.log_probability = (self.clean[:, None] - of_text.normal(1, 1, (ROWS // 2, COUNT))[texts]).astype(np.float32)
+        self.log_probability = (self.clean[:, None] - of_text.normal(1, 1, (ROWS // 2, COUNT))[texts]).astype(
+            np.float32
+        )
 
 
 def write(
@@ -48,7 +50,10 @@ def write(
         chosen = slice(first * HEADS_OF_A_LAYER, min(first + step, LAYERS) * HEADS_OF_A_LAYER)
         for number, part in enumerate(np.array_split(np.arange(keep), parts)):
             columns = {name: rows.frame[name].iloc[part].tolist() for name in rows.frame}
-            columns |= {"clean_hits": rows.clean_hits[part].tolist(), "clean_log_probability": rows.clean[part].tolist()}
+            columns |= {
+                "clean_hits": rows.clean_hits[part].tolist(),
+                "clean_log_probability": rows.clean[part].tolist(),
+            }
             columns |= {"hits": as_lists(rows.hits[part, chosen].astype(np.uint8))}
             columns |= {"log_probability": as_lists(rows.log_probability[part, chosen])}
             paths.append(folder / f"{model}-{first}-{number}.parquet")

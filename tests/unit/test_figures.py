@@ -566,7 +566,17 @@ def test_countings_show_every_family(tables: Tables) -> None:
 
 @pytest.mark.parametrize(
     "figure",
-    ["structure", "profiles", "compressibility", "frequency", "countings", "recovery", "lens", "lens_positions", "heads"],
+    [
+        "structure",
+        "profiles",
+        "compressibility",
+        "frequency",
+        "countings",
+        "recovery",
+        "lens",
+        "lens_positions",
+        "heads",
+    ],
 )
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:
     """Prevents a study that memorizes nothing from failing at a figure."""

@@ -75,7 +75,7 @@ def without(by: Replacement, head: int) -> Change:
 def test_log_probability_by_hand(
     family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor, by: Replacement
 ) -> None:
-    """Another head, another layer, a position too far, or layers below that saw the change would give another number."""
+    """Another head, another layer, a position too far, or layers below that saw the change would show."""
     found = head_likelihoods(checkpoint, text, STEPS, 4, range(LAYERS), by=by)
     clean = likelihood(true_logits(reference, text), text)
     torch.testing.assert_close(found.clean.double(), clean, atol=2e-4, rtol=0)
@@ -117,7 +117,9 @@ def test_log_probability_with_other_numbers(
     donors = text.roll(3, dims=0)
     seen: list[Tensor] = []
     entry = ARCHITECTURES[family]
-    projections = [reference.get_submodule(f"{entry.layers}.{layer}.{entry.attention_output}") for layer in range(LAYERS)]
+    projections = [
+        reference.get_submodule(f"{entry.layers}.{layer}.{entry.attention_output}") for layer in range(LAYERS)
+    ]
     handles = [p.register_forward_pre_hook(lambda _, given: seen.append(given[0].clone())) for p in projections]
     true_logits(reference, donors)
     for handle in handles:

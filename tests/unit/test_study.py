@@ -68,7 +68,7 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     noise = {"seed": config["seed"], "layer": 0, "rms": "token"}
     assert study.recovery_options("openllama-l") == small | {"noise": noise}
     assert study.lens_options("openllama-l") == small
-    rows = {f"{domain}-0000": 20 for domain in config["sampling"]["domains"]}
+    rows = {f"{domain}-0000": 6 for domain in config["sampling"]["domains"]}
     ablation = small | {"rows": rows, "layers": [0, None], "replacement": "mean_of_others"}
     assert study.ablation_options("openllama-l", "code-0000", 0) == ablation
     assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
@@ -208,7 +208,14 @@ def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> No
         "control-0001": {"control-0001": 2},
     }
     assert study.ablation_parts("olmo1-l") == {"code-0000": {"code-0000": 10}, "code-0002": {"control-0000": 10}}
-    whole = {"code-0000": 10, "code-0001": 10, "code-0002": 5, "control-0000": 10, "control-0001": 10, "control-0002": 5}
+    whole = {
+        "code-0000": 10,
+        "code-0001": 10,
+        "code-0002": 5,
+        "control-0000": 10,
+        "control-0001": 10,
+        "control-0002": 5,
+    }
     assert study.head_means_options("pythia-l")["rows"] == whole
 
 
@@ -236,7 +243,8 @@ def test_blocks_of_layers(config: dict[str, Any]) -> None:
 def test_what_replaces_a_head(config: dict[str, Any]) -> None:
     """Prevents means that nobody needs, and a seed that ablates everything again where it decides nothing."""
     made = {
-        by: loaded(config, ablation={"replacement": by}) for by in ("mean_of_others", "zero", "dataset_mean", "resample")
+        by: loaded(config, ablation={"replacement": by})
+        for by in ("mean_of_others", "zero", "dataset_mean", "resample")
     }
     assert [by for by, study in made.items() if study.needs_head_means] == ["dataset_mean"]
     options = {by: study.ablation_options("pythia-l", "code-0000", 0) for by, study in made.items()}

@@ -112,7 +112,11 @@ def test_another_model_is_shortened_alone(checkout: Checkout) -> None:
 
 
 EDITS = {
-    "another model": ("ablation:\n  models: [pythia-s]", "ablation:\n  models: [pythia-s, starcoder-s]", {"ablation": 2}),
+    "another model": (
+        "ablation:\n  models: [pythia-s]",
+        "ablation:\n  models: [pythia-s, starcoder-s]",
+        {"ablation": 2},
+    ),
     "both layers in a job": ("layers_per_job: 1", "layers_per_job: 2", {"ablation": 1}),
     "fewer rows": ("rows_per_domain: 10", "rows_per_domain: 9", {"ablation": 2}),
     "other means": (

@@ -17,7 +17,7 @@ Line = dict[str, Any]
 def aggregate_ablation(options: Mapping[str, Any], ablated: Sequence[Path], heads: Path) -> None:
     """Write the table heads from parts of the table of ablated rows; one model's rows are in memory at a time."""
     lines: list[Line] = []
-    for _, paths in files_by_model(ablated).items():
+    for paths in files_by_model(ablated).values():
         read = read_ablated(paths, options)
         who = {"model": read.model, "family": read.family, "parameters": read.parameters}
         lines += [who | line for line in head_lines(read, options)]

@@ -248,7 +248,7 @@ def _check_noise(config: Mapping[str, Any], models: Mapping[str, Model], source:
 def _check_ablation(
     config: Mapping[str, Any], models: Mapping[str, Model], names: Collection[str], source: str
 ) -> None:
-    """Settings of single models are of models that there are; layers are cut into jobs only where their number is known."""
+    """Settings of single models are of models that there are; layers are cut into jobs where their number is known."""
     section = config.get("ablation")
     if section is None:
         return

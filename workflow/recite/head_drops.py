@@ -22,9 +22,9 @@ ALL = "all"
 class Ablated(NamedTuple):
     """One model's rows without each of its heads; rows by domain, then by row id.
 
-    shape: layers, and heads of a layer. steps: tokens of the continuation. kinds: sampled domain -> kind. starts: domain
-    -> its rows. texts: (rows,) ids of the rows' texts. hits: (rows, layers x heads) int16, hits lost by each head.
-    log_probability: the same shape, float32, log-probability lost of the true continuation, nats.
+    shape: layers, and heads of a layer. steps: tokens of the continuation. kinds: sampled domain -> kind.
+    starts: domain -> its rows. texts: (rows,) ids of the rows' texts. hits: (rows, layers x heads) int16, hits lost by
+    each head. log_probability: the same shape, float32, log-probability lost of the true continuation, nats.
     """
 
     model: str
@@ -42,8 +42,8 @@ class Ablated(NamedTuple):
 class Drops(NamedTuple):
     """Mean drops of some rows, as seen and then under resamples of their texts, by head.
 
-    distinct: texts. hits: (1 + resamples, heads), share of a continuation's tokens. log_probability: the same shape, nats
-    per token.
+    distinct: texts. hits: (1 + resamples, heads), share of a continuation's tokens. log_probability: the same shape,
+    nats per token.
     """
 
     distinct: int
@@ -59,20 +59,21 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
     made = read_metadata(paths[0])
     model, heads = made["options"]["model"], made["heads"]
     kinds = options["kinds"][options["corpora"][model]]
-    hits, log_probability, row_ids = [], [], None
+    hits: list[np.ndarray] = []
+    log_probability: list[np.ndarray] = []
+    columns, row_ids, whole = 0, None, True
     for first in sorted(blocks):
         parts = [ABLATED.read(path) for path in blocks[first]]
         table = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
         order, starts = by_domain(table, kinds, model)
-        found = table["row_id"].to_numpy()[order]
-        if first * heads != sum(map(_width, hits)) or (row_ids is not None and not np.array_equal(found, row_ids)):
-            raise ReciteError(f"the layers of {model} were not all ablated on the same rows; delete them and run again.")
-        row_ids, texts = found, table["sequence_id"].to_numpy()[order]
+        found, texts = (table[name].to_numpy()[order] for name in ("row_id", "sequence_id"))
+        whole = whole and columns == first * heads and (row_ids is None or np.array_equal(found, row_ids))
         clean = table["clean_hits"].to_numpy()[order].astype(np.int16)
         hits.append(clean[:, None] - as_array(table["hits"])[order].astype(np.int16))
         clean = table["clean_log_probability"].to_numpy()[order]
         log_probability.append(clean[:, None] - as_array(table["log_probability"])[order])
-    if sum(map(_width, hits)) != made["layers"] * heads:
+        row_ids, columns = found, columns + hits[-1].shape[1]
+    if not whole or columns != made["layers"] * heads:
         raise ReciteError(f"the layers of {model} were not all ablated on the same rows; delete them and run again.")
     return Ablated(
         model,
@@ -86,10 +87,6 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
         np.concatenate(hits, axis=1),
         np.concatenate(log_probability, axis=1),
     )
-
-
-def _width(block: np.ndarray) -> int:
-    return block.shape[1]
 
 
 def groups_of(read: Ablated) -> Iterator[tuple[str, str, np.ndarray]]:

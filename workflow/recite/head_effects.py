@@ -37,7 +37,12 @@ class Effects(NamedTuple):
 
 
 def measure_heads(
-    options: Mapping[str, Any], shards: Sequence[Path], checkpoint: Path, means: Path | None, ablated: Path, threads: int
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    checkpoint: Path,
+    means: Path | None,
+    ablated: Path,
+    threads: int,
 ) -> None:
     """Ablate one model's heads on the first rows of some shards of its sample and write a line a row.
 
@@ -125,9 +130,9 @@ def effects(
     means: Sequence[Tensor] | None = None,
     donors: Tensor | None = None,
 ) -> Effects:
-    """Continue `text` (rows, prompt + `steps`), but for its last `steps` tokens, with and without every head of `layers`.
+    """Continue `text` (rows, prompt + `steps`) from its prompt, with and without every head of `layers`.
 
-    The undisturbed continuation is made in the same batches as the others, so that a head that does nothing costs no hit.
+    The undisturbed continuation is made in the same batches as the others: a head that does nothing costs no hit.
     """
     context, true = text[:, :-steps], text[:, -steps:]
     clean = continue_greedily(checkpoint, context, steps, batch_rows, draft=true).tokens
@@ -156,15 +161,15 @@ def together(parts: Sequence[Rows]) -> Rows:
 def donors_of(parts: Sequence[Rows], seed: int) -> Tensor:
     """For every row another row of its shard, whose heads' outputs it is given: (rows,) indices.
 
-    The rows of a shard stand in a circle by the hash of (seed, row id), and each takes the next that has another text: no
-    other shard and no other job changes a row's donor.
+    The rows of a shard stand in a circle by the hash of (seed, row id), and each takes the next that has another text:
+    no other shard and no other job changes a row's donor.
     """
     donors, offset = [], 0
     for part in parts:
         if len(set(part.sequences)) == 1:
             raise ReciteError(
-                f"all rows of a shard of domain {part.domains[0]} have the same text, so that none can be given another "
-                "one's head outputs; choose larger shards or another replacement."
+                f"all rows of a shard of domain {part.domains[0]} have the same text, so that none can be given "
+                "another one's head outputs; choose larger shards or another replacement."
             )
         circle = sorted(range(len(part.ids)), key=lambda row: hash64(seed, "donor", part.ids[row]))
         for place, row in sorted(enumerate(circle), key=lambda pair: pair[1]):

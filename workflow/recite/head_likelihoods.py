@@ -4,7 +4,7 @@ The model is fed the true continuation (teacher forcing). Layers below the head'
 handed what the whole model gave it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
@@ -41,8 +41,8 @@ def head_likelihoods(
 ) -> Likelihoods:
     """Replace every head of `layers` one by one and ask for the last `steps` tokens of `text`.
 
-    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass. `by`,
-    `means` and `donors` (texts of the shape of `text`) are those of `recite.ablation.ablate_heads`.
+    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass.
+    `by`, `means` and `donors` (texts of the shape of `text`) are those of `recite.ablation.ablate_heads`.
     """
     check_length(checkpoint, text.shape[1] - 1)
     heads, prompt = checkpoint.heads, text.shape[1] - steps
@@ -99,7 +99,7 @@ def given(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
 
 
 @contextmanager
-def resumed(skipped: Sequence[nn.Module], hidden: Tensor) -> Iterator[None]:
+def resumed(skipped: Iterable[nn.Module], hidden: Tensor) -> Iterator[None]:
     """Within the block the layers `skipped` do nothing but hand on `hidden`, (rows, positions, width)."""
     before = [layer.__dict__.get("forward") for layer in skipped]
     for layer in skipped:

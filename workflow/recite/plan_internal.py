@@ -66,7 +66,8 @@ def ablation_jobs(planner: Planner) -> Iterator[Job]:
     for model in study.ablation_models:
         cost, parts = planner.costs[model], study.ablation_parts(model)
         batch, tokens = study.config["ablation"]["batch_rows"], _tokens(planner, model)
-        ready, peak = (planner.maker(model), "samples"), _ablation_peak(planner, model)
+        ready: tuple[str, ...] = (planner.maker(model), "samples")
+        peak = _ablation_peak(planner, model)
         if study.needs_head_means:
             rows = sum(sum(shards.values()) for shards in parts.values())
             seconds = cost.load + 2 * -(-rows // batch) * batch * cost.row / cost.rate

@@ -11,7 +11,9 @@ def heads_section(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     lines = ["## Head ablation\n", "What natural rows lose without one attention head; layers and heads from 0:\n"]
-    lines.append("| model | rows | texts | heads | matter for hits | for log-probability | first head | points | interval |")
+    lines.append(
+        "| model | rows | texts | heads | matter for hits | for log-probability | first head | points | interval |"
+    )
     lines.append("|---|---:|---:|---:|---:|---:|---|---:|---|")
     for model, part in table.groupby("model"):
         first = next(part[part["rank"] == 1].itertuples())

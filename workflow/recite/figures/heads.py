@@ -21,11 +21,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     if table.empty:
         return style.blank("No natural rows."), table
     keys = ["family", "parameters", "model"]
-    models = [
-        part
-        for family in style.families(table)
-        for _, part in table[table["family"] == family].groupby(keys)
-    ]
+    models = [part for family in style.families(table) for _, part in table[table["family"] == family].groupby(keys)]
     layers = [min(int(part["layer"].max()) + 1, 32) for part in models]
     size = (7.2, 0.9 + sum(0.75 + 0.1 * count for count in layers))
     figure, panels = plt.subplots(

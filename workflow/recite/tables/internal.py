@@ -114,13 +114,15 @@ HEADS = Table(
         Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
         *with_interval("hits_drop", "mean drop of the memorization score M without the head"),
         *with_interval(
-            "log_probability_drop", "mean drop without the head of the true continuation's log-probability per token", "nat"
+            "log_probability_drop",
+            "mean drop without the head of the true continuation's log-probability per token",
+            "nat",
         ),
         Column(
             "rank",
             pa.uint32(),
             "",
-            "rank of the head among the model's by hits_drop, from 1, the largest; of equal ones by log_probability_drop",
+            "rank of the head among the model's, from 1, by hits_drop, of equal ones by log_probability_drop",
         ),
     ),
 )
