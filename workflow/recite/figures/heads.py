@@ -15,8 +15,8 @@ STATISTICS = {
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """A row per model, a column per kind of importance, natural rows of all domains; the last layer on top."""
-    table = tables["heads"]
+    """A row for each family's largest model, a column per importance, natural rows; the last layer on top."""
+    table = style.largest(tables["heads"])
     table = table[(table["rows"] == "natural") & (table["domain"] == "all")]
     if table.empty:
         return style.blank("No natural rows."), table
