@@ -48,6 +48,7 @@ wildcard_constraints:
     part=r"[a-z0-9_]+-\d{4}",
     layer=r"\d+",
     alpha=r"[0-9][0-9.e+-]*",
+    first=r"\d+",
     units="|".join(map(re.escape, ["bytes", *study.families])),
     counting="|".join(study.countings) or "none",
     figure="|".join(study.figure_entries),
@@ -80,6 +81,7 @@ include: "workflow/rules/frequency.smk"
 include: "workflow/rules/noise.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/lens.smk"
+include: "workflow/rules/ablation.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/domains.smk"
@@ -105,6 +107,8 @@ rule all:
         RECOVERED,
         LENS,
         LENS_POSITIONS,
+        ABLATED,
+        HEAD_MEANS,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
         f"{RESULTS}/summary.md",

@@ -101,6 +101,19 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"recovery\.models: 'pythia-xxl' is not a model of this study",
         ),
         ("lens", {"models": ["pythia-xxl"]}, r"lens\.models: 'pythia-xxl' is not a model of this study"),
+        ("ablation", {"models": ["pythia-xxl"]}, r"ablation\.models: 'pythia-xxl' is not a model of this study"),
+        (
+            "ablation",
+            {"rows_per_domain_of": {"pythia-xxl": 5}},
+            r"ablation\.rows_per_domain_of: 'pythia-xxl' is not a model that there is",
+        ),
+        (
+            "ablation",
+            {"layers_per_job_of": {"pythia-xxl": 5}},
+            r"ablation\.layers_per_job_of: 'pythia-xxl' is not a model that there is",
+        ),
+        ("ablation", {"replacement": "ones"}, r"ablation\.replacement: 'ones' is not one of 'mean_of_others', 'zero'"),
+        ("ablation", {"layers_per_job": 0}, r"ablation\.layers_per_job: 0 is less than the minimum of 1"),
         (
             "sampling",
             {"domains": {"pile": ["github"]}},
@@ -370,3 +383,12 @@ def test_noise_layer_of_registered_models(tmp_path: Path, at_root: None) -> None
     assert_refused(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), sentence)
     noise["models"] = ["mine"]
     assert load_study(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), "own.yaml").noise_models == ["mine"]
+
+
+def test_layers_in_blocks_of_a_model_of_unknown_depth(tmp_path: Path, at_root: None) -> None:
+    """Prevents a model whose layers nobody has counted from being cut into jobs of some of them."""
+    config = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={"layers_per_job": 2})
+    sentence = r"own\.yaml: ablation\.layers_per_job: the number of layers of mine is not known; add `layers` to its"
+    assert_refused(config, sentence)
+    own = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={})
+    assert load_study(own, "own.yaml").ablation_blocks("mine") == {0: None}

@@ -45,7 +45,7 @@ KEYS = [
     "length",
 ]
 KEYS += ["family", "counting", "measure", "from"]
-KEYS += ["group", "layer", "position"]
+KEYS += ["group", "layer", "position", "head"]
 Tables = dict[str, pd.DataFrame]
 Drawn = Callable[[str], list[Path]]
 
@@ -162,6 +162,20 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
                     lines["lens_positions"].append(about | place | found)
 
 
+HEADS_OF_A_LAYER = 2
+
+
+def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+    """Lines of one model in the table of heads."""
+    for rows, domain in (("natural", "all"), ("natural", "code"), ("natural", "prose"), ("planted", "all")):
+        for layer, head in product(range(LAYERS), range(HEADS_OF_A_LAYER)):
+            about = {"rows": rows, "domain": domain, "layer": layer, "head": head, "depth": (layer + 1) / LAYERS}
+            share = (13 * len(lines["heads"]) % 97 - 20) / 100
+            about |= {"n": 30, "distinct": 20, "rank": 1 + layer * HEADS_OF_A_LAYER + head}
+            ends = spread("hits_drop", share) | spread("log_probability_drop", 2 * share)
+            lines["heads"].append(model | about | ends)
+
+
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
     """Synthetic tables of a study."""
     models = [
@@ -198,6 +212,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         _add_suffixes(lines, model, places)
         _add_frequencies(lines, model)
         _add_layers(lines, model)
+        _add_heads(lines, model)
     for family in families:
         _add_countings(lines, family)
     _add_pairs(lines, models)
@@ -320,6 +335,7 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
         "recovery": _of_classes(tables["recovery"], largest, alpha=[0.5, 0.1]),
         "lens": _of_classes(tables["lens"], largest),
+        "heads": tables["heads"][tables["heads"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
         "lens_positions": _of_classes(tables["lens_positions"], largest).assign(
             distinct=lambda table: table["group"].map(TEXTS)
         ),
@@ -565,6 +581,24 @@ def test_positions_stand_in_their_layer(tables: Tables) -> None:
         assert bottom < top  # the first layer below
 
 
+def test_heads_stand_in_their_layer(tables: Tables) -> None:
+    """Prevents a heat map upside down, of another model than its title says, or of the other importance."""
+    axes, _ = panels("heads", tables)
+    table = behind(tables, "heads")
+    maps = [panel for panel in axes if panel.get_title()]
+    assert len(maps) == 2 * len(FAMILIES)
+    for place, panel in enumerate(maps):
+        name, size = panel.get_title().split(":")[0].split(", ")
+        statistic = ("hits_drop", "log_probability_drop")[place % 2]
+        part = table[(table["family"].map(NAMES) == name) & (table["parameters"].map(style.millions) == size)]
+        assert len(part) == LAYERS * HEADS_OF_A_LAYER
+        shown = panel.collections[0]
+        assert np.array_equal(shown.get_array(), part.pivot_table(index="layer", columns="head", values=statistic))
+        assert shown.norm.vmax == -shown.norm.vmin == table[statistic].abs().max()
+        bottom, top = panel.get_ylim()
+        assert bottom < top
+
+
 def test_compressibility_of_planted_rows_alone(tables: Tables) -> None:
     """Prevents a study whose natural rows are not memorized, as tiny models' are, from failing at its figure."""
     ratios = tables["compressibility"]
@@ -624,7 +658,17 @@ def test_countings_show_every_family(tables: Tables) -> None:
 
 @pytest.mark.parametrize(
     "figure",
-    ["structure", "profiles", "compressibility", "frequency", "countings", "recovery", "lens", "lens_positions"],
+    [
+        "structure",
+        "profiles",
+        "compressibility",
+        "frequency",
+        "countings",
+        "recovery",
+        "lens",
+        "lens_positions",
+        "heads",
+    ],
 )
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:
     """Prevents a study that memorizes nothing from failing at a figure."""

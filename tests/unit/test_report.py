@@ -17,6 +17,7 @@ from recite.tables.aggregates import (
     COUNTINGS,
     DISJOINT_SAMPLES,
     DISTRIBUTION,
+    HEADS,
     KINDS,
     LENS,
     LENS_PROFILES,
@@ -222,6 +223,15 @@ LINES |= {
         | spread("similarity", similarity, 0.1, 0.9)
         for a, b, similarity in (("a-s", "a-l", 0.5), ("a-s", "b-s", 0.25), ("a-l", "b-s", 0.75))
     ],
+    "heads": [
+        model("a-l")
+        | {"rows": rows, "domain": domain, "layer": layer, "head": layer + 1, "depth": (layer + 1) / 2, "n": 40}
+        | {"distinct": 30, "rank": 2 - layer}
+        | spread("hits_drop", 0.1 + layer / 8, layer / 4 - 0.125, 0.5)
+        | spread("log_probability_drop", 0.25, -0.25, 0.5)
+        for rows, domain in (("natural", "all"), ("natural", "code"), ("planted", "all"))
+        for layer in (0, 1)
+    ],
 }
 LINES["signature_tests"] = [
     {"measure": "lens", "models": 9, "families": 3, "within": 0.912, "between": 0.5, "difference": 0.412}
@@ -230,7 +240,7 @@ LINES["signature_tests"] = [
 ]
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
 TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
-TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, SIGNATURE_TESTS]
+TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, SIGNATURE_TESTS]
 
 
 EMPTY: dict[str, bool] = {}
@@ -380,7 +390,8 @@ def test_profiles_and_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["slope_tests", "predictions", "kinds", "profiles", "recovery_tests", "lens_profiles", "signature_tests"]
+    "table",
+    ["slope_tests", "predictions", "kinds", "profiles", "recovery_tests", "lens_profiles", "signature_tests", "heads"],
 )
 def test_nothing_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     """Prevents a study of one model from failing for want of a line."""
@@ -434,6 +445,14 @@ def test_lens(tmp_path: Path) -> None:
     assert len(header) == len(found[0])
     assert "memorized rows, 2 pairs of two families: 0.500; lowest 0.250." in page
     assert "Layer decoding" not in summary(tmp_path, left_out="lens")
+
+
+def test_heads(tmp_path: Path) -> None:
+    """Prevents a single domain's numbers, and a head that ranks second, from standing for the first."""
+    header, _, *found = rows(summary(tmp_path), "Head ablation")
+    assert found == [["a-l", "40", "30", "2", "1", "0", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
+    assert len(header) == len(found[0])
+    assert "Head ablation" not in summary(tmp_path, left_out="heads")
 
 
 def test_a_level_other_than_95_is_not_called_95(tmp_path: Path) -> None:

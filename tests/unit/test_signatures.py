@@ -10,7 +10,7 @@ import pytest
 
 from recite.signatures import Alike, common_depths, compare_signatures, comparison_lines, correlations, statistics
 from recite.signatures import measured_profiles as measured
-from recite.tables.internal import LENS, RECOVERY
+from recite.tables.internal import HEADS, LENS, RECOVERY
 from recite.tables.lens import AMOUNTS, COUNTS
 from recite.tables.signatures import SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 
@@ -43,6 +43,41 @@ def recovery(models: dict[str, list[float]], alpha: float = 0.5, layer: int = 0)
             where = {"layer": place, "depth": (place + 1) / (layer + len(values)), "n": 9, "distinct": 9}
             lines.append(about | {"rows": "natural", "group": "all"} | where | found)
     return pd.DataFrame(lines)[RECOVERY.names]
+
+
+def heads(models: dict[str, list[list[float]]], rows: str = "natural", domain: str = "all") -> pd.DataFrame:
+    """Lines of the table heads with these drops by layer and head; those of log-probability are their negatives."""
+    lines = []
+    for model, layers in models.items():
+        family, size = model.split("-")
+        about = {"model": model, "family": family, "parameters": int(size), "rows": rows, "domain": domain}
+        for layer, values in enumerate(layers):
+            for head, value in enumerate(values):
+                place = {
+                    "layer": layer,
+                    "head": head,
+                    "depth": (layer + 1) / len(layers),
+                    "n": 9,
+                    "distinct": 9,
+                    "rank": 1,
+                }
+                found = {f"hits_drop{end}": value for end in ("", "_low", "_high")}
+                found |= {f"log_probability_drop{end}": -value for end in ("", "_low", "_high")}
+                lines.append(about | place | found)
+    return pd.DataFrame(lines)[HEADS.names]
+
+
+def test_heads_of_a_layer_are_taken_together() -> None:
+    """Prevents a sum, which would grow with the heads, and planted rows or one domain from entering."""
+    models = {"a-1": [[0.1, 0.3], [0.0, 0.2], [0.5, 0.7]], "b-1": [[0.4] * 4, [0.2] * 4, [0.0] * 4]}
+    other = {model: layers[::-1] for model, layers in models.items()}
+    table = pd.concat([heads(other, rows="planted"), heads(other, domain="code"), heads(models)])
+    found = measured({"heads": table})
+    assert list(found) == ["ablation", "ablation_log_probability"]
+    for measure, sign in (("ablation", 1), ("ablation_log_probability", -1)):
+        values = [(sign * profile.values).round(9).tolist() for profile in found[measure]]
+        assert values == [[0.2, 0.1, 0.6], [0.4, 0.2, 0.0]]
+        assert found[measure][0].depths.tolist() == [1 / 3, 2 / 3, 1]
 
 
 def compared(folder: Path, **frames: pd.DataFrame) -> dict[str, pd.DataFrame]:

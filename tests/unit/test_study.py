@@ -69,6 +69,9 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     noise = {"seed": config["seed"], "layer": 2, "rms": "token"}
     assert study.recovery_options("openllama-l", 2) == small | {"noise": noise}
     assert study.lens_options("openllama-l") == small
+    rows = {f"{domain}-0000": 6 for domain in config["sampling"]["domains"]}
+    ablation = small | {"rows": rows, "layers": [0, None], "replacement": "mean_of_others"}
+    assert study.ablation_options("openllama-l", "code-0000", 0) == ablation
     assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
     assert study.corpus_options("mini")["name"] == "mini"
     rows = config["sampling"]["rows_per_domain"]
@@ -194,6 +197,70 @@ def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
     config["noise"]["strengths"] = [0.0]
     still = loaded(config)
     assert still.recovery_strengths == [] and "recovery" not in still.tables
+
+
+def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> None:
+    """Prevents rows beyond those that are asked for, shards without any, and parts other than those of scoring."""
+    config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
+    config["ablation"] |= {"rows_per_domain": 12, "rows_per_domain_of": {"pythia-l": 99, "olmo1-l": 10}}
+    study = loaded(config, scoring={"shards_per_job": 2})
+    assert list(study.parts("olmo2-l")) == ["code-0000", "code-0002", "control-0001"]
+    assert study.ablation_parts("olmo2-l") == {
+        "code-0000": {"code-0000": 10, "code-0001": 2},
+        "code-0002": {"control-0000": 10},
+        "control-0001": {"control-0001": 2},
+    }
+    assert study.ablation_parts("olmo1-l") == {"code-0000": {"code-0000": 10}, "code-0002": {"control-0000": 10}}
+    whole = {
+        "code-0000": 10,
+        "code-0001": 10,
+        "code-0002": 5,
+        "control-0000": 10,
+        "control-0001": 10,
+        "control-0002": 5,
+    }
+    assert study.head_means_options("pythia-l")["rows"] == whole
+
+
+def test_more_rows_ablate_only_the_new_ones(config: dict[str, Any]) -> None:
+    """Prevents rows that were ablated from being ablated again where a shard is a job."""
+    config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
+    config["scoring"]["shards_per_job"] = 1
+    few, more = (loaded(config, ablation={"rows_per_domain": rows}) for rows in (10, 20))
+    for part in few.ablation_parts("pythia-l"):
+        assert more.ablation_options("pythia-l", part, 0) == few.ablation_options("pythia-l", part, 0)
+    assert len(more.ablation_parts("pythia-l")) == 2 * len(few.ablation_parts("pythia-l"))
+
+
+def test_blocks_of_layers(config: dict[str, Any]) -> None:
+    """Prevents a layer that no job, or two jobs, ablate."""
+    blocks = {"layers_per_job": 4, "layers_per_job_of": {"pythia-l": 3, "olmo1-l": 9}}
+    study = loaded(config, ablation=blocks)
+    assert study.ablation_blocks("olmo2-l") == {0: 4, 4: 6}
+    assert study.ablation_blocks("pythia-l") == {0: 3, 3: 6}
+    assert study.ablation_blocks("olmo1-l") == {0: 6}
+    assert loaded(config).ablation_blocks("olmo2-l") == {0: None}
+    assert study.ablation_options("olmo2-l", "code-0000", 4)["layers"] == [4, 6]
+
+
+def test_what_replaces_a_head(config: dict[str, Any]) -> None:
+    """Prevents means that nobody needs, and a seed that ablates everything again where it decides nothing."""
+    made = {
+        by: loaded(config, ablation={"replacement": by})
+        for by in ("mean_of_others", "zero", "dataset_mean", "resample")
+    }
+    assert [by for by, study in made.items() if study.needs_head_means] == ["dataset_mean"]
+    options = {by: study.ablation_options("pythia-l", "code-0000", 0) for by, study in made.items()}
+    assert [by for by in made if "seed" in options[by]] == ["resample"]
+    assert all(options[by]["replacement"] == by for by in made)
+
+
+def test_a_study_without_ablation(config: dict[str, Any]) -> None:
+    """Prevents a study that ablates nothing from asking for the table or the figure of heads."""
+    del config["ablation"]
+    study = loaded(config)
+    assert study.ablation_models == [] and not study.needs_head_means
+    assert "heads" not in study.tables and "heads" not in study.figures
 
 
 def test_a_study_without_frequency(config: dict[str, Any]) -> None:

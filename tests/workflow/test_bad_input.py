@@ -24,6 +24,7 @@ MISTAKES = [
     ("rows_per_domain: 12", "rows_per_domain: many", "sampling.rows_per_domain: 'many' is not of type 'integer'"),
     ("continuation_tokens: 16", "continuation_tokens: 32", "sampling asks for windows of 48 tokens"),
     ("  strengths: [0.0", "  layers: [0, 2]\n  strengths: [0.0", "noise.layers has 2, but pythia-s has 2 layers"),
+    ("layers_per_job: 1", "layer_per_job: 1", "ablation: unknown key 'layer_per_job'; did you mean 'layers_per_job'?"),
     ("study: tiny\n", "", "key 'study' is missing"),
     ("shard_rows: 8", "shard_rows: 8\n  window: offset", "sampling.window is offset, but models trained here"),
     ("corpora_file: tests", "corpora_file: nowhere", "nowhere/workflow/corpora.yaml does not exist"),

@@ -26,6 +26,7 @@ FIGURES = [
     "recovery",
     "lens",
     "lens_positions",
+    "heads",
     "structure",
 ]
 FIGURES += ["profiles"]

@@ -216,11 +216,12 @@ def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names
         known(name, models, f"{source}: scoring.dtypes", "model of this study")
     for name in config["scoring"]["shards_per_job_of"]:
         known(name, names, f"{source}: scoring.shards_per_job_of", "model that there is")
-    for stage in ("noise", "recovery", "lens"):
+    for stage in ("noise", "recovery", "lens", "ablation"):
         for name in config.get(stage, {}).get("models", ()):
             known(name, models, f"{source}: {stage}.models", "model of this study")
     _check_noise(config, models, source)
     _check_compressibility(config, models, source)
+    _check_ablation(config, models, names, source)
     _check_frequency(config, {model.family for model in models.values()}, source)
 
 
@@ -260,6 +261,25 @@ def _check_noise(config: Mapping[str, Any], models: Mapping[str, Model], source:
             raise ReciteError(
                 f"{source}: recovery.strengths: {alpha} is not one of noise.strengths "
                 f"({', '.join(map(str, strengths))}); add it there, or choose one of these."
+            )
+
+
+def _check_ablation(
+    config: Mapping[str, Any], models: Mapping[str, Model], names: Collection[str], source: str
+) -> None:
+    """Settings of single models are of models that there are; layers are cut into jobs where their number is known."""
+    section = config.get("ablation")
+    if section is None:
+        return
+    for key in ("rows_per_domain_of", "layers_per_job_of"):
+        for name in section[key]:
+            known(name, names, f"{source}: ablation.{key}", "model that there is")
+    for name in section.get("models", models):
+        cut = "layers_per_job" in section or name in section["layers_per_job_of"]
+        if cut and models[name].layers is None:
+            raise ReciteError(
+                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known; add `layers` to its "
+                "entry in the models file."
             )
 
 

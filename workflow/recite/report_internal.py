@@ -7,6 +7,7 @@ import pandas as pd
 
 from recite import report_cells as cells
 from recite.outcomes import NATURAL
+from recite.report_heads import heads_section
 
 
 def sections(frames: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -17,6 +18,8 @@ def sections(frames: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         yield _recovery(frames["recovery"], frames["recovery_tests"])
     if "lens" in frames:
         yield _lens(frames["lens"], frames["lens_profiles"])
+    if "heads" in frames:
+        yield heads_section(frames["heads"])
     if "signature_tests" in frames:
         yield _signatures(frames["signature_tests"])
     if "factorial" in frames:

@@ -1,7 +1,7 @@
 """Family signatures: do models of one family spread what they know of memorized text over their layers alike?
 
-A model's profile is a number for every layer: how much of the noise it has removed, or how probable it makes the true
-token. Profiles are compared on a common relative depth (the paper's comparison of
+A model's profile is a number for every layer: what ablating one of its heads costs, how much of the noise it has removed, or how
+probable it makes the true token. Profiles are compared on a common relative depth (the paper's comparison of
 families); whether families matter is asked by a permutation of their names over the models (Good 2005).
 """
 
@@ -17,7 +17,7 @@ from recite.files import hash64
 from recite.outcomes import NATURAL
 from recite.statistics import adjusted, wilson
 from recite.tables import Table
-from recite.tables.internal import LENS, RECOVERY
+from recite.tables.internal import HEADS, LENS, RECOVERY
 from recite.tables.signatures import SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 
 DEPTHS = 20
@@ -25,7 +25,7 @@ DEPTHS = 20
 FEWEST_LAYERS = 3
 """Layers without which a profile is left out: any two of two points are alike or opposite."""
 WHO = ["model", "family", "parameters"]
-SOURCES: dict[str, Table] = {table.name: table for table in (RECOVERY, LENS)}
+SOURCES: dict[str, Table] = {table.name: table for table in (HEADS, RECOVERY, LENS)}
 Line = dict[str, Any]
 
 
@@ -45,7 +45,7 @@ class Alike(NamedTuple):
 
 
 def compare_signatures(options: Mapping[str, Any], tables: Sequence[Path], outputs: Mapping[str, Path]) -> None:
-    """Write the tables signatures, signature_pairs and signature_tests from those of recovery and lens.
+    """Write the tables signatures, signature_pairs and signature_tests from those of heads, recovery and lens.
 
     `options` holds seed, confidence and resamples, the number of permutations.
     """
@@ -78,6 +78,13 @@ def compare_signatures(options: Mapping[str, Any], tables: Sequence[Path], outpu
 def measured_profiles(frames: Mapping[str, pd.DataFrame]) -> dict[str, list[Profile]]:
     """Measure -> the models' profiles, by family and size, from what tables there are; all natural rows."""
     found: dict[str, list[Profile]] = {}
+    if "heads" in frames:
+        heads = frames["heads"]
+        heads = heads[(heads["rows"] == NATURAL) & (heads["domain"] == "all")]
+        by_layer = heads.groupby([*WHO, "layer", "depth"], as_index=False)
+        mean = by_layer[["hits_drop", "log_probability_drop"]].mean()
+        found["ablation"] = _profiles(mean, "hits_drop")
+        found["ablation_log_probability"] = _profiles(mean, "log_probability_drop")
     if "recovery" in frames:
         recovery = frames["recovery"]
         first, strongest = recovery["noise_layer"].min(), recovery["alpha"].max()

@@ -4,6 +4,7 @@ The Snakefile reads nothing else. What a stage must know is handed to its jobs a
 a job runs again exactly when its dict, its code or its inputs change.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,10 +30,11 @@ DOMAIN_TABLES = ("kinds", "profiles")
 NOISE_TABLES = ("noise_rates",)
 RECOVERY_TABLES = ("recovery", "recovery_tests")
 LENS_TABLES = ("lens", "lens_positions", "lens_profiles")
+ABLATION_TABLES = ("heads",)
 COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
 FREQUENCY_TABLES = ("frequency_rates", "thresholds", "countings")
 SIGNATURE_TABLES = ("signatures", "signature_pairs", "signature_tests")
-SIGNATURE_SOURCES = ("recovery", "lens")
+SIGNATURE_SOURCES = ("recovery", "lens", "heads")
 """Tables with a line for every layer of a model."""
 FACTORIAL_TABLES = ("factorial",)
 LEDGER_TABLES = ("claims",)
@@ -139,6 +141,35 @@ class Study:
         return self._models_of("lens")
 
     @property
+    def ablation_models(self) -> list[str]:
+        return self._models_of("ablation")
+
+    @property
+    def needs_head_means(self) -> bool:
+        """Whether heads are replaced by their means over the ablated rows."""
+        return bool(self.ablation_models) and self.config["ablation"]["replacement"] == "dataset_mean"
+
+    def ablation_parts(self, model: str) -> dict[str, dict[str, int]]:
+        """The parts of scoring that hold rows whose heads are ablated: part -> shard -> how many of its rows."""
+        section, size = self.config["ablation"], self.config["sampling"]["shard_rows"]
+        most = section["rows_per_domain_of"].get(model, section.get("rows_per_domain"))
+        most = min(most or math.inf, self.config["sampling"]["rows_per_domain"])
+        parts = {
+            part: {shard: min(size, most - size * int(shard.rpartition("-")[2])) for shard in shards}
+            for part, shards in self.parts(model).items()
+        }
+        kept = {part: {shard: rows for shard, rows in shards.items() if rows > 0} for part, shards in parts.items()}
+        return {part: shards for part, shards in kept.items() if shards}
+
+    def ablation_blocks(self, model: str) -> dict[int, int | None]:
+        """The layers of each job: first -> the one after its last, None for the model's last."""
+        section, layers = self.config["ablation"], self.models[model].layers
+        step = section["layers_per_job_of"].get(model, section.get("layers_per_job"))
+        if step is None or layers is None:
+            return {0: None}
+        return {first: min(first + step, layers) for first in range(0, layers, step)}
+
+    @property
     def compressibility_models(self) -> list[str]:
         return self._models_of("compressibility")
 
@@ -181,6 +212,7 @@ class Study:
         made |= {"noise_aggregation": NOISE_TABLES} if self.noise_models else {}
         made |= {"recovery_aggregation": RECOVERY_TABLES} if self.recovery_strengths else {}
         made |= {"lens_aggregation": LENS_TABLES} if self.lens_models else {}
+        made |= {"ablation_aggregation": ABLATION_TABLES} if self.ablation_models else {}
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
         made |= {"signatures": SIGNATURE_TABLES} if _by_layer(made) else {}
@@ -305,6 +337,18 @@ class Study:
     def lens_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size."""
         return self.scoring_options(model) | {"batch_rows": self.config["lens"]["batch_rows"]}
+
+    def head_means_options(self, model: str) -> dict[str, Any]:
+        """Those of scoring, with batches of their own size and the rows of every shard."""
+        rows = {shard: count for shards in self.ablation_parts(model).values() for shard, count in shards.items()}
+        return self.scoring_options(model) | {"batch_rows": self.config["ablation"]["batch_rows"], "rows": rows}
+
+    def ablation_options(self, model: str, part: str, first: int) -> dict[str, Any]:
+        """The same for the shards of one part, with some layers; a seed where it decides something."""
+        replacement = self.config["ablation"]["replacement"]
+        own = {"rows": self.ablation_parts(model)[part], "layers": [first, self.ablation_blocks(model)[first]]}
+        seed = {"seed": self.config["seed"]} if replacement == "resample" else {}
+        return self.head_means_options(model) | own | {"replacement": replacement} | seed
 
     def compressibility_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size."""

@@ -1,6 +1,6 @@
 # Signatures: how alike two models are in how a measure spreads over their layers, and whether families matter.
 #
-# in:  tables/{recovery,lens}.parquet
+# in:  tables/{heads,recovery,lens}.parquet
 # out: tables/{signatures,signature_pairs,signature_tests}.parquet
 if study.signature_sources:
 

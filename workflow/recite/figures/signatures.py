@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 from recite.figures import matrix, style
 
 MEASURES = {
+    "ablation": "ablated heads, drop in hits",
+    "ablation_log_probability": "ablated heads, drop in log-probability",
     "recovery": "noise that is removed",
     "lens": "probability of the true token",
 }

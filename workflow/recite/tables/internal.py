@@ -1,4 +1,4 @@
-"""The tables behind the figures of the internal level: recovery from noise and layer decoding."""
+"""The tables behind the figures of the internal level: recovery from noise, layer decoding, head ablation."""
 
 import pyarrow as pa
 
@@ -99,6 +99,32 @@ LENS_PROFILES = Table(
             "similarity",
             "Pearson correlation, over a common relative depth, of the true token's mean probability in the memorized "
             "natural rows of the two models",
+        ),
+    ),
+)
+
+HEADS = Table(
+    "heads",
+    (
+        *MODEL,
+        ROWS,
+        Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
+        Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
+        Column("head", pa.uint16(), "head", "attention head of the layer, from 0"),
+        Column("depth", pa.float64(), "", "(layer + 1) / layers of the model"),
+        Column("n", pa.uint64(), "row", "rows that were continued without the head"),
+        Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
+        *with_interval("hits_drop", "mean drop of the memorization score M without the head"),
+        *with_interval(
+            "log_probability_drop",
+            "mean drop without the head of the true continuation's log-probability per token",
+            "nat",
+        ),
+        Column(
+            "rank",
+            pa.uint32(),
+            "",
+            "rank of the head among the model's, from 1, by hits_drop, of equal ones by log_probability_drop",
         ),
     ),
 )

@@ -9,7 +9,8 @@ _MEASURE = Column(
     "measure",
     pa.string(),
     "",
-    "what is taken by layer: recovery (share of the noise removed) or lens (probability of the true token)",
+    "what is taken by layer: ablation (mean drop in hits by its heads), ablation_log_probability (in that of the true "
+    "continuation), recovery (share of the noise removed) or lens (probability of the true token)",
 )
 
 SIGNATURES = Table(
