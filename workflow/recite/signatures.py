@@ -1,8 +1,8 @@
 """Family signatures: do models of one family spread what they know of memorized text over their layers alike?
 
-A model's profile is a number for every layer: what ablating one of its heads costs, how much of the noise it has removed, or how
-probable it makes the true token. Profiles are compared on a common relative depth (the paper's comparison of
-families); whether families matter is asked by a permutation of their names over the models (Good 2005).
+A model's profile is a number for every layer: what ablating one of its heads costs, how much of the noise it has
+removed, or how probable it makes the true token. Profiles are compared on a common relative depth (the paper's
+comparison of families); whether families matter is asked by a permutation of their names over the models (Good 2005).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -34,7 +34,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             test = tests.loc[measure]
             words.append(
                 f"within {test['within']:.2f}, between {test['between']:.2f}, p = {test['p_value']:.2g}\n"
-                f"nearest is of the family: {test['identified']:.0f} of {test['asked']:.0f} (chance {test['chance']:.0%})"
+                f"nearest is of the family: {test['identified']:.0f} of {test['asked']:.0f} "
+                f"(chance {test['chance']:.0%})"
             )
         axes.set_title("\n".join(words), fontsize=8)
     for axes in panels.flat[len(measures) :]:
