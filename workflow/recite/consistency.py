@@ -23,6 +23,7 @@ CLAIMS = (
     "noise_removed",
     "memorized_recover_less",
     "shared_decoding",
+    "heads_shared",
 )
 """Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
 FIGURE_MODULES = Path(__file__).resolve().parent / "figures"

@@ -14,6 +14,7 @@ import pandas as pd
 from recite.outcomes import NATURAL
 from recite.tables.aggregates import CLAIMS, TABLES
 
+ALL_DOMAINS = "all"
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_MEASURED = "supported", "not supported", "undecided", "not measured"
 
 
@@ -158,6 +159,15 @@ def shared_decoding(tables: Tables) -> Finding | None:
     return _between_families(tables["lens_profiles"])
 
 
+def heads_shared(tables: Tables) -> Finding | None:
+    """By the paper's fifth of the heads; chance is known without error."""
+    table = tables["overlap"]
+    pairs = (table["comparison"] == "between") & (table["domain_a"] == ALL_DOMAINS)
+    table = largest(table[pairs & (table["measure"] == "hits") & (table["share"] == 0.2)])
+    above = {name: table[name] - table["chance"] for name in ("overlap", "overlap_low", "overlap_high")}
+    return mean_of(table.assign(**above), "overlap")
+
+
 def _strongest(table: pd.DataFrame) -> pd.DataFrame:
     """The natural rows under the strongest noise."""
     return table[(table["rows"] == NATURAL) & (table["alpha"] == table["alpha"].max())]
@@ -178,5 +188,6 @@ STATISTICS: dict[str, tuple[tuple[str, ...], Statistic]] = {
     "noise_removed": (("recovery",), noise_removed),
     "memorized_recover_less": (("recovery_tests",), memorized_recover_less),
     "shared_decoding": (("lens_profiles",), shared_decoding),
+    "heads_shared": (("overlap",), heads_shared),
 }
 """Claim -> the tables that its statistic needs, and the statistic."""

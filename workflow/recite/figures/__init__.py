@@ -19,6 +19,8 @@ from recite.figures import (
     lens,
     lens_positions,
     noise,
+    overlap,
+    power,
     profiles,
     recovery,
     scaling,
@@ -45,6 +47,8 @@ FIGURES: dict[str, Drawing] = {
     "lens": lens.draw,
     "lens_positions": lens_positions.draw,
     "heads": heads.draw,
+    "overlap": overlap.draw,
+    "power": power.draw,
     "structure": structure.draw,
     "profiles": profiles.draw,
 }

@@ -6,7 +6,16 @@ from recite.tables import Column, Table
 from recite.tables.columns import MODEL as _MODEL
 from recite.tables.columns import ROWS as _ROWS
 from recite.tables.columns import with_interval as _with_interval
-from recite.tables.internal import HEADS, LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
+from recite.tables.internal import (
+    HEADS,
+    LENS,
+    LENS_POSITIONS,
+    LENS_PROFILES,
+    OVERLAP,
+    POWER,
+    RECOVERY,
+    RECOVERY_TESTS,
+)
 
 _RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),
@@ -311,6 +320,8 @@ TABLES = {
         LENS_POSITIONS,
         LENS_PROFILES,
         HEADS,
+        OVERLAP,
+        POWER,
         CLAIMS,
     )
 }
