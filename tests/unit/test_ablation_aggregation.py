@@ -1,75 +1,26 @@
 """recite.ablation_aggregation against pandas and planted heads; order, split and blocks of layers leave no mark."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, STEPS, Rows, options_of, write_ablated
 from recite.ablation_aggregation import aggregate_ablation
 from recite.errors import ReciteError
-from recite.tables.ablation import ABLATED
 from recite.tables.internal import HEADS
-from recite.tables.lists import as_lists
-
-KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}
-OPTIONS: dict[str, Any] = {"seed": 1, "kinds": {"texts": KINDS}, "corpora": {"a-s": "texts", "b-s": "texts"}}
-OPTIONS |= {"confidence": 0.9, "resamples": 400}
-STEPS, LAYERS, HEADS_OF_A_LAYER, ROWS = 8, 3, 2, 200
-COUNT = LAYERS * HEADS_OF_A_LAYER
-
-
-class Rows:
-    """Rows of recurring texts: what each has of hits and log-probability, whole and without each head."""
-
-    def __init__(self, seed: int = 1) -> None:
-        source = np.random.default_rng(seed)
-        texts = np.sort(source.integers(0, ROWS // 2, ROWS))
-        self.frame = pd.DataFrame({"row_id": source.permutation(ROWS), "sequence_id": texts})
-        self.frame["domain"] = np.array(list(KINDS))[texts % 3]
-        of_text = np.random.default_rng(seed + 1)
-        self.clean_hits = of_text.integers(4, STEPS + 1, ROWS // 2)[texts]
-        self.clean = of_text.normal(-20, 3, ROWS // 2).astype(np.float32)[texts]
-        lost = np.minimum(of_text.binomial(4, np.linspace(0.1, 0.6, COUNT), (ROWS // 2, COUNT))[texts], 4)
-        self.hits = self.clean_hits[:, None] - lost
-        self.log_probability = (self.clean[:, None] - of_text.normal(1, 1, (ROWS // 2, COUNT))[texts]).astype(
-            np.float32
-        )
-
-
-def write(
-    folder: Path, rows: Rows, model: str = "a-s", parts: int = 1, step: int = LAYERS, keep: int = ROWS
-) -> list[Path]:
-    """Files of ablated rows, a file for each part and block of `step` layers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    made: dict[str, Any] = {"options": {"model": model, "family": model[0]}, "parameters": 9}
-    made |= {"continuation_tokens": STEPS, "layers": LAYERS, "heads": HEADS_OF_A_LAYER}
-    paths = []
-    for first in range(0, LAYERS, step):
-        chosen = slice(first * HEADS_OF_A_LAYER, min(first + step, LAYERS) * HEADS_OF_A_LAYER)
-        for number, part in enumerate(np.array_split(np.arange(keep), parts)):
-            columns = {name: rows.frame[name].iloc[part].tolist() for name in rows.frame}
-            columns |= {
-                "clean_hits": rows.clean_hits[part].tolist(),
-                "clean_log_probability": rows.clean[part].tolist(),
-            }
-            columns |= {"hits": as_lists(rows.hits[part, chosen].astype(np.uint8))}
-            columns |= {"log_probability": as_lists(rows.log_probability[part, chosen])}
-            paths.append(folder / f"{model}-{first}-{number}.parquet")
-            ABLATED.write(paths[-1], columns, made | {"first_layer": first})
-    return paths
 
 
 def aggregated(folder: Path, paths: list[Path]) -> pd.DataFrame:
-    aggregate_ablation(OPTIONS, paths, folder / "heads.parquet")
+    aggregate_ablation(options_of(KINDS), paths, folder / "heads.parquet")
     return HEADS.read(folder / "heads.parquet").to_pandas()
 
 
 def test_means_by_brute_force(tmp_path: Path) -> None:
     """Prevents drops of another head or of other rows, sums in place of means, and drops the wrong way round."""
     rows = Rows()
-    table = aggregated(tmp_path, write(tmp_path, rows))
+    table = aggregated(tmp_path, write_ablated(tmp_path, rows))
     domain = rows.frame["domain"]
     groups = {("natural", "all"): domain != "control", ("planted", "all"): domain == "control"}
     groups |= {("planted" if name == "control" else "natural", name): domain == name for name in KINDS}
@@ -93,7 +44,7 @@ def test_ranks(tmp_path: Path) -> None:
     """Prevents ranks over several groups, from the smallest, or that leave ties open."""
     rows = Rows()
     rows.hits[:, :3] = rows.clean_hits[:, None]  # three heads that cost no hit
-    table = aggregated(tmp_path, write(tmp_path, rows))
+    table = aggregated(tmp_path, write_ablated(tmp_path, rows))
     for _, part in table.groupby(["rows", "domain"]):
         ordered = part.sort_values(["hits_drop", "log_probability_drop"], ascending=False)
         assert ordered["rank"].tolist() == list(range(1, COUNT + 1))
@@ -106,7 +57,7 @@ def test_intervals_take_equal_texts_as_one(tmp_path: Path) -> None:
     for name in ("clean_hits", "clean", "hits", "log_probability"):
         setattr(twice, name, np.concatenate([getattr(rows, name)] * 2))
     once, again = (
-        aggregated(tmp_path, write(tmp_path / name, one, keep=keep))
+        aggregated(tmp_path, write_ablated(tmp_path / name, one, keep=keep))
         for name, one, keep in (("once", rows, ROWS), ("twice", twice, 2 * ROWS))
     )
     for end in ("low", "high"):
@@ -116,22 +67,22 @@ def test_intervals_take_equal_texts_as_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("parts", "step"), [(3, LAYERS), (1, 1), (2, 2)])
 def test_order_split_and_blocks_change_nothing(tmp_path: Path, parts: int, step: int) -> None:
     """Prevents the number of jobs, or the order of their files, from changing the table."""
-    whole = aggregated(tmp_path, write(tmp_path / "whole", Rows()))
-    paths = write(tmp_path / "parts", Rows(), parts=parts, step=step)
+    whole = aggregated(tmp_path, write_ablated(tmp_path / "whole", Rows()))
+    paths = write_ablated(tmp_path / "parts", Rows(), parts=parts, step=step)
     pd.testing.assert_frame_equal(aggregated(tmp_path, paths[::-1]), whole, check_exact=False, rtol=1e-12)
 
 
 def test_two_models(tmp_path: Path) -> None:
     """Prevents one model's rows from entering another one's means."""
-    alone = aggregated(tmp_path, write(tmp_path, Rows(7), "b-s"))
-    table = aggregated(tmp_path, [*write(tmp_path, Rows(), "a-s"), *write(tmp_path, Rows(7), "b-s")])
+    alone = aggregated(tmp_path, write_ablated(tmp_path, Rows(7), "b-s"))
+    table = aggregated(tmp_path, [*write_ablated(tmp_path, Rows(), "a-s"), *write_ablated(tmp_path, Rows(7), "b-s")])
     pd.testing.assert_frame_equal(table[table["model"] == "b-s"].reset_index(drop=True), alone)
 
 
 def test_layers_of_other_rows(tmp_path: Path) -> None:
     """Prevents heads of one model from being compared on different rows, and missing layers from passing."""
-    first, second, third = write(tmp_path / "all", Rows(), step=1)
-    few = write(tmp_path / "few", Rows(), step=1, keep=ROWS - 1)
+    first, second, third = write_ablated(tmp_path / "all", Rows(), step=1)
+    few = write_ablated(tmp_path / "few", Rows(), step=1, keep=ROWS - 1)
     for paths in ([first, few[1], third], [first, second], [second, third]):
         with pytest.raises(ReciteError, match="the layers of a-s were not all ablated on the same rows; delete them"):
             aggregated(tmp_path, paths)

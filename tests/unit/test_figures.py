@@ -45,7 +45,7 @@ KEYS = [
     "length",
 ]
 KEYS += ["family", "counting", "measure", "from"]
-KEYS += ["group", "layer", "position", "head"]
+KEYS += ["group", "layer", "position", "head", "comparison", "domain_a", "domain_b", "share", "n", "own"]
 Tables = dict[str, pd.DataFrame]
 Drawn = Callable[[str], list[Path]]
 
@@ -176,6 +176,22 @@ def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) ->
             lines["heads"].append(model | about | ends)
 
 
+def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+    """Lines of one model in the tables of overlap and power."""
+    for measure, share in product(("hits", "log_probability"), (0.5, 0.1, 0.2)):
+        for comparison, domain in (("within", "all"), ("within", "code"), ("between", "all"), ("universal", "all")):
+            about = {"measure": measure, "comparison": comparison, "domain_a": domain, "domain_b": domain}
+            about |= {"share": share, "k": 2, "heads": 6, "domains": 2, "n": 30, "distinct": 20}
+            found = spread("overlap", (11 * len(lines["overlap"]) % 89) / 100) | spread("chance", share / 2)
+            lines["overlap"].append(model | about | found)
+    for rows, domain, measure in product(("natural", "planted"), ("all", "code"), ("hits", "log_probability")):
+        for place, n in enumerate((30, 2500, 10_000)):
+            median = (len(lines["power"]) % 83 + 1) / 100
+            about = {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": not place, "heads": 6}
+            about |= {"measured_n": 30, "measured_distinct": 20, "visible": 0.5}
+            lines["power"].append(model | about | {"smallest": median / 2, "median": median, "largest": median + 0.1})
+
+
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
     """Synthetic tables of a study."""
     models = [
@@ -213,6 +229,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         _add_frequencies(lines, model)
         _add_layers(lines, model)
         _add_heads(lines, model)
+        _add_overlap(lines, model)
     for family in families:
         _add_countings(lines, family)
     _add_pairs(lines, models)
@@ -335,6 +352,10 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
         "recovery": _of_classes(tables["recovery"], largest, alpha=[0.5, 0.1]),
         "lens": _of_classes(tables["lens"], largest),
+        "overlap": tables["overlap"][tables["overlap"]["model"].isin(largest)].query(
+            "measure == 'hits' and domain_a == 'all'"
+        ),
+        "power": tables["power"][tables["power"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
         "heads": tables["heads"][tables["heads"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
         "lens_positions": _of_classes(tables["lens_positions"], largest).assign(
             distinct=lambda table: table["group"].map(TEXTS)
@@ -599,6 +620,36 @@ def test_heads_stand_in_their_layer(tables: Tables) -> None:
         assert bottom < top
 
 
+def test_overlap_shows_a_panel_per_family(tables: Tables) -> None:
+    """Prevents a comparison under another family's title or another label, and the other importance."""
+    axes, shown = panels("overlap", tables)
+    table = behind(tables, "overlap")
+    assert [panel.get_title().split(",")[0] for panel in axes] == list(NAMES.values())
+    for family, panel, found in zip(FAMILIES, axes, shown, strict=True):
+        part = table[table["family"] == family]
+        assert found == pairs(part, "share", "overlap")
+        handles, labels = panel.get_legend_handles_labels()
+        lines = {label: handle.lines[0] for handle, label in zip(handles, labels, strict=True) if label != "chance"}
+        for label, comparison in (("two domains", "between"), ("halves of one domain", "within")):
+            line = part[part["comparison"] == comparison].sort_values("share")
+            assert lines[label].get_ydata() == pytest.approx(line["overlap"].to_numpy())
+        assert "n = 30 rows, 20 texts, 2 domains" in panel.get_title()
+
+
+def test_power_shows_every_number_of_rows(tables: Tables) -> None:
+    """Prevents effects beside another family's name, in another unit, or of another number of rows."""
+    axes, shown = panels("power", tables)
+    table = behind(tables, "power")
+    assert [label.get_text().split(",")[0] for label in axes[0].get_yticklabels()] == list(NAMES.values())[::-1]
+    for found, measure, scale in zip(shown, ("hits", "log_probability"), (100, 1), strict=True):
+        part = table[table["measure"] == measure]
+        expected = {
+            (round(scale * line.median, 6), FAMILIES[::-1].index(line.family), {30: 1, 2500: 0, 10_000: -1}[line.n])
+            for line in part.itertuples()
+        }
+        assert {(round(x, 6), round(y), round((y - round(y)) / 0.22)) for x, y in found} == expected
+
+
 def test_compressibility_of_planted_rows_alone(tables: Tables) -> None:
     """Prevents a study whose natural rows are not memorized, as tiny models' are, from failing at its figure."""
     ratios = tables["compressibility"]
@@ -668,6 +719,8 @@ def test_countings_show_every_family(tables: Tables) -> None:
         "lens",
         "lens_positions",
         "heads",
+        "overlap",
+        "power",
     ],
 )
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:

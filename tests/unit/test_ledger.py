@@ -183,6 +183,26 @@ def test_shared_decoding_is_between_families() -> None:
     assert found("shared_decoding", lens_profiles=frame(*pairs)) == pytest.approx((0.8, 0.7, 0.9, 3))
 
 
+def test_heads_shared_beyond_chance() -> None:
+    """Prevents halves of a domain, single pairs, another share of the heads or importance from deciding."""
+    lines = [
+        model(name)
+        | {"measure": measure, "comparison": comparison, "domain_a": domain, "share": share, "chance": 0.125}
+        | spread("overlap", overlap)
+        for name, measure, comparison, domain, share, overlap in (
+            ("a-2", "hits", "between", "all", 0.2, 0.5),
+            ("b-2", "hits", "between", "all", 0.2, 0.25),
+            ("a-1", "hits", "between", "all", 0.2, 0.9),
+            ("a-2", "log_probability", "between", "all", 0.2, 0.9),
+            ("a-2", "hits", "within", "all", 0.2, 0.9),
+            ("a-2", "hits", "between", "code", 0.2, 0.9),
+            ("a-2", "hits", "between", "all", 0.3, 0.9),
+        )
+    ]
+    assert found("heads_shared", overlap=frame(*lines)) == pytest.approx((0.25, 0.15, 0.35, 2))
+    assert found("heads_shared", overlap=frame(*lines).iloc[:0]) is None
+
+
 def rates(*lines: tuple[str, str, float, float]) -> pd.DataFrame:
     return frame(
         *(

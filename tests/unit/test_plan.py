@@ -93,7 +93,7 @@ RULES = {
     "compressibility_aggregation",
     "frequency_aggregation",
 }
-RULES |= {"recovery_aggregation", "lens_aggregation", "ablation_aggregation", "signatures"}
+RULES |= {"recovery_aggregation", "lens_aggregation", "ablation_aggregation", "overlap", "power", "signatures"}
 """Rules of the mini study that make tables, but for the ledger."""
 
 
@@ -112,7 +112,8 @@ def test_what_the_end_waits_for() -> None:
         assert set(jobs[f"{stage}_aggregation"].after) == found | larger
         assert jobs[f"figures/{stage}"].after == (f"{stage}_aggregation",)
     ablated = {name for name, job in jobs.items() if job.stage == "ablation"}
-    assert set(jobs["ablation_aggregation"].after) == ablated
+    for stage in ("ablation_aggregation", "overlap", "power"):
+        assert set(jobs[stage].after) == ablated
     assert jobs["figures/heads"].after == ("ablation_aggregation",)
     assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation", "ablation_aggregation"}
     assert jobs["figures/controls"].after == ("aggregation",)

@@ -10,9 +10,17 @@ UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "l
 """What follows from any model's scores."""
 DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 16}
 """What follows from the scores of a model that is disturbed too."""
-ABLATED = {"ablation_aggregation": 1, "signatures": 1, "ledger": 1, "figures": 4, "summary": 1}
+ABLATED = {
+    "ablation_aggregation": 1,
+    "overlap": 1,
+    "power": 1,
+    "signatures": 1,
+    "ledger": 1,
+    "figures": 6,
+    "summary": 1,
+}
 """What follows from a model's rows without its heads."""
-ANEW = DOWNSTREAM | {"ablation": 2, "ablation_aggregation": 1, "figures": 17}
+ANEW = DOWNSTREAM | {"ablation": 2, "ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 19}
 """What follows from a model that is disturbed and has its heads ablated, layer by layer."""
 
 
@@ -39,7 +47,7 @@ def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
 def test_plot_code_redraws_only(checkout: Checkout) -> None:
     """A changed figure size must not score anything."""
     checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 3.3 *", "* len(parts), 3.4 *")
-    assert checkout.jobs() == {"figures": 17}
+    assert checkout.jobs() == {"figures": 19}
 
 
 def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:

@@ -27,6 +27,8 @@ FIGURES = [
     "lens",
     "lens_positions",
     "heads",
+    "overlap",
+    "power",
     "structure",
 ]
 FIGURES += ["profiles"]

@@ -24,6 +24,7 @@ CLAIMS = (
     "memorized_recover_less",
     "family_signature",
     "shared_decoding",
+    "heads_shared",
 )
 """Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
 FIGURE_MODULES = Path(__file__).resolve().parent / "figures"

@@ -14,6 +14,7 @@ import pandas as pd
 from recite.outcomes import NATURAL
 from recite.tables.aggregates import CLAIMS, TABLES
 
+ALL_DOMAINS = "all"
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_MEASURED = "supported", "not supported", "undecided", "not measured"
 
 
@@ -158,6 +159,15 @@ def shared_decoding(tables: Tables) -> Finding | None:
     return _between_families(tables["lens_profiles"])
 
 
+def heads_shared(tables: Tables) -> Finding | None:
+    """By the paper's fifth of the heads; chance is known without error."""
+    table = tables["overlap"]
+    pairs = (table["comparison"] == "between") & (table["domain_a"] == ALL_DOMAINS)
+    table = largest(table[pairs & (table["measure"] == "hits") & (table["share"] == 0.2)])
+    above = {name: table[name] - table["chance"] for name in ("overlap", "overlap_low", "overlap_high")}
+    return mean_of(table.assign(**above), "overlap")
+
+
 def family_signature(tables: Tables) -> Finding | None:
     """Accuracy of naming the family by the nearest other model, with its Wilson interval, beyond chance."""
     table = tables["signature_tests"]
@@ -188,5 +198,6 @@ STATISTICS: dict[str, tuple[tuple[str, ...], Statistic]] = {
     "memorized_recover_less": (("recovery_tests",), memorized_recover_less),
     "family_signature": (("signature_tests",), family_signature),
     "shared_decoding": (("lens_profiles",), shared_decoding),
+    "heads_shared": (("overlap",), heads_shared),
 }
 """Claim -> the tables that its statistic needs, and the statistic."""

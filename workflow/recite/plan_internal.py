@@ -89,7 +89,8 @@ def ablation_jobs(planner: Planner) -> Iterator[Job]:
         groups += len(study.domains[study.models[model].corpus]) + 1
     if names:
         seconds = costs.START_SECONDS + numbers * costs.HEAD_SECONDS + groups * costs.DRAWING_SECONDS
-        yield Job("ablation_aggregation", "ablation_aggregation", "", seconds, tuple(names))
+        for stage in ("ablation_aggregation", "overlap", "power"):
+            yield Job(stage, stage, "", seconds, tuple(names))
 
 
 def _ablation_peak(planner: Planner, model: str) -> int:

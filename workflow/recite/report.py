@@ -1,8 +1,9 @@
 """The study in words and numbers: a short Markdown page from the finished tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,14 +11,20 @@ from recite import report_cells as cells
 from recite import report_internal
 from recite.files import atomic, read_json
 from recite.outcomes import NATURAL
+from recite.published import published_section
 from recite.tables.aggregates import TABLES
 
 SEEN = 0.05
 """The q-value below which a difference is called one."""
 
 
-def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, summary: Path) -> None:
-    """Write the page from table files named after their tables, and the manifest of a corpus that was made here."""
+def write_summary(
+    study: str, published: Sequence[Mapping[str, Any]], tables: Sequence[Path], manifest: Path | None, summary: Path
+) -> None:
+    """Write the page from table files named after their tables, and the manifest of a corpus that was made here.
+
+    `published` are the paper's numbers, the entries of config/published.yaml.
+    """
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     corpus = read_json(manifest) if manifest else None
     sections = [f"# Study {study}\n", _overview(frames["rates"], corpus), _claims(frames["claims"])]
@@ -30,8 +37,9 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
     if "thresholds" in frames:
         sections += [_thresholds(frames["thresholds"]), _countings(frames["countings"])]
     sections += report_internal.sections(frames)
+    sections.append(published_section(published, frames))
     with atomic(summary) as temporary:
-        temporary.write_text("\n".join(sections))
+        temporary.write_text("\n".join(section for section in sections if section))
 
 
 def _overview(rates: pd.DataFrame, corpus: dict | None) -> str:

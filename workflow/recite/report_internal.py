@@ -7,7 +7,7 @@ import pandas as pd
 
 from recite import report_cells as cells
 from recite.outcomes import NATURAL
-from recite.report_heads import heads_section
+from recite.report_heads import heads_section, overlap_section, power_section
 
 
 def sections(frames: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -20,6 +20,8 @@ def sections(frames: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         yield _lens(frames["lens"], frames["lens_profiles"])
     if "heads" in frames:
         yield heads_section(frames["heads"])
+        yield overlap_section(frames["overlap"])
+        yield power_section(frames["power"])
     if "signature_tests" in frames:
         yield _signatures(frames["signature_tests"])
     if "factorial" in frames:

@@ -31,6 +31,8 @@ NOISE_TABLES = ("noise_rates",)
 RECOVERY_TABLES = ("recovery", "recovery_tests")
 LENS_TABLES = ("lens", "lens_positions", "lens_profiles")
 ABLATION_TABLES = ("heads",)
+OVERLAP_TABLES = ("overlap",)
+POWER_TABLES = ("power",)
 COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
 FREQUENCY_TABLES = ("frequency_rates", "thresholds", "countings")
 SIGNATURE_TABLES = ("signatures", "signature_pairs", "signature_tests")
@@ -50,6 +52,7 @@ class Study:
     corpora: dict[str, Any]
     figure_entries: dict[str, Any]
     claims: dict[str, Any]
+    published: list[dict[str, Any]]
     models: dict[str, Model]
 
     @property
@@ -212,7 +215,8 @@ class Study:
         made |= {"noise_aggregation": NOISE_TABLES} if self.noise_models else {}
         made |= {"recovery_aggregation": RECOVERY_TABLES} if self.recovery_strengths else {}
         made |= {"lens_aggregation": LENS_TABLES} if self.lens_models else {}
-        made |= {"ablation_aggregation": ABLATION_TABLES} if self.ablation_models else {}
+        if self.ablation_models:
+            made |= {"ablation_aggregation": ABLATION_TABLES, "overlap": OVERLAP_TABLES, "power": POWER_TABLES}
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
         made |= {"signatures": SIGNATURE_TABLES} if _by_layer(made) else {}
@@ -425,6 +429,8 @@ def load_study(config: dict[str, Any], source: str) -> Study:
     check_figures(figures, figures_file)
     claims = check_config(read_yaml(claims_file), "claims", str(claims_file))
     check_claims(claims, figures, claims_file)
+    published_file = Path(config["published_file"])
+    published = check_config(read_yaml(published_file), "published", str(published_file))
     check_corpora(corpora, corpora_file)
     if "training" in config:
         check_training(config, corpora, source, corpora_file)
@@ -435,7 +441,7 @@ def load_study(config: dict[str, Any], source: str) -> Study:
         check_models(config, registry, corpora, source, models_file)
         models = registered_models(config["models"], registry, str(models_file))
         names = list(registry)
-    study = Study(config, corpora, figures, claims, models)
+    study = Study(config, corpora, figures, claims, published, models)
     check_sampling(config, {model.corpus for model in models.values()}, corpora, source)
     check_settings(config, models, names, source)
     return study

@@ -7,7 +7,16 @@ from recite.tables.columns import MODEL as _MODEL
 from recite.tables.columns import NOISE_LAYER
 from recite.tables.columns import ROWS as _ROWS
 from recite.tables.columns import with_interval as _with_interval
-from recite.tables.internal import HEADS, LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
+from recite.tables.internal import (
+    HEADS,
+    LENS,
+    LENS_POSITIONS,
+    LENS_PROFILES,
+    OVERLAP,
+    POWER,
+    RECOVERY,
+    RECOVERY_TESTS,
+)
 from recite.tables.signatures import FACTORIAL, SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 
 _RATE = (
@@ -314,6 +323,8 @@ TABLES = {
         LENS_POSITIONS,
         LENS_PROFILES,
         HEADS,
+        OVERLAP,
+        POWER,
         SIGNATURES,
         SIGNATURE_PAIRS,
         SIGNATURE_TESTS,

@@ -1,4 +1,4 @@
-"""The tables behind the figures of the internal level: recovery from noise, layer decoding, head ablation."""
+"""The tables behind the figures of the internal level: recovery from noise, layer decoding, attention heads."""
 
 import pyarrow as pa
 
@@ -126,5 +126,59 @@ HEADS = Table(
             "",
             "rank of the head among the model's, from 1, by hits_drop, of equal ones by log_probability_drop",
         ),
+    ),
+)
+
+_MEASURE = Column(
+    "measure", pa.string(), "", "importance by hits, ties by log-probability; or by log_probability alone"
+)
+
+OVERLAP = Table(
+    "overlap",
+    (
+        *MODEL,
+        _MEASURE,
+        Column(
+            "comparison",
+            pa.string(),
+            "",
+            "of the sets of most important heads: between domains, within a domain (halves of its texts), or universal "
+            "(heads that are in the sets of all domains)",
+        ),
+        Column("domain_a", pa.string(), "", "domain, or all: the mean over domains or pairs of them"),
+        Column("domain_b", pa.string(), "", "the other domain; the same within a domain"),
+        Column("share", pa.float64(), "", "share of the model's heads that is taken for the most important"),
+        Column("k", pa.uint32(), "head", "how many heads that is"),
+        Column("heads", pa.uint32(), "head", "heads of the model"),
+        Column("domains", pa.uint32(), "domain", "natural domains that the line is about"),
+        Column("n", pa.uint64(), "row", "rows of the domain that has fewest"),
+        Column("distinct", pa.uint64(), "text", "distinct texts among the rows, of the domain that has fewest"),
+        *with_interval("overlap", "Jaccard index of the sets; of universal heads, their share of all heads"),
+        Column("chance", pa.float64(), "", "what random sets of k heads have on average"),
+        Column("chance_low", pa.float64(), "", "lower end of the interval that random sets lie in"),
+        Column("chance_high", pa.float64(), "", "upper end of the interval that random sets lie in"),
+    ),
+)
+
+_SEEN = "effect that a two-sided test at level 0.05 sees with a probability of 80%, in M or in nats per token"
+
+POWER = Table(
+    "power",
+    (
+        *MODEL,
+        ROWS,
+        Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
+        Column(
+            "measure", pa.string(), "", "drop in hits, as a share of the continuation's tokens, or in log_probability"
+        ),
+        Column("n", pa.uint64(), "row", "number of rows that is asked about"),
+        Column("own", pa.bool_(), "", "whether that is the number of rows ablated here"),
+        Column("measured_n", pa.uint64(), "row", "rows from which the variance is"),
+        Column("measured_distinct", pa.uint64(), "text", "distinct texts among them"),
+        Column("heads", pa.uint32(), "head", "heads of the model"),
+        Column("smallest", pa.float64(), "", f"{_SEEN}; of the head that varies least"),
+        Column("median", pa.float64(), "", "the same, median over the heads"),
+        Column("largest", pa.float64(), "", "the same, of the head that varies most"),
+        Column("visible", pa.float64(), "", "share of the heads whose measured effect is as large as that"),
     ),
 )
