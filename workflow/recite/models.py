@@ -15,7 +15,7 @@ class Model(NamedTuple):
 
     Models of one family share corpus, tokenizer and sample. bos: id of the token before every row, or None. dtype: the
     precision that its entry asks for, if any. size: of a model that is trained here. entry: of a registered
-    checkpoint, where its weights are and what is known of them.
+    checkpoint, where its weights are and what is known of them. gpus, gpu_model: what its jobs ask a scheduler for.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Model(NamedTuple):
     layers: int | None
     dtype: str | None = None
     gpus: int = 0
+    gpu_model: str | None = None
     size: str | None = None
     entry: Mapping[str, Any] | None = None
 
@@ -57,6 +58,7 @@ def registered_models(names: Sequence[str], registry: Mapping[str, Any], source:
             entry.get("layers"),
             entry.get("dtype"),
             entry["gpus"],
+            entry.get("gpu_model"),
             entry=entry,
         )
         for other in models.values():
