@@ -60,6 +60,15 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 
 
+# Seconds each, of small tables: not worth a node of a cluster.
+localrules:
+    all,
+    samples,
+    figures,
+    summary,
+    verification,
+
+
 if study.trains:
 
     include: "workflow/rules/corpus.smk"

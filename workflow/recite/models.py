@@ -16,7 +16,7 @@ class Model(NamedTuple):
 
     Models of one family share corpus, tokenizer and sample. bos: id of the token before every row, or None. dtype: the
     precision that its entry asks for, if any. size: of a model that is trained here. entry: of a registered
-    checkpoint, where its weights are and what is known of them.
+    checkpoint, where its weights are and what is known of them. gpus, gpu_model: what its jobs ask a scheduler for.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Model(NamedTuple):
     layers: int | None
     dtype: str | None = None
     gpus: int = 0
+    gpu_model: str | None = None
     size: str | None = None
     entry: Mapping[str, Any] | None = None
 
@@ -84,6 +85,7 @@ def registered_models(names: Sequence[str], registry: Mapping[str, Any], source:
             entry.get("layers"),
             entry.get("dtype"),
             entry["gpus"],
+            entry.get("gpu_model"),
             entry=entry,
         )
         for other in models.values():

@@ -287,7 +287,9 @@ class Study:
         }
 
     def checkpoint_options(self, model: str) -> dict[str, Any]:
-        return {"model": model, **(self.models[model].entry or {})}
+        """What a checkpoint is and where it lies; not what its jobs ask a scheduler for."""
+        entry = self.models[model].entry or {}
+        return {"model": model, **{key: value for key, value in entry.items() if key not in ("gpus", "gpu_model")}}
 
     def sampling_options(self, family: str, domain: str) -> dict[str, Any]:
         sampling = self.config["sampling"]

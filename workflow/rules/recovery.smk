@@ -17,8 +17,11 @@ rule recovery:
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("recovery"),
         options=lambda wildcards: canonical_json(study.recovery_options(wildcards.model, int(wildcards.layer))),
@@ -52,6 +55,9 @@ if RECOVERED:
             f"{RESULTS}/benchmarks/recovery_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("recovery_aggregation"),
             options=canonical_json(study.aggregation_options()),
