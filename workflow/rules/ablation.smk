@@ -19,8 +19,11 @@ rule ablation:
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("ablation"),
         options=lambda wildcards: canonical_json(
@@ -57,8 +60,11 @@ if study.needs_head_means:
         conda:
             "../../envs/recite.yaml"
         resources:
+            runtime=minutes_of,
             mem_mb=memory_of,
             gpu=gpus_of,
+            gpu_model=gpu_model_of,
+            nodes=1,
         params:
             code=code("ablation_means"),
             options=lambda wildcards: canonical_json(study.head_means_options(wildcards.model)),
@@ -85,6 +91,9 @@ if study.ablation_models:
             f"{RESULTS}/benchmarks/ablation_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("ablation_aggregation"),
             options=canonical_json(study.aggregation_options()),

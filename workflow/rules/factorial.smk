@@ -16,6 +16,9 @@ if "factorial" in study.tables_of:
             f"{RESULTS}/benchmarks/factorial.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("factorial"),
             options=canonical_json(study.factorial_options()),

@@ -16,6 +16,9 @@ if study.ablation_models:
             f"{RESULTS}/benchmarks/overlap.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("overlap"),
             options=canonical_json(study.aggregation_options()),

@@ -16,6 +16,9 @@ if study.signature_sources:
             f"{RESULTS}/benchmarks/signatures.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("signatures"),
             options=canonical_json(study.signature_options()),
