@@ -30,7 +30,7 @@ from recite.figures import (
     structure,
     style,
 )
-from recite.files import atomic
+from recite.files import atomic, canonical_json, sha256_file
 from recite.tables.aggregates import TABLES
 
 Drawing = Callable[[dict[str, pd.DataFrame]], tuple[Figure, pd.DataFrame]]
@@ -60,12 +60,20 @@ FIGURES: dict[str, Drawing] = {
 }
 
 
-def draw(figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Draw one figure from its table files and write it as every picture or .csv of `outputs`."""
+def draw(
+    figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path], study: str = "", code: str = ""
+) -> None:
+    """Draw one figure from its table files and write it as every picture or .csv of `outputs`.
+
+    A picture says in itself of which study it is, by which code (its fingerprint) and from which tables (their SHA-256)
+    it was drawn.
+    """
     if figure not in FIGURES:
         raise ReciteError(
             f"figure {figure} has no function; add workflow/recite/figures/{figure}.py and its row in FIGURES."
         )
+    digests = {path.stem: sha256_file(path) for path in tables}
+    origin = canonical_json({"study": study, "figure": figure, "code": code, "tables": digests})
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     with style.style():
         picture, behind = FIGURES[figure](frames)
@@ -75,4 +83,4 @@ def draw(figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path
                 if path.suffix == ".csv":
                     behind.to_csv(temporary, index=False)
                 else:
-                    style.save(picture, temporary, path.suffix)
+                    style.save(picture, temporary, path.suffix, origin)

@@ -64,10 +64,10 @@ def style() -> Iterator[None]:
             plt.close("all")
 
 
-def save(figure: Figure, path: Path, suffix: str) -> None:
-    """Write the figure as .png or .svg, without date or program version."""
+def save(figure: Figure, path: Path, suffix: str, origin: str) -> None:
+    """Write the figure as .png or .svg, with its origin as description, without date or program version."""
     unset = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    figure.savefig(path, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=unset[suffix])
+    figure.savefig(path, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=unset[suffix] | {"Description": origin})
 
 
 def blank(reason: str) -> Figure:
