@@ -17,6 +17,5 @@ def test_the_study_comes_out_the_same(slurm: VirtualCluster, fresh: Checkout, un
     expected = {rule: count for rule, count in undisturbed.jobs("--forceall").items() if rule not in LOCAL}
     assert rules(jobs) == expected
     details = slurm.ask("scontrol", "show", "job", slurm.jobs()[0][0])
-    assert (
-        re.search(r"Partition=a100 ", details) and "TimeLimit=00:15:00" in details and "MinMemoryNode=2000M" in details
-    )
+    for setting in ("Partition=a100 ", "TimeLimit=00:15:00 ", "MinMemoryNode=2000M "):
+        assert setting in details
