@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Checkout
+from conftest import Checkout, digests
 from safetensors import safe_open
 
 from recite.files import sha256_file
@@ -26,16 +26,12 @@ FIGURES = [
     "recovery",
     "lens",
     "lens_positions",
+    "heads",
+    "overlap",
+    "power",
     "structure",
 ]
 FIGURES += ["profiles"]
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Path -> digest of everything made; logs, timings and records, which hold times, left out."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    kept = [path for path in files if path.relative_to(folder).parts[0] not in ("logs", "benchmarks", "records")]
-    return {str(path.relative_to(folder)): sha256_file(path) for path in kept}
 
 
 def test_everything_is_there_and_nothing_else(finished: Checkout) -> None:

@@ -108,6 +108,11 @@ def largest(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["parameters"] == table.groupby("family")["parameters"].transform("max")]
 
 
+def first_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of the first of the disturbed layers."""
+    return table[table["noise_layer"] == table["noise_layer"].min()]
+
+
 def classes(table: pd.DataFrame) -> pd.DataFrame:
     """The natural rows of each class that has texts enough."""
     known = table["group"].isin(list(CLASSES))
