@@ -18,7 +18,7 @@ demo: .venv/installed
 	@echo "Done: read results/mini/summary.md, open $(REPORT) in a browser."
 
 ## Unit tests of the library, and real runs of a tiny study.
-test: .venv/developing
+test: .venv/developing .venv-crate/installed
 	.venv/bin/python -m pytest
 
 ## Style, types and lint; nothing is changed.
@@ -55,7 +55,7 @@ format: .venv/developing
 	.venv/bin/snakefmt Snakefile workflow/rules
 
 clean:
-	rm -rf .venv .venv-vllm .snakemake results
+	rm -rf .venv .venv-vllm .venv-crate .snakemake results
 
 .venv/installed: envs/recite.yaml
 	@$(PYTHON) -c 'import sys; sys.exit("recite: Python 3.11 or newer is needed, $(PYTHON) is %d.%d; say make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -69,6 +69,14 @@ clean:
 
 .venv/developing: .venv/installed envs/dev.txt
 	$(PIP) -r envs/dev.txt -c .venv/requirements.txt
+	@touch $@
+
+# The validator of crates needs other versions than ours; the older library holds the context that it asks for.
+.venv-crate/installed:
+	@echo "Install rocrate-validator into .venv-crate (once, for the tests)"
+	$(PYTHON) -m venv .venv-crate
+	.venv-crate/bin/python -m pip install --quiet --disable-pip-version-check roc-validator==0.13.0
+	.venv-crate/bin/python -m pip install --quiet --disable-pip-version-check --no-deps rocrate==0.14.2
 	@touch $@
 
 # Only what the CPU build of vLLM needs to decode: torch's other libraries and OpenCV are left out.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Checkout
+from conftest import REPOSITORY, Checkout
 from rocrate.rocrate import ROCrate
 from test_audit import CONFIG, SCORES, Restored, flip
 
@@ -34,7 +34,11 @@ def entities(archive: Path) -> dict[str, dict[str, Any]]:
 
 
 def of_type(found: dict[str, dict[str, Any]], kind: str) -> list[dict[str, Any]]:
-    return [entity for entity in found.values() if kind in ([entity["@type"]] if isinstance(entity["@type"], str) else entity["@type"])]
+    return [
+        entity
+        for entity in found.values()
+        if kind in ([entity["@type"]] if isinstance(entity["@type"], str) else entity["@type"])
+    ]
 
 
 def test_every_file_is_listed_with_its_digest(crate: Path) -> None:
@@ -82,15 +86,34 @@ def test_the_library_reads_it(crate: Path) -> None:
     assert read.name == "Recite: study tiny" and read.mainEntity.id == "Snakefile"
 
 
-def test_an_independent_reader_accepts_it(crate: Path) -> None:
-    """Held against the requirements of the profile by their own validator, which `make test` installs apart."""
-    validator = Path(sys.prefix).parent / ".venv-crate/bin/rocrate-validator"
-    if not validator.exists():
+@pytest.fixture(scope="module")
+def validator() -> list[str]:
+    """The command of the profile's own validator, which `make test` installs apart."""
+    python = REPOSITORY / ".venv-crate/bin/python"
+    if not python.exists():
         if os.environ.get("RECITE_NO_SKIP"):
             pytest.fail("no rocrate-validator; make .venv-crate/installed")
         pytest.skip("rocrate-validator is not installed; make .venv-crate/installed")
-    run = subprocess.run([validator, "validate", crate], text=True, capture_output=True)
+    return [str(python), str(REPOSITORY / "tests/crate_validator.py")]
+
+
+def test_an_independent_validator_accepts_it(crate: Path, validator: list[str]) -> None:
+    """Held against all that RO-Crate 1.1 and the profile of workflow runs require."""
+    run = subprocess.run([*validator, crate], text=True, capture_output=True)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_the_validator_refuses_a_crate_without_its_run(crate: Path, validator: list[str], tmp_path: Path) -> None:
+    """A validator that accepts everything would prove nothing."""
+    with zipfile.ZipFile(crate) as opened:
+        opened.extractall(tmp_path / "crate")
+    path = tmp_path / "crate" / METADATA
+    content = json.loads(path.read_text())
+    run = next(entity for entity in content["@graph"] if entity["@id"] == "#run")
+    del run["instrument"]
+    path.write_text(json.dumps(content))
+    refused = subprocess.run([*validator, tmp_path / "crate"], text=True, capture_output=True)
+    assert refused.returncode == 1 and "workflow-run-crate" in refused.stdout, refused.stdout + refused.stderr
 
 
 def test_nothing_of_this_machine(crate: Path, finished: Checkout) -> None:

@@ -88,11 +88,11 @@ class Audit:
             path = waiting.pop()
             if path not in found:
                 job = found[path] = self.blueprint.job_of(path)
-                waiting += [name for name in reversed(job.inputs if job else ()) if name not in found]
+                waiting += [name for name in reversed(_made_from(job)) if name not in found]
         return found
 
     def _judge(self, path: str, job: Planned | None) -> Finding:
-        finding = Finding(path, job.rule if job else "", job.inputs if job else ())
+        finding = Finding(path, job.rule if job else "", _made_from(job))
         digest = self.digests.of(path)
         if digest is None:
             finding.note("missing", "it is not there")
@@ -174,6 +174,11 @@ class Audit:
                 for output in record["outputs"]:
                     if output in self.findings and read.status != "tampered":
                         self.findings[output].note("stale", f"it was made from another {path} than is there now")
+
+
+def _made_from(job: Planned | None) -> tuple[str, ...]:
+    """The files that a file's bytes come from: none for one that only says that others are there."""
+    return job.inputs if job and job.script else ()
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:

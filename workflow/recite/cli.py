@@ -78,7 +78,7 @@ def trace(
     row: Annotated[int, typer.Option(min=0, max=2**64 - 1, help="The row's row_id in the samples.")],
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
 ) -> None:
-    """Say of one row behind a figure which document and span it is, and what every table behind the figure says of it."""
+    """Say of one row behind a figure which document and span it is, and what every table says of it."""
     from recite.auditing import ROOT
     from recite.blueprint import read_blueprint
     from recite.trace import trace_row

@@ -23,7 +23,7 @@ from recite.records import FOLDER, portable
 
 CODE = ("Snakefile", "LICENSE", "envs/recite.yaml", "scripts/*.py", "workflow/**/*")
 SHOWN = ("figures/", "tables/", "summary.md")
-TERMS = "https://w3id.org/ro/terms/workflow-run/context"
+TERMS = {"sha256": "https://w3id.org/ro/terms/workflow-run#sha256"}
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
     "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
@@ -54,13 +54,15 @@ def export(audit: Audit, configfile: Path, archive: Path) -> None:
 
 def build(audit: Audit, configfile: Path, folder: Path) -> ROCrate:
     """The crate; `folder` takes the files that are made for it."""
-    crate = ROCrate()
-    crate.metadata.extra_contexts.append(TERMS)
+    crate = ROCrate(version="1.1")
+    crate.metadata.extra_terms |= TERMS
     root, study = audit.blueprint.root, audit.study
     ends = [finished(record) for record in audit.records.values()]
     starts = sorted(record["started"] for record in audit.records.values())
     crate.name = f"Recite: study {study.name}"
-    crate.description = "What language models memorize of their training data: figures, tables, code, and the record of every job."
+    crate.description = (
+        "What language models memorize of their training data: figures, tables, code, and the record of every job."
+    )
     crate.license = "https://spdx.org/licenses/Apache-2.0"
     crate.datePublished = max(ends)
     for source in _code(root):
