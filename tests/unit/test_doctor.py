@@ -40,7 +40,7 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
         Path(path).parent.mkdir(parents=True)
         Path(path).write_text("content")
     record("results/mine/tables/rates.parquet")
-    for path in ("results/mine/logs/a.log", "results/mine/report.html"):
+    for path in ("results/mine/logs/a.log", "results/mine/records/a.json", "results/mine/report.html"):
         Path(path).parent.mkdir(exist_ok=True)
         Path(path).touch()
     return loaded(config)

@@ -1,5 +1,6 @@
 """recite.limits: what jobs ask a scheduler for."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,18 @@ def test_every_job_has_more_time_than_planned(name: str) -> None:
     """A job that SLURM ends before its time is lost; and no job that the plan knows may go by a default."""
     found = limits_of(name)
     planned = Planner(found.study, Machine()).jobs
-    keys = {"scoring": ("model", "part"), "noise": ("model", "alpha", "part"), "sampling": ("family", "domain")}
+    keys = {"scoring": ("model", "part"), "sampling": ("family", "domain"), "ablation": ("model", "first", "part")}
+    keys |= dict.fromkeys(("noise", "recovery"), ("model", "layer", "alpha", "part"))
     seen = set()
     for job in planned:
         values = job.name.split("/")[1:]
         names = keys.get(job.stage, [str(index) for index in range(len(values))])
-        wildcards = dict(zip(names, (value.removeprefix("alpha-") for value in values), strict=True))
-        if job.stage in ("recovery",):
-            wildcards = dict(zip(keys["noise"], wildcards.values(), strict=True))
+        shown = [re.sub("^(alpha|layers?)-", "", value) for value in values]
+        wildcards = dict(zip(names, shown, strict=True))
         assert found.job(job.stage, wildcards) == job
         assert 60 * found.minutes(job.stage, wildcards, 1) >= max(900, limits.MARGIN * job.seconds - 60)
         seen.add(job.stage)
-    assert {"scoring", "noise", "recovery", "sampling", "aggregation", "figures"} <= seen
+    assert {"scoring", "noise", "recovery", "ablation", "sampling", "aggregation", "figures"} <= seen
 
 
 def test_attempts_double() -> None:

@@ -26,6 +26,9 @@ FIGURES = [
     "recovery",
     "lens",
     "lens_positions",
+    "heads",
+    "overlap",
+    "power",
     "structure",
 ]
 FIGURES += ["profiles"]
@@ -110,7 +113,9 @@ def test_report(finished: Checkout, tmp_path: Path) -> None:
     assert page.count("data:image/png") >= len(FIGURES)
 
 
-@pytest.mark.parametrize("kind", ["scores", "samples", "tables", "corpus", "tokenizers", "models", "figures"])
+@pytest.mark.parametrize(
+    "kind", ["scores", "samples", "tables", "corpus", "tokenizers", "models", "figures", "records"]
+)
 def test_no_machine_in_the_outputs(finished: Checkout, kind: str) -> None:
     """An absolute path in an output would differ between machines and betray a user's name."""
     places = [place for place in (str(finished.root), sys.prefix, str(Path.home())) if len(place) > 1]

@@ -17,6 +17,7 @@ from recite.slurm import examine_profile, examine_slurm
 from recite.study import load_study
 
 DEFAULT = Machine()
+CONFIG = Path("config/mini.yaml")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -28,7 +29,7 @@ def recite() -> None:
 
 @app.command()
 def plan(
-    configfile: Annotated[Path, typer.Option(help="The study's config.")] = Path("config/mini.yaml"),
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     servers: Annotated[int, typer.Option(help="Servers.")] = DEFAULT.servers,
     gpus: Annotated[int, typer.Option(help="GPUs of a server.")] = DEFAULT.gpus,
     cores: Annotated[int, typer.Option(help="Cores of a server.")] = DEFAULT.cores,
@@ -56,7 +57,7 @@ def plan(
 
 @app.command()
 def doctor(
-    configfile: Annotated[Path, typer.Option(help="The study's config.")] = Path("config/mini.yaml"),
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     profile: Annotated[
         str, typer.Option(help="Snakemake's profile: a folder; none for a run on this machine.")
     ] = "slurm",
@@ -79,3 +80,22 @@ def doctor(
     typer.echo(f"Study {study.name}: {len(findings)} findings" if findings else f"Study {study.name}: nothing found")
     if findings:
         raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    figures: Annotated[list[str] | None, typer.Argument(metavar="[FIGURE]...", help="Figures or files.")] = None,
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+    as_data: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read every file again.")] = False,
+) -> None:
+    """Hold figures, or all of a study, and all that they rest on against records, code, config and packages."""
+    from recite.auditing import audit_study
+
+    try:
+        text, verified = audit_study(configfile, figures or [], as_data, full)
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(text, nl=False)
+    raise typer.Exit(0 if verified else 1)

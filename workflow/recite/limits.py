@@ -23,6 +23,9 @@ FETCHING_MINUTES = 24 * 60
 """For jobs that download, which no plan counts."""
 FETCHING = ("family_tokenizer", "inventory", "registration")
 
+PREFIXES = {"alpha": "alpha-", "layer": "layer-", "first": "layers-"}
+"""What stands before a wildcard's value in the plan's names."""
+
 BASE_MEGABYTES = 2000
 """Imports, and a mini model with its batch."""
 WEIGHTS = 3
@@ -51,7 +54,7 @@ class Limits:
 
     def job(self, rule: str, wildcards: Mapping[str, str]) -> Job | None:
         """The plan's job for a job of the DAG, or None."""
-        values = [f"alpha-{value}" if key == "alpha" else value for key, value in wildcards.items() if key != "file"]
+        values = [PREFIXES.get(key, "") + value for key, value in wildcards.items() if key != "file"]
         return self.jobs.get("/".join([rule, *values]))
 
     def minutes(self, rule: str, wildcards: Mapping[str, str], attempt: int) -> int:

@@ -42,6 +42,23 @@ def shards_of(wildcards):
     return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in study.parts(wildcards.model)[wildcards.part]]
 
 
+def ablated_shards_of(wildcards):
+    """The sample shards of one part that hold rows whose heads are ablated."""
+    family, parts = study.models[wildcards.model].family, study.ablation_parts(wildcards.model)
+    return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in parts[wildcards.part]]
+
+
+def all_ablated_shards_of(wildcards):
+    """The same of all parts."""
+    family, parts = study.models[wildcards.model].family, study.ablation_parts(wildcards.model)
+    return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shards in parts.values() for shard in shards]
+
+
+def head_means_of(wildcards):
+    """The mean outputs of a model's heads, where these replace them."""
+    return [f"{RESULTS}/ablation_means/{wildcards.model}.parquet"] if study.needs_head_means else []
+
+
 def batch_of(wildcards):
     """The measured batch size of a model, where the config leaves it open."""
     return [f"{RESULTS}/batches/{wildcards.model}.json"] if study.measures_batches else []

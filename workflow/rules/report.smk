@@ -26,6 +26,7 @@ rule summary:
     params:
         code=code("report"),
         study=study.name,
+        published=canonical_json(study.published),
     message:
         "Write the summary"
     script:
