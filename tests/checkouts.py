@@ -30,6 +30,8 @@ class Checkout:
         """Start snakemake here; standard output and error come together in `stdout`."""
         command = [".venv/bin/python", "-m", "snakemake", *arguments, "--configfile", configfile or self.configfile]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        if "RECITE_FAULTS" in environment:
+            environment["PYTHONPATH"] = str(self.root / "tests/cluster/faults")
         return subprocess.Popen(
             command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -19,7 +19,7 @@ ClusterName=recite
 SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort=16817
 SlurmUser=root
-AuthInfo=socket={root}/munge/socket
+AuthInfo=socket={root}/munge/socket,cred_expire=20
 StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/%n.spool
 SlurmctldPidFile={root}/slurmctld.pid

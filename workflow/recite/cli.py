@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from recite import doctor as examination
 from recite.config import read_yaml
 from recite.costs import Machine
 from recite.errors import ReciteError
 from recite.plan import Planner
 from recite.plan_text import as_json, as_text
 from recite.simulation import simulate
+from recite.slurm import examine_profile, examine_slurm
 from recite.study import load_study
 
 DEFAULT = Machine()
@@ -51,6 +53,33 @@ def plan(
         typer.echo(json.dumps(as_json(planner, schedule), indent=1))
     else:
         typer.echo(as_text(planner, schedule), nl=False)
+
+
+@app.command()
+def doctor(
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+    profile: Annotated[
+        str, typer.Option(help="Snakemake's profile: a folder; none for a run on this machine.")
+    ] = "slurm",
+    full: Annotated[bool, typer.Option("--full", help="Compare digests of all weights, which reads them.")] = False,
+) -> None:
+    """Look for what would stop a big run, before it starts; exit code 1 if anything is found. Nothing is changed."""
+    try:
+        study = load_study(read_yaml(configfile), str(configfile))
+        findings = list(examination.examine(study, full))
+        if profile != "none":
+            settings, wrong = examine_profile(Path(profile, "config.yaml"))
+            findings += wrong
+            if settings.get("executor") == "slurm":
+                findings += examine_slurm(settings, study, examination.running_heads())
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    for finding in findings:
+        typer.echo(f"- {finding.what}\n  remedy: {finding.remedy}")
+    typer.echo(f"Study {study.name}: {len(findings)} findings" if findings else f"Study {study.name}: nothing found")
+    if findings:
+        raise typer.Exit(1)
 
 
 @app.command()
