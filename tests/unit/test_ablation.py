@@ -167,19 +167,30 @@ def test_bits_do_not_depend_on_shards_or_layers(
                 assert torch.equal(found, expected[rows])
 
 
-def test_layers_below_are_not_run_again(checkpoint: Checkpoint, context: Tensor, clean: Tensor) -> None:
-    """While drafts are checked only the ablated layer and those above it run: half the work, over all layers."""
+def test_layers_below_are_run_once(checkpoint: Checkpoint, context: Tensor, clean: Tensor) -> None:
+    """Only the ablated layer and those above it run for each head; for those below it is enough to see tokens once."""
     ran: list[int] = []
     handles = [
         checkpoint.attention_output(layer).register_forward_hook(lambda *_, layer=layer: ran.append(layer))
         for layer in range(LAYERS)
     ]
     try:
-        ablations = list(ablate_heads(checkpoint, context[:4], clean[:4, :CHUNK], 4, layers=[2]))
+        found = by_layer(ablate_heads(checkpoint, context[:4], clean[:4], 4, layers=[1, 2], block_batches=HEADS))
     finally:
         for handle in handles:
             handle.remove()
-    assert len(ablations) == 1
-    traced, checked = 1, HEADS
-    assert ran.count(2) - ran.count(0) == ran.count(2) - ran.count(1) == checked
-    assert ran.count(0) >= traced
+    traced = -(-STEPS // CHUNK)
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    batches: list[int] = []
+    for layer in (2, 1):
+        known = len(seen)
+        continued = [(row, tokens.tolist()) for row in range(4) for tokens in found[layer].tokens[row]]
+        for length in range(1, STEPS):
+            branched = [
+                (row, tuple(line[:length])) for row, line in continued if line[:length] != clean[row, :length].tolist()
+            ]
+            new = set(branched) - seen
+            batches.append(-(-len(new) // 4))
+            seen |= new
+        assert len(seen) > known
+    assert ran.count(0) == traced + sum(batches)

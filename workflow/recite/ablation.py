@@ -49,9 +49,11 @@ def ablate_heads(
         if by == "resample":
             assert donors is not None
             donated = trace(checkpoint, donors[chosen, :prompt], donors[chosen, prompt:], batch_rows).heads
+        done: dict[int, Ablation] = {}
         row = torch.arange(len(rows)).repeat_interleave(checkpoint.heads)
         head = torch.arange(checkpoint.heads).repeat(len(rows))
-        for layer in range(len(checkpoint.layers)) if layers is None else layers:
+        wanted = range(len(checkpoint.layers)) if layers is None else layers
+        for layer in sorted(wanted, reverse=True):  # what lies below a layer serves all layers before it
             values = donated[layer] if donated else means[layer] if means else None
             continuation = continue_greedily(
                 checkpoint,
@@ -64,7 +66,8 @@ def ablate_heads(
                 block_batches=block_batches,
             )
             shaped = (tensor.unflatten(0, (len(rows), checkpoint.heads)) for tensor in continuation)
-            yield Ablation(rows, layer, Continuation(*shaped))
+            done[layer] = Ablation(rows, layer, Continuation(*shaped))
+        yield from (done[layer] for layer in wanted)
 
 
 def mean_outputs(checkpoint: Checkpoint, context: Tensor, clean: Tensor, batch_rows: int) -> list[Tensor]:
