@@ -1,6 +1,7 @@
 """Head ablation: every row continued once more for each attention head, with that head's output replaced.
 
 Layers below the head's are not run again, and the clean continuation is the draft: most heads leave it as it is.
+Layers go from the last to the first, because what lies below a head also lies below those of the layers before it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,10 @@ def ablate_heads(
     `context` (rows, length) and `clean`, its undisturbed continuation (rows, steps), are int64 token ids. With
     `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
     `donors` (rows, length + steps) the text whose heads' outputs each row takes.
+
+    All layers of a group of rows are done before the first is handed out. Memory, beside that of `continue_greedily`
+    with `block_batches`, of which the keys and values are those of the ablated layer and above: `recite.engine.trace`
+    of `batch_rows` rows, and `recite.branches.Branches` of at most 2 x block_batches x batch_rows x (steps - 1) nodes.
     """
     prompt, steps = context.shape[1], clean.shape[1]
     for start in range(0, len(context), batch_rows):
@@ -53,7 +58,7 @@ def ablate_heads(
         row = torch.arange(len(rows)).repeat_interleave(checkpoint.heads)
         head = torch.arange(checkpoint.heads).repeat(len(rows))
         wanted = range(len(checkpoint.layers)) if layers is None else layers
-        for layer in sorted(wanted, reverse=True):  # what lies below a layer serves all layers before it
+        for layer in sorted(wanted, reverse=True):
             values = donated[layer] if donated else means[layer] if means else None
             continuation = continue_greedily(
                 checkpoint,

@@ -24,6 +24,8 @@ class Branches:
 
     Nodes are kept for one layer and those below. A lower layer makes use of them all; a higher one needs more than
     they hold and begins anew, so that layers are best asked for from the last to the first.
+
+    Memory of a node: layers up to that one x (width + 2 x key/value heads x width of a head) numbers.
     """
 
     def __init__(self, checkpoint: Checkpoint, keys_values: dict[int, tuple[Tensor, Tensor]], batch_rows: int) -> None:

@@ -253,13 +253,15 @@ def _choose(logits: Tensor) -> tuple[Tensor, Tensor]:
 
     The logits, which are many, are read once: each block gives its greatest, and then the winner's block is looked at.
     """
-    logits, missing = logits.float(), -logits.shape[-1] % BLOCK
-    if missing:
-        logits = nn.functional.pad(logits, (0, missing), value=-torch.inf)
-    blocks = logits.unflatten(-1, (-1, BLOCK))
-    greatest = blocks.amax(dim=-1)
+    logits = logits.float()
+    vocabulary = logits.shape[-1]
+    whole = vocabulary - vocabulary % BLOCK
+    greatest = logits[..., :whole].unflatten(-1, (whole // BLOCK, BLOCK)).amax(dim=-1)
+    if whole < vocabulary:
+        greatest = torch.cat([greatest, logits[..., whole:].amax(dim=-1, keepdim=True)], dim=-1)
     block = greatest.argmax(dim=-1, keepdim=True)
-    winners = blocks.gather(-2, block[..., None].expand(*block.shape, BLOCK)).squeeze(-2)
+    tokens = block * BLOCK + torch.arange(BLOCK, device=logits.device)
+    winners = logits.gather(-1, tokens.clamp(max=vocabulary - 1)).masked_fill(tokens >= vocabulary, -torch.inf)
     place = winners.argmax(dim=-1, keepdim=True)
     best = winners.gather(-1, place)
     others = greatest.scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
