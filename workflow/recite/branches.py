@@ -34,6 +34,7 @@ class Branches:
         self.paths: dict[Key, tuple[int, ...]] = {}
         self.inputs: dict[int, Tensor] = {}
         self.keys_values: dict[int, tuple[Tensor, Tensor]] = {}
+        self.cache = KeyValues(batch_rows, 0)
 
     def prepare(self, layer: int, nodes: int) -> None:
         """Make ready for up to `nodes` new nodes at `layer`; no more than twice as many are ever kept."""
@@ -41,11 +42,14 @@ class Branches:
             self.paths.clear()
             self.inputs.clear()
             self.keys_values.clear()
+            self.cache.layers.clear()
         for above in [known for known in self.inputs if known > layer]:
             del self.inputs[above]
             self.keys_values.pop(above - 1)
+            self.cache.layers.pop(above - 1)
         self.layer, self.most = layer, max(self.most, 2 * nodes)
 
+    @torch.inference_mode()
     def follow(self, rows: Sequence[int], places: Sequence[int], tokens: Tensor) -> Tensor:
         """Input of the layer at the last position of each of some sequences, (sequences, 1, width).
 
@@ -68,17 +72,17 @@ class Branches:
         for node, (row, place, tokens) in zip(nodes, keys, strict=True):
             self.paths[row, place, tokens] = (*self.paths.get((row, place, tokens[:-1]), ()), node)
         filled = [*keys, *[keys[-1]] * (self.batch_rows - len(keys))]
-        cache = self._cache(filled, position)
+        self._fill(keys, position)
         fed = torch.tensor([[tokens[-1]] for _, _, tokens in filled], device=self.checkpoint.model.device)
         seen: dict[int, Tensor] = {}
         with ExitStack() as stack:
             for layer in range(self.layer + 1):
                 stack.enter_context(_kept(self.checkpoint.layers[layer], seen, layer))
             stack.enter_context(replaced(self.checkpoint.layers[self.layer :], None))
-            self.checkpoint.model.base_model(input_ids=fed, past_key_values=cache, use_cache=True)
+            self.checkpoint.model.base_model(input_ids=fed, past_key_values=self.cache, use_cache=True)
         for layer, hidden in seen.items():
             self.inputs[layer] = _extended(self.inputs.get(layer), hidden[: len(keys), 0], count, self.most)
-        for layer, new in cache.layers.items():
+        for layer, new in self.cache.layers.items():
             kept = self.keys_values.get(layer, (None, None))
             one, other = (
                 _extended(buffer, part[: len(keys), :, position], count, self.most)
@@ -86,8 +90,11 @@ class Branches:
             )
             self.keys_values[layer] = one, other
 
-    def _cache(self, keys: Sequence[Key], position: int) -> KeyValues:
-        """Keys and values of the layers below before `position`: the traced ones, then those of the nodes."""
+    def _fill(self, keys: Sequence[Key], position: int) -> None:
+        """Keys and values of the layers below before `position`: the traced ones, then those of the nodes.
+
+        What the rows that fill the batch look at does not matter.
+        """
         clean = torch.tensor([row for row, _, _ in keys])
         passed = [
             (index, place + step, node)
@@ -95,17 +102,18 @@ class Branches:
             for step, node in enumerate(self.paths[row, place, tokens][:-1])
         ]
         index, positions, nodes = torch.tensor(passed, dtype=torch.int64).reshape(-1, 3).T
-        cache = KeyValues(len(keys), 0)
-        cache.start = position
+        self.cache.start = position
         for layer in range(self.layer):
             traced = self.clean[layer]
-            key, value = (part[clean.to(part.device)] for part in traced)
-            if passed:
-                for part, branched in zip((key, value), self.keys_values[layer], strict=True):
-                    device = part.device
-                    part[index.to(device), :, positions.to(device)] = branched[nodes.to(device)]
-            cache.layers[layer] = key, value
-        return cache
+            if layer not in self.cache.layers:
+                shape = (self.batch_rows, *traced[0].shape[1:])
+                self.cache.layers[layer] = (traced[0].new_zeros(shape), traced[1].new_zeros(shape))
+            for side, part in enumerate(self.cache.layers[layer]):
+                device = part.device
+                torch.index_select(traced[side], 0, clean.to(device), out=part[: len(keys)])
+                if passed:
+                    branched = self.keys_values[layer][side][nodes.to(device)]
+                    part[index.to(device), :, positions.to(device)] = branched
 
 
 class Trace(NamedTuple):
