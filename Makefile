@@ -8,7 +8,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test check bench bench-sampling bench-aggregation bench-frequency format clean
+.PHONY: demo test check bench bench-sampling bench-aggregation bench-frequency bench-audit format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -44,6 +44,10 @@ bench-aggregation: .venv/installed
 ## Counts of 10,000 spans in 50 MB of text, index included, beside `bytes.count`: seconds and ratio.
 bench-frequency: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.frequency $(OPTIONS)
+
+## The audit beside sha256sum, on ten thousand files, and what recording adds to the jobs of the mini study.
+bench-audit: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench.audit $(OPTIONS)
 
 format: .venv/developing
 	.venv/bin/ruff check --fix .

@@ -46,7 +46,9 @@ wildcard_constraints:
     group=r"\d{3}",
     domain="[a-z0-9_]+",
     part=r"[a-z0-9_]+-\d{4}",
+    layer=r"\d+",
     alpha=r"[0-9][0-9.e+-]*",
+    first=r"\d+",
     units="|".join(map(re.escape, ["bytes", *study.families])),
     counting="|".join(study.countings) or "none",
     figure="|".join(study.figure_entries),
@@ -56,6 +58,15 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+
+
+# Seconds each, of small tables: not worth a node of a cluster.
+localrules:
+    all,
+    samples,
+    figures,
+    summary,
+    verification,
 
 
 if study.trains:
@@ -79,9 +90,14 @@ include: "workflow/rules/frequency.smk"
 include: "workflow/rules/noise.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/lens.smk"
+include: "workflow/rules/ablation.smk"
+include: "workflow/rules/overlap.smk"
+include: "workflow/rules/power.smk"
 include: "workflow/rules/aggregation.smk"
 include: "workflow/rules/scaling.smk"
 include: "workflow/rules/domains.smk"
+include: "workflow/rules/signatures.smk"
+include: "workflow/rules/factorial.smk"
 include: "workflow/rules/ledger.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
@@ -102,6 +118,8 @@ rule all:
         RECOVERED,
         LENS,
         LENS_POSITIONS,
+        ABLATED,
+        HEAD_MEANS,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
         f"{RESULTS}/summary.md",

@@ -11,4 +11,6 @@ with door(snakemake):
         title=snakemake.params.title,
         tables=[Path(path) for path in snakemake.input],
         outputs=[Path(path) for path in snakemake.output],
+        study=snakemake.config["study"],
+        code=snakemake.params.code,
     )

@@ -1,5 +1,6 @@
 """Door to recite.report: the study in words and numbers."""
 
+import json
 from pathlib import Path
 
 from recite.door import door
@@ -8,6 +9,7 @@ from recite.report import write_summary
 with door(snakemake):
     write_summary(
         snakemake.params.study,
+        json.loads(snakemake.params.published),
         tables=[Path(path) for path in snakemake.input.tables],
         manifest=next(map(Path, snakemake.input.manifest), None),
         summary=Path(snakemake.output[0]),

@@ -59,7 +59,9 @@ class Study:
         self.made: dict[str, Any] = {}
         self.texts: dict[int, int] = {}
 
-    def scores(self, model: str, name: str, rows: list[int] | None = None, alpha: float | None = None) -> Path:
+    def scores(
+        self, model: str, name: str, rows: list[int] | None = None, alpha: float | None = None, layer: int = 0
+    ) -> Path:
         """Write one part of a model's scores."""
         rows = list(self.hits[model]) if rows is None else rows
         family, parameters = MODELS[model]
@@ -72,7 +74,8 @@ class Study:
             "generated": [[0] * STEPS] * len(rows),
             "margin": [0.05 if row in AT_RISK else 0.3 for row in rows],
         }
-        made = {"options": {"model": model, "family": family}, "parameters": parameters, "continuation_tokens": STEPS}
+        options = {"model": model, "family": family} | ({} if alpha is None else {"noise": {"layer": layer}})
+        made = {"options": options, "parameters": parameters, "continuation_tokens": STEPS}
         metadata = made | {"dtype": "float32"} | self.made | ({} if alpha is None else {"alpha": alpha})
         path = self.folder / f"{model}-{name}.parquet"
         if alpha is None:
@@ -272,6 +275,29 @@ def test_noise_rates_ignore_the_order_of_files(study: Study) -> None:
     noisy = [study.scores(model, "noise", alpha=0.2) for model in ("a-l", "b-l")]
     before = noise_tables(study, scores, noisy)
     pd.testing.assert_frame_equal(noise_tables(study, scores[::-1], noisy[::-1]), before, check_exact=True)
+
+
+def test_noise_of_several_layers(study: Study) -> None:
+    """Prevents one layer's rates from standing under another, and a layer whose sweep does not begin undisturbed."""
+    scores, noisy = [study.scores("a-l", "clean")], []
+    clean = study.hits["a-l"]
+    for layer, alpha, lost in ((1, 0.2, 1), (1, 0.4, 2), (3, 0.2, 3)):
+        study.hits["a-l"] = {row: max(0, hits - lost) for row, hits in clean.items()}
+        noisy.append(study.scores("a-l", f"noise-{layer}-{alpha}", alpha=alpha, layer=layer))
+    table = noise_tables(study, scores, noisy[::-1])
+    natural = table[table["domain"] == "natural"]
+    assert list(zip(natural["noise_layer"], natural["alpha"], strict=True)) == [
+        (1, 0),
+        (1, 0.2),
+        (1, 0.4),
+        (3, 0),
+        (3, 0.2),
+    ]
+    for layer, alpha, lost in ((1, 0.0, 0), (1, 0.4, 2), (3, 0.0, 0), (3, 0.2, 3)):
+        given = [max(0, hits - lost) for row, hits in clean.items() if row < 10]
+        check_rate(only(table, noise_layer=layer, alpha=alpha, model="a-l", domain="natural"), given)
+    found = read_replicates([study.folder / "drawn.parquet"])
+    assert [(one.noise_layer, one.alpha) for one in found] == [(0, 0), (1, 0.2), (1, 0.4), (3, 0.2)]
 
 
 def test_noise_of_strength_zero_only(study: Study) -> None:

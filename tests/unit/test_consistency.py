@@ -87,13 +87,13 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ),
         (
             "noise",
-            {"layer": 6},
-            r"noise\.layer is 6, but pythia-l has 6 layers, counted from 0; choose one that every model",
+            {"layers": [0, 6]},
+            r"noise\.layers has 6, but pythia-l has 6 layers, counted from 0; choose layers that every model",
         ),
         (
             "recovery",
             {"models": ["pythia-xs"], "strengths": [0.1, 0.25]},
-            r"recovery\.strengths: 0\.25 is not one of noise\.strengths \(0\.0, 0\.1, 0\.2, .*; add it there, or",
+            r"recovery\.strengths: 0\.25 is not one of noise\.strengths \(0\.0, 0\.1, 0\.3, .*; add it there, or",
         ),
         (
             "recovery",
@@ -101,6 +101,19 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"recovery\.models: 'pythia-xxl' is not a model of this study",
         ),
         ("lens", {"models": ["pythia-xxl"]}, r"lens\.models: 'pythia-xxl' is not a model of this study"),
+        ("ablation", {"models": ["pythia-xxl"]}, r"ablation\.models: 'pythia-xxl' is not a model of this study"),
+        (
+            "ablation",
+            {"rows_per_domain_of": {"pythia-xxl": 5}},
+            r"ablation\.rows_per_domain_of: 'pythia-xxl' is not a model that there is",
+        ),
+        (
+            "ablation",
+            {"layers_per_job_of": {"pythia-xxl": 5}},
+            r"ablation\.layers_per_job_of: 'pythia-xxl' is not a model that there is",
+        ),
+        ("ablation", {"replacement": "ones"}, r"ablation\.replacement: 'ones' is not one of 'mean_of_others', 'zero'"),
+        ("ablation", {"layers_per_job": 0}, r"ablation\.layers_per_job: 0 is less than the minimum of 1"),
         (
             "sampling",
             {"domains": {"pile": ["github"]}},
@@ -336,22 +349,46 @@ def test_domain_of_two_kinds(tmp_path: Path, at_root: None, chosen: Any) -> None
     assert study.domains == {"notes": NOTES["domains"], "web": {"chat": "free_text"}}
 
 
+def test_a_factorial_that_cannot_be(config: dict[str, Any]) -> None:
+    """Families beside a factorial, an architecture that is none, and sizes that would be mixed."""
+    recipe = {"learning_rate": 0.006}
+    crossed = {"architectures": ["olmo2", "gpt5"], "recipes": {"a": dict(recipe), "b": dict(recipe)}, "seeds": [1, 2]}
+    config["training"]["factorial"] = crossed
+    with pytest.raises(ReciteError, match=r"^mini\.yaml: training must list its families .* or cross .*, one of them"):
+        load_study(config, "mini.yaml")
+    del config["training"]["families"]
+    with pytest.raises(ReciteError, match=r"training\.factorial\.architectures: 'gpt5' is not a family of the arch"):
+        load_study(config, "mini.yaml")
+    crossed["architectures"] = ["olmo2", "pythia"]
+    with pytest.raises(ReciteError, match=r"models of one size, but training\.sizes has xs, s, m, l; keep one"):
+        load_study(config, "mini.yaml")
+
+
 def test_recovery_is_from_noise(config: dict[str, Any]) -> None:
     """Prevents recovery without a strength or layer, and from a layer that only its models lack."""
     noise = config.pop("noise")
     with pytest.raises(ReciteError, match=r"^mini\.yaml: recovery is from noise, but there is no section noise; add"):
         loaded(config)
-    config["noise"] = noise | {"layer": 2, "models": ["pythia-l"]}
+    config["noise"] = noise | {"layers": [0, 2], "models": ["pythia-l"]}
     config["recovery"]["models"] = ["pythia-xs"]
-    with pytest.raises(ReciteError, match=r"noise\.layer is 2, but pythia-xs .* that every model of recovery\.models"):
+    with pytest.raises(ReciteError, match=r"noise\.layers has 2, but pythia-xs .* every model of recovery\.models"):
         loaded(config)
 
 
 def test_noise_layer_of_registered_models(tmp_path: Path, at_root: None) -> None:
     """Where an entry tells the layers the mistake is found at once; where it tells nothing the study may start."""
-    noise = {"models": ["mine", "other"], "strengths": [0.1], "layer": 4}
+    noise = {"models": ["mine", "other"], "strengths": [0.1], "layers": [4]}
     registry = {"mine": {"corpus": "notes"}, "other": {"corpus": "notes", "layers": 4}}
-    sentence = r"own\.yaml: noise\.layer is 4, but other has 4 layers, counted from 0"
+    sentence = r"own\.yaml: noise\.layers has 4, but other has 4 layers, counted from 0"
     assert_refused(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), sentence)
     noise["models"] = ["mine"]
     assert load_study(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), "own.yaml").noise_models == ["mine"]
+
+
+def test_layers_in_blocks_of_a_model_of_unknown_depth(tmp_path: Path, at_root: None) -> None:
+    """Prevents a model whose layers nobody has counted from being cut into jobs of some of them."""
+    config = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={"layers_per_job": 2})
+    sentence = r"own\.yaml: ablation\.layers_per_job: the number of layers of mine is not known; add `layers` to its"
+    assert_refused(config, sentence)
+    own = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={})
+    assert load_study(own, "own.yaml").ablation_blocks("mine") == {0: None}

@@ -80,11 +80,22 @@ def test_matrices_are_nearly_all_parameters(model: str) -> None:
 
 
 def test_operations_without_one_head_after_the_other() -> None:
-    """The sum over heads of what the engine runs: the layers from the head's on, and the unembedding."""
+    """The sum over heads of what is run: the layers from the head's on and the unembedding, twice."""
     facts = Facts(4, 64, 8, 8, 256, 1000, 12 * 4 * 64**2 + 2 * 64 * 1000)
     layer = costs.pass_flops(facts, 63) / 4
-    brute = sum(8 * ((4 - below) * layer + 2 * facts.embedding * 32) for below in range(4))
-    assert costs.ablation_flops(facts, 32, 32) == brute
+    runs = [2 * 8 * ((4 - below) * layer + 2 * facts.embedding * 32) for below in range(4)]
+    assert costs.ablation_flops(facts, 32, 32, range(4)) == sum(runs)
+    assert costs.ablation_flops(facts, 32, 32, range(2, 3)) == runs[2]
+
+
+def test_traced_bytes(checkpoint: Checkpoint) -> None:
+    """What the engine's own trace takes."""
+    facts = facts_of(checkpoint.model, checkpoint.shared_heads)
+    context, draft = torch.zeros(4, 9, dtype=torch.int64), torch.zeros(4, 8, dtype=torch.int64)
+    traced = engine.trace(checkpoint, context, draft, 4)
+    pairs = [tensor for pair in traced.keys_values.values() for tensor in pair]
+    kept = [*traced.residuals.values(), *traced.heads.values(), *pairs]
+    assert sum(tensor.numel() * tensor.element_size() for tensor in kept) == costs.traced_bytes(facts, 4, 4, 16)
 
 
 def test_operations_of_suffixes_and_layers() -> None:

@@ -39,6 +39,7 @@ def write(
                     "model": model,
                     "family": model.split("-")[0],
                     "parameters": {"s": 10**6, "l": 10**7}[model.split("-")[1]],
+                    "noise_layer": 0,
                     "alpha": alpha,
                     "domain": domain,
                     "kind": DOMAIN_KINDS[domain],

@@ -28,10 +28,24 @@ SIZES = [150_000, 2_000_000, 30_000_000]
 DOMAINS = {"code": "structural", "prose": "free_text", "control": "planted", "natural": "mixed"}
 NAMES = {"pythia": "Pythia", "olmo2": "OLMo 2", "newcomer": "newcomer"}
 KINDS = (".png", ".svg", ".csv")
+FACTORS = ("architecture", "recipe", "both", "seed")
 MODEL = ["model", "family", "parameters"]
-KEYS = ["claim", "model", "domain", "rows", "hits", "repetitions", "alpha", "model_a", "model_b", "length"]
+KEYS = [
+    "claim",
+    "measure",
+    "factor",
+    "model",
+    "domain",
+    "rows",
+    "hits",
+    "repetitions",
+    "alpha",
+    "model_a",
+    "model_b",
+    "length",
+]
 KEYS += ["family", "counting", "measure", "from"]
-KEYS += ["group", "layer", "position"]
+KEYS += ["group", "layer", "position", "head", "comparison", "domain_a", "domain_b", "share", "n", "own"]
 Tables = dict[str, pd.DataFrame]
 Drawn = Callable[[str], list[Path]]
 
@@ -99,6 +113,24 @@ def _add_countings(lines: dict[str, list[dict[str, Any]]], family: str) -> None:
         lines["countings"].append(who | shares | spread("bias", -place / 10) | spread("correlation", 0.5))
 
 
+def _add_factors(lines: dict[str, list[dict[str, Any]]]) -> None:
+    """Shares of variance."""
+    for place, (measure, factor) in enumerate(product(("recovery", "lens"), FACTORS)):
+        counts = {"models": 12, "degrees": 2, "sum_of_squares": 0.5, "p_value": 0.01}
+        lines["factorial"].append({"measure": measure, "factor": factor} | counts | spread("share", place / 10))
+
+
+def _add_pairs(lines: dict[str, list[dict[str, Any]]], models: list[dict[str, Any]]) -> None:
+    """Every two models, by domain and by layer."""
+    for place, (a, b) in enumerate(combinations(models, 2)):
+        pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
+        lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
+        lines["signature_pairs"] += [
+            {"measure": measure, "similarity": place / 100 + shift} | pair
+            for measure, shift in (("recovery", 0.1), ("lens", -0.5))
+        ]
+
+
 LAYERS = 3
 TEXTS = {"all": 50, "memorized": 20, "half": 4, "unmemorized": 5}
 """Distinct texts of each class; `half` has too few to be drawn."""
@@ -111,7 +143,7 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
         for alpha in (0.5, 0.25, 0.1):
             sizes = {f"{group}_{name}": 5 for group in ("memorized", "unmemorized") for name in ("n", "distinct")}
             share = (len(lines["recovery_tests"]) + 1) / 1000
-            test = {"alpha": alpha, "rows": rows, "p_value": 0.1, "q_value": 0.2} | sizes
+            test = {"noise_layer": 0, "alpha": alpha, "rows": rows, "p_value": 0.1, "q_value": 0.2} | sizes
             lines["recovery_tests"].append(model | test | spread("difference", share))
         for group, texts in TEXTS.items():
             about = model | {"rows": rows, "group": group, "n": 30, "distinct": texts}
@@ -120,7 +152,7 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
                 for alpha in (0.5, 0.25, 0.1):
                     share = (len(lines["recovery"]) + 1) / 1000
                     found = spread("cosine", share) | spread("recovered", share)
-                    lines["recovery"].append(about | place | {"alpha": alpha} | found)
+                    lines["recovery"].append(about | place | {"noise_layer": 0, "alpha": alpha} | found)
                 shares = [(7 * len(lines["lens"]) + index) % 89 / 100 + 0.1 for index in range(len(STATISTICS))]
                 ends = [spread(name, share) for name, share in zip(STATISTICS, shares, strict=True)]
                 lines["lens"].append(about | place | {key: value for one in ends for key, value in one.items()})
@@ -128,6 +160,36 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
                     share = (len(lines["lens_positions"]) % 997 + 1) / 1000
                     found = {name: share for name in STATISTICS} | {"position": position}
                     lines["lens_positions"].append(about | place | found)
+
+
+HEADS_OF_A_LAYER = 2
+
+
+def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+    """Lines of one model in the table of heads."""
+    for rows, domain in (("natural", "all"), ("natural", "code"), ("natural", "prose"), ("planted", "all")):
+        for layer, head in product(range(LAYERS), range(HEADS_OF_A_LAYER)):
+            about = {"rows": rows, "domain": domain, "layer": layer, "head": head, "depth": (layer + 1) / LAYERS}
+            share = (13 * len(lines["heads"]) % 97 - 20) / 100
+            about |= {"n": 30, "distinct": 20, "rank": 1 + layer * HEADS_OF_A_LAYER + head}
+            ends = spread("hits_drop", share) | spread("log_probability_drop", 2 * share)
+            lines["heads"].append(model | about | ends)
+
+
+def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+    """Lines of one model in the tables of overlap and power."""
+    for measure, share in product(("hits", "log_probability"), (0.5, 0.1, 0.2)):
+        for comparison, domain in (("within", "all"), ("within", "code"), ("between", "all"), ("universal", "all")):
+            about = {"measure": measure, "comparison": comparison, "domain_a": domain, "domain_b": domain}
+            about |= {"share": share, "k": 2, "heads": 6, "domains": 2, "n": 30, "distinct": 20}
+            found = spread("overlap", (11 * len(lines["overlap"]) % 89) / 100) | spread("chance", share / 2)
+            lines["overlap"].append(model | about | found)
+    for rows, domain, measure in product(("natural", "planted"), ("all", "code"), ("hits", "log_probability")):
+        for place, n in enumerate((30, 2500, 10_000)):
+            median = (len(lines["power"]) % 83 + 1) / 100
+            about = {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": not place, "heads": 6}
+            about |= {"measured_n": 30, "measured_distinct": 20, "visible": 0.5}
+            lines["power"].append(model | about | {"smallest": median / 2, "median": median, "largest": median + 0.1})
 
 
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
@@ -144,7 +206,8 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         for place in places:
             lines["rates"].append(model | place | rate(len(lines["rates"]) + 1) | rest)
             lines["noise_rates"] += [
-                model | place | {"alpha": a} | rate(int(10 * a) + len(lines["rates"])) for a in (0.5, 0.0)
+                model | place | {"noise_layer": 0, "alpha": a} | rate(int(10 * a) + len(lines["rates"]))
+                for a in (0.5, 0.0)
             ]
         counts = [20, 0, 3, 10] if model is models[0] else [4, 5, 6, 7]
         lines["distribution"] += [model | {"hits": h, "n": n, "share": n / sum(counts)} for h, n in enumerate(counts)]
@@ -155,7 +218,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
             share = (len(lines["kinds"]) + 1) / 100
             lines["kinds"].append(
                 model
-                | {"alpha": alpha, "n": 300, "memorized": 30, "p_value": 0.1, "q_value": 0.2}
+                | {"noise_layer": 0, "alpha": alpha, "n": 300, "memorized": 30, "p_value": 0.1, "q_value": 0.2}
                 | spread("structural", 0.2)
                 | spread("free_text", 0.1)
                 | spread("adjusted", 0.15)
@@ -165,11 +228,12 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         _add_suffixes(lines, model, places)
         _add_frequencies(lines, model)
         _add_layers(lines, model)
+        _add_heads(lines, model)
+        _add_overlap(lines, model)
     for family in families:
         _add_countings(lines, family)
-    for place, (a, b) in enumerate(combinations(models, 2)):
-        pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
-        lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
+    _add_pairs(lines, models)
+    _add_factors(lines)
     for place, verdict in enumerate(("supported", "undecided", "not supported", "not measured")):
         value = math.nan if verdict == "not measured" else 0.4 * place
         words = {"claim": verdict, "text": f"Claim {verdict}.", "statistic": "a share", "verdict": verdict}
@@ -239,7 +303,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> Drawn:
 
 def test_entries_functions_and_captions_agree() -> None:
     """Prevents an entry of figures.yaml without a function or caption, and a drawing that no entry shows."""
-    modules = {path.stem for path in (ROOT / "workflow" / "recite" / "figures").glob("[!_]*.py")} - {"style"}
+    modules = {path.stem for path in (ROOT / "workflow" / "recite" / "figures").glob("[!_]*.py")} - {"matrix", "style"}
     assert set(ENTRIES) == set(FIGURES) == modules
     assert all(entry["caption"].strip() for entry in ENTRIES.values())
     assert {table for entry in ENTRIES.values() for table in entry["tables"]} <= set(TABLES)
@@ -281,10 +345,18 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         "claims": tables["claims"],
         "compressibility": _suffixes(tables, largest),
         "profiles": tables["profiles"],
+        "signatures": tables["signature_pairs"],
+        "signature_clusters": tables["signature_pairs"],
+        "factorial": tables["factorial"],
         "frequency": _frequencies(tables, largest),
         "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
         "recovery": _of_classes(tables["recovery"], largest, alpha=[0.5, 0.1]),
         "lens": _of_classes(tables["lens"], largest),
+        "overlap": tables["overlap"][tables["overlap"]["model"].isin(largest)].query(
+            "measure == 'hits' and domain_a == 'all'"
+        ),
+        "power": tables["power"][tables["power"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
+        "heads": tables["heads"][tables["heads"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
         "lens_positions": _of_classes(tables["lens_positions"], largest).assign(
             distinct=lambda table: table["group"].map(TEXTS)
         ),
@@ -401,6 +473,63 @@ def test_natural_rows_left_planted_rows_right(tables: Tables, figure: str, x: st
         assert found == pairs(table[table["domain"] == domain], x, "rate")
 
 
+def test_noise_has_a_row_of_panels_for_every_layer(tables: Tables) -> None:
+    """Prevents a line that goes through two layers' rates."""
+    noise = tables["noise_rates"]
+    later = noise.assign(noise_layer=2, rate=noise["rate"] / 2)
+    axes, shown = panels("noise", tables | {"noise_rates": pd.concat([later, noise])})
+    assert [panel.get_title().split(",")[1] for panel in axes] == [" layer 0", " layer 0", " layer 2", " layer 2"]
+    natural = noise[noise["domain"] == "natural"]
+    assert shown[0] == pairs(natural, "alpha", "rate")
+    assert shown[2] == pairs(natural.assign(rate=natural["rate"] / 2), "alpha", "rate")
+
+
+def test_signatures_have_a_panel_for_every_measure(tables: Tables) -> None:
+    """Prevents a measure's pairs under another's title, and a test beside another measure."""
+    test = dict.fromkeys((column.name for column in TABLES["signature_tests"].columns), 1.0)
+    counts = {"identified": 7, "asked": 9, "chance": 0.125}
+    tests = pd.DataFrame([test | {"measure": "lens", "within": 0.75} | counts])
+    axes, _ = panels("signatures", tables | {"signature_tests": tests})
+    pairs = tables["signature_pairs"]
+    for panel, measure, title in zip(axes, ("recovery", "lens"), ("noise", "probability"), strict=False):
+        assert panel.get_title().startswith(title)
+        assert ("7 of 9 (chance 12%)" in panel.get_title()) == (measure == "lens")
+        shown = panel.collections[0].get_array().filled(np.nan)
+        values = pairs.loc[pairs["measure"] == measure, "similarity"]
+        assert sorted(shown[np.triu_indices(len(shown), 1)].round(9)) == pytest.approx(sorted(values.round(9)))
+
+
+def test_factors_have_a_panel_for_every_measure(tables: Tables) -> None:
+    """Prevents a factor's share beside another's name."""
+    axes, shown = panels("factorial", tables)
+    assert [label.get_text() for label in axes[0].get_yticklabels()][:2] == ["architecture", "recipe"]
+    for measure, found in zip(("recovery", "lens"), shown, strict=True):
+        table = tables["factorial"][tables["factorial"]["measure"] == measure].set_index("factor")
+        assert found == {(round(table.loc[factor, "share"], 9), place) for place, factor in enumerate(FACTORS)}
+
+
+def test_clusters_join_what_is_most_alike_first(tables: Tables) -> None:
+    """Prevents a tree of similarities in place of distances: two models that are alike are joined at their distance."""
+    names = [f"{family}-{SIZES[0]}" for family in FAMILIES[:3]]
+    pairs = tables["signature_pairs"]
+    pairs = pairs[pairs["model_a"].isin(names) & pairs["model_b"].isin(names) & (pairs["measure"] == "lens")]
+    pairs = pairs.assign(similarity=[0.9, 0.1, 0.3])
+    (axes,), _ = panels("signature_clusters", {"signature_pairs": pairs})
+    joined = sorted(path.vertices[:, 0].max() for one in axes.collections for path in one.get_paths())
+    assert joined == pytest.approx([0.1, 0.8])  # average linkage: (0.9 + 0.7) / 2
+    coloured = {text.get_text(): text.get_color() for text in axes.get_yticklabels()}
+    assert len(coloured) == len(set(coloured.values())) == 3
+
+
+@pytest.mark.parametrize(("figure", "names"), [("recovery", ["recovery", "recovery_tests"]), ("structure", ["kinds"])])
+def test_later_disturbed_layers_are_left_out(tables: Tables, figure: str, names: list[str]) -> None:
+    """Prevents the sweep of another layer from being drawn into that of the first."""
+    more = {name: pd.concat([tables[name], tables[name].assign(noise_layer=1)]) for name in names}
+    if figure == "structure":
+        more["kinds"] = more["kinds"][(more["kinds"]["alpha"] > 0) | (more["kinds"]["noise_layer"] == 0)]
+    assert panels(figure, tables | more)[1] == panels(figure, tables)[1]
+
+
 def test_claims_stand_on_their_side_of_the_bound(tables: Tables) -> None:
     """Prevents an interval from being drawn beyond a bound that it does not clear."""
     (axes,), (found,) = panels("claims", tables)
@@ -473,6 +602,54 @@ def test_positions_stand_in_their_layer(tables: Tables) -> None:
         assert bottom < top  # the first layer below
 
 
+def test_heads_stand_in_their_layer(tables: Tables) -> None:
+    """Prevents a heat map upside down, of another model than its title says, or of the other importance."""
+    axes, _ = panels("heads", tables)
+    table = behind(tables, "heads")
+    maps = [panel for panel in axes if panel.get_title()]
+    assert len(maps) == 2 * len(FAMILIES)
+    for place, panel in enumerate(maps):
+        name, size = panel.get_title().split(":")[0].split(", ")
+        statistic = ("hits_drop", "log_probability_drop")[place % 2]
+        part = table[(table["family"].map(NAMES) == name) & (table["parameters"].map(style.millions) == size)]
+        assert len(part) == LAYERS * HEADS_OF_A_LAYER
+        shown = panel.collections[0]
+        assert np.array_equal(shown.get_array(), part.pivot_table(index="layer", columns="head", values=statistic))
+        assert shown.norm.vmax == -shown.norm.vmin == table[statistic].abs().max()
+        bottom, top = panel.get_ylim()
+        assert bottom < top
+
+
+def test_overlap_shows_a_panel_per_family(tables: Tables) -> None:
+    """Prevents a comparison under another family's title or another label, and the other importance."""
+    axes, shown = panels("overlap", tables)
+    table = behind(tables, "overlap")
+    assert [panel.get_title().split(",")[0] for panel in axes] == list(NAMES.values())
+    for family, panel, found in zip(FAMILIES, axes, shown, strict=True):
+        part = table[table["family"] == family]
+        assert found == pairs(part, "share", "overlap")
+        handles, labels = panel.get_legend_handles_labels()
+        lines = {label: handle.lines[0] for handle, label in zip(handles, labels, strict=True) if label != "chance"}
+        for label, comparison in (("two domains", "between"), ("halves of one domain", "within")):
+            line = part[part["comparison"] == comparison].sort_values("share")
+            assert lines[label].get_ydata() == pytest.approx(line["overlap"].to_numpy())
+        assert "n = 30 rows, 20 texts, 2 domains" in panel.get_title()
+
+
+def test_power_shows_every_number_of_rows(tables: Tables) -> None:
+    """Prevents effects beside another family's name, in another unit, or of another number of rows."""
+    axes, shown = panels("power", tables)
+    table = behind(tables, "power")
+    assert [label.get_text().split(",")[0] for label in axes[0].get_yticklabels()] == list(NAMES.values())[::-1]
+    for found, measure, scale in zip(shown, ("hits", "log_probability"), (100, 1), strict=True):
+        part = table[table["measure"] == measure]
+        expected = {
+            (round(scale * line.median, 6), FAMILIES[::-1].index(line.family), {30: 1, 2500: 0, 10_000: -1}[line.n])
+            for line in part.itertuples()
+        }
+        assert {(round(x, 6), round(y), round((y - round(y)) / 0.22)) for x, y in found} == expected
+
+
 def test_compressibility_of_planted_rows_alone(tables: Tables) -> None:
     """Prevents a study whose natural rows are not memorized, as tiny models' are, from failing at its figure."""
     ratios = tables["compressibility"]
@@ -532,7 +709,19 @@ def test_countings_show_every_family(tables: Tables) -> None:
 
 @pytest.mark.parametrize(
     "figure",
-    ["structure", "profiles", "compressibility", "frequency", "countings", "recovery", "lens", "lens_positions"],
+    [
+        "structure",
+        "profiles",
+        "compressibility",
+        "frequency",
+        "countings",
+        "recovery",
+        "lens",
+        "lens_positions",
+        "heads",
+        "overlap",
+        "power",
+    ],
 )
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:
     """Prevents a study that memorizes nothing from failing at a figure."""
@@ -573,10 +762,10 @@ def test_one_family(tmp_path: Path, figure: str, sizes: list[int]) -> None:
     """Prevents a study of one family, or of one model, from failing at its figures."""
     paths = write(tmp_path, make_tables(["pythia"], sizes))
     draw(figure, "One", [paths[name] for name in ENTRIES[figure]["tables"]], [tmp_path / "f.svg", tmp_path / "f.csv"])
-    if (figure, sizes) == ("profiles", [150_000]):
+    if sizes == [150_000] and figure in ("profiles", "signatures", "signature_clusters"):
         return  # one model has no pair
     assert len(pd.read_csv(tmp_path / "f.csv")) > 0
-    assert figure == "claims" or "Pythia" in (tmp_path / "f.svg").read_text(encoding="utf-8")
+    assert figure in ("claims", "factorial") or "Pythia" in (tmp_path / "f.svg").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("figure", ["controls", "scaling", "domains", "noise"])

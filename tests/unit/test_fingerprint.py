@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recite import fingerprint as module
-from recite.fingerprint import fingerprint, import_closure
+from recite.fingerprint import RECORDING, code_parts, digest_of_parts, fingerprint, import_closure
 
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "workflow" / "recite"
@@ -41,7 +41,7 @@ def digest(library: Path) -> Callable[[], str]:
 
     def fresh() -> str:
         module._tree.cache_clear()
-        module._meaning.cache_clear()
+        module._digest.cache_clear()
         return fingerprint(library / "script.py")
 
     return fresh
@@ -126,7 +126,7 @@ def test_closure_of_the_figures_script() -> None:
     """Prevents a changed figure from keeping its old picture, and the engine from redrawing figures."""
     drawings = {f"recite.figures.{path.stem}" for path in (LIBRARY / "figures").glob("*.py") if path.stem != "__init__"}
     found = closure("figures.py")
-    assert drawings | {"recite", "recite.figures", "recite.door", "recite.tables.aggregates"} <= found
+    assert drawings | {"recite", "recite.figures", "recite.files", "recite.tables.aggregates"} <= found
     assert not found & {"recite.engine", "recite.scoring", "recite.aggregation"}
 
 
@@ -143,6 +143,38 @@ def test_closures_without_the_readers(stage: str) -> None:
     found = closure(f"{stage}.py")
     assert f"recite.{stage}" in found
     assert "recite.readers" not in found and (LIBRARY / "readers" / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "scripts").glob("*.py")), ids=lambda path: path.stem)
+def test_what_only_records_is_in_no_closure(path: Path) -> None:
+    """Prevents a better record of what was done from doing all of it again."""
+    found = closure(path.name)
+    assert found and not found & RECORDING
+    assert "from recite.door import door" in path.read_text()
+
+
+def test_modules_that_record_exist() -> None:
+    """Prevents a renamed module from entering all closures unseen."""
+    assert {path for path in RECORDING if not (LIBRARY.parent / f"{path.replace('.', '/')}.py").is_file()} == set()
+
+
+def test_the_parts_make_the_fingerprint(library: Path) -> None:
+    """Prevents a list of modules beside a fingerprint that it does not explain."""
+    script = library / "script.py"
+    parts = code_parts(script)
+    assert set(parts) == {"script", *import_closure(script)}
+    assert digest_of_parts(parts) == fingerprint(script)
+    assert digest_of_parts(parts | {"recite.low": parts["script"]}) != fingerprint(script)
+
+
+def test_an_edit_changes_its_own_part_alone(library: Path) -> None:
+    """Prevents an audit from naming the wrong module."""
+    before = code_parts(library / "script.py")
+    edit(library / "recite/low.py", "LOW = 1", "LOW = 2")
+    module._tree.cache_clear()
+    module._digest.cache_clear()
+    after = code_parts(library / "script.py")
+    assert [name for name in before if before[name] != after[name]] == ["recite.low"]
 
 
 def test_sources_import_absolutely() -> None:

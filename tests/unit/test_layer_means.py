@@ -31,7 +31,7 @@ def outcomes(hits: list[int], domains: list[str]) -> Outcomes:
     }
     count = np.arange(len(hits), dtype=np.uint64)
     flags = np.zeros(len(hits), bool)
-    return Outcomes("a-s", "a", 9, 0.0, 4, kinds, starts, count, count, np.array(hits), flags)
+    return Outcomes("a-s", "a", 9, 0, 0.0, 4, kinds, starts, count, count, np.array(hits), flags)
 
 
 def test_natural_and_planted_rows_apart() -> None:

@@ -141,17 +141,20 @@ def test_structural_dominance_leaves_out_noise_and_small_models() -> None:
 
 
 def test_noise_removed_is_that_of_all_rows_at_the_last_layer() -> None:
-    """Prevents a layer in between, a class, a weaker noise or a smaller model from entering the mean."""
+    """Prevents a layer in between, a class, weaker noise, a later disturbed layer or a smaller model from entering."""
     lines = [
-        model(name) | {"rows": rows, "group": group, "alpha": alpha, "depth": depth} | spread("recovered", share)
-        for name, rows, group, alpha, depth, share in (
-            ("a-2", "natural", "all", 0.5, 1.0, 0.5),
-            ("b-2", "natural", "all", 0.5, 1.0, 0.3),
-            ("a-1", "natural", "all", 0.5, 1.0, 0.9),
-            ("a-2", "natural", "all", 0.1, 1.0, 0.9),
-            ("a-2", "natural", "all", 0.5, 0.5, 0.9),
-            ("a-2", "natural", "memorized", 0.5, 1.0, 0.9),
-            ("a-2", "planted", "all", 0.5, 1.0, 0.9),
+        model(name)
+        | {"rows": rows, "group": group, "noise_layer": layer, "alpha": alpha, "depth": depth}
+        | spread("recovered", share)
+        for name, rows, group, layer, alpha, depth, share in (
+            ("a-2", "natural", "all", 1, 0.5, 1.0, 0.5),
+            ("b-2", "natural", "all", 1, 0.5, 1.0, 0.3),
+            ("a-1", "natural", "all", 1, 0.5, 1.0, 0.9),
+            ("a-2", "natural", "all", 2, 0.5, 1.0, 0.9),
+            ("a-2", "natural", "all", 1, 0.1, 1.0, 0.9),
+            ("a-2", "natural", "all", 1, 0.5, 0.5, 0.9),
+            ("a-2", "natural", "memorized", 1, 0.5, 1.0, 0.9),
+            ("a-2", "planted", "all", 1, 0.5, 1.0, 0.9),
         )
     ]
     assert found("noise_removed", recovery=frame(*lines)) == pytest.approx((0.4, 0.3, 0.5, 2))
@@ -160,7 +163,7 @@ def test_noise_removed_is_that_of_all_rows_at_the_last_layer() -> None:
 def test_memorized_recover_less_under_the_strongest_noise() -> None:
     """Prevents planted rows, and a weaker noise, from deciding; no class with texts enough is not measured."""
     lines = [
-        model(name) | {"rows": rows, "alpha": alpha} | spread("difference", difference)
+        model(name) | {"rows": rows, "noise_layer": 0, "alpha": alpha} | spread("difference", difference)
         for name, rows, alpha, difference in (
             ("a-2", "natural", 0.5, -0.3),
             ("b-2", "natural", 0.5, -0.1),
@@ -178,6 +181,26 @@ def test_shared_decoding_is_between_families() -> None:
     """Prevents two sizes of one family from counting as a process that families share."""
     pairs = [pair("a-1", "a-2", 0.1), pair("a-2", "b-3", 0.9), pair("a-2", "c-1", 0.7)]
     assert found("shared_decoding", lens_profiles=frame(*pairs)) == pytest.approx((0.8, 0.7, 0.9, 3))
+
+
+def test_heads_shared_beyond_chance() -> None:
+    """Prevents halves of a domain, single pairs, another share of the heads or importance from deciding."""
+    lines = [
+        model(name)
+        | {"measure": measure, "comparison": comparison, "domain_a": domain, "share": share, "chance": 0.125}
+        | spread("overlap", overlap)
+        for name, measure, comparison, domain, share, overlap in (
+            ("a-2", "hits", "between", "all", 0.2, 0.5),
+            ("b-2", "hits", "between", "all", 0.2, 0.25),
+            ("a-1", "hits", "between", "all", 0.2, 0.9),
+            ("a-2", "log_probability", "between", "all", 0.2, 0.9),
+            ("a-2", "hits", "within", "all", 0.2, 0.9),
+            ("a-2", "hits", "between", "code", 0.2, 0.9),
+            ("a-2", "hits", "between", "all", 0.3, 0.9),
+        )
+    ]
+    assert found("heads_shared", overlap=frame(*lines)) == pytest.approx((0.25, 0.15, 0.35, 2))
+    assert found("heads_shared", overlap=frame(*lines).iloc[:0]) is None
 
 
 def rates(*lines: tuple[str, str, float, float]) -> pd.DataFrame:
@@ -224,3 +247,13 @@ def test_the_ledger_lists_every_claim(tmp_path: Path) -> None:
     assert [row["verdict"] for row in table] == ["not measured", "supported", "not measured"]
     assert table[1]["text"] == "Says scaling." and table[1]["rule"] == "> 0.05" and table[1]["models"] == 3
     assert math.isnan(table[0]["value"])
+
+
+def test_family_signature_is_what_exceeds_chance() -> None:
+    """Prevents an accuracy from being taken for a finding where chance gives as much."""
+    lines = [
+        {"measure": measure, "models": models, "chance": chance} | spread("accuracy", accuracy)
+        for measure, models, chance, accuracy in (("lens", 12, 0.2, 0.5), ("recovery", 9, 0.1, 0.3))
+    ]
+    assert found("family_signature", signature_tests=frame(*lines)) == pytest.approx((0.25, 0.15, 0.35, 12))
+    assert found("family_signature", signature_tests=frame(*lines).iloc[:0]) is None

@@ -23,7 +23,7 @@ def test_entry_of_two_lines(tmp_path: Path) -> None:
     assert (model.name, model.family, model.corpus) == ("mine", "mine", "notes")
     assert (model.bos, model.layers, model.dtype, model.gpus, model.size) == (None, None, None, 1, None)
     assert model.tokenizer == "tokenizer.json"
-    entry = {"corpus": "notes", "family": "mine", "path": "/data/mine", "tokenizer": "tokenizer.json", "gpus": 1}
+    entry = {"corpus": "notes", "family": "mine", "path": "/data/mine", "tokenizer": "tokenizer.json"}
     assert study.checkpoint_options("mine") == {"model": "mine", **entry}
     assert study.tokenizer_options("mine") == study.checkpoint_options("mine")
     assert study.scoring_options("mine")["dtype"] == "float32"
@@ -50,12 +50,15 @@ def test_name_of_the_tokenizer(tmp_path: Path, tokenizer: str, name: str) -> Non
 def test_settings_of_an_entry(tmp_path: Path) -> None:
     """The begin-of-sequence token of an entry may be the one with id 0, which is not none."""
     mine = {"corpus": "notes", "bos": 0, "dtype": "bfloat16", "gpus": 2, "layers": 4, "parameters": 1000}
+    mine["gpu_model"] = "a100"
     study = loaded(own_study(tmp_path, {"mine": mine, "other": {"corpus": "notes"}}, {"notes": NOTES}))
     assert study.models["mine"].bos == 0 and study.models["other"].bos is None
     assert study.scoring_options("mine")["bos"] == 0
     assert [study.batching_options(name)["context_tokens"] for name in ("mine", "other")] == [33, 32]
     assert study.scoring_options("mine")["dtype"] == "bfloat16"
-    assert study.models["mine"].gpus == 2
+    assert (study.models["mine"].gpus, study.models["mine"].gpu_model) == (2, "a100")
+    assert study.models["other"].gpu_model is None
+    assert not {"gpus", "gpu_model"} & study.checkpoint_options("mine").keys()
     assert study.weight_bytes("mine") == 2000
 
 

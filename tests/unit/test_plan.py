@@ -51,6 +51,8 @@ def test_jobs_of_every_stage(name: str) -> None:
     for stage, models in (("recovery", study.recovery_models), ("lens", study.lens_models)):
         times = len(study.recovery_strengths) if stage == "recovery" else 1
         assert counts[stage] == times * sum(parts[model] for model in models) > 0
+    blocks = {model: len(study.ablation_blocks(model)) * len(study.ablation_parts(model)) for model in study.models}
+    assert counts["ablation"] == sum(blocks[model] for model in study.ablation_models) > 0
     assert counts["sampling"] == sum(len(study.domains[model.corpus]) for model in study.families.values())
     assert counts["candidates"] == sum(study.groups(corpus) for corpus in study.domains)
     assert counts["training" if study.trains else "registration"] == len(study.models)
@@ -74,7 +76,7 @@ def test_what_a_scoring_job_waits_for() -> None:
     jobs = named(planner("paper"))
     scoring = jobs["scoring/pythia-1b/pile_cc-0000"]
     assert set(scoring.after) == {"registration/pythia-1b", "samples", "batching/pythia-1b"}
-    assert jobs["noise/pythia-1b/alpha-0.1/pile_cc-0000"].after == scoring.after
+    assert jobs["noise/pythia-1b/layer-0/alpha-0.1/pile_cc-0000"].after == scoring.after
     assert set(jobs["samples"].after) == {name for name, job in jobs.items() if job.stage == "sampling"}
     assert len(jobs["sampling/olmo3/arxiv"].after) == 64 + 1
     assert jobs["registration/olmo2-32b"].after == ("family_tokenizer/olmo2",)
@@ -91,7 +93,7 @@ RULES = {
     "compressibility_aggregation",
     "frequency_aggregation",
 }
-RULES |= {"recovery_aggregation", "lens_aggregation"}
+RULES |= {"recovery_aggregation", "lens_aggregation", "ablation_aggregation", "overlap", "power", "signatures"}
 """Rules of the mini study that make tables, but for the ledger."""
 
 
@@ -101,13 +103,19 @@ def test_what_the_end_waits_for() -> None:
     families = {job.subject for job in jobs.values() if job.stage == "tokenization"}
     assert set(jobs["aggregation"].after) == scored | {f"sampling/{family}/control" for family in families}
     largest = {name for name in scored if name.split("/")[1].endswith("-l")}
+    larger = largest | {name for name in scored if name.split("/")[1].endswith("-m")}
     noisy = {name for name, job in jobs.items() if job.stage == "noise"}
     assert set(jobs["noise_aggregation"].after) == noisy | largest
     assert jobs["figures/noise"].after == ("noise_aggregation",)
     for stage in ("recovery", "lens"):
         found = {name for name, job in jobs.items() if job.stage == stage}
-        assert set(jobs[f"{stage}_aggregation"].after) == found | largest
+        assert set(jobs[f"{stage}_aggregation"].after) == found | larger
         assert jobs[f"figures/{stage}"].after == (f"{stage}_aggregation",)
+    ablated = {name for name, job in jobs.items() if job.stage == "ablation"}
+    for stage in ("ablation_aggregation", "overlap", "power"):
+        assert set(jobs[stage].after) == ablated
+    assert jobs["figures/heads"].after == ("ablation_aggregation",)
+    assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation", "ablation_aggregation"}
     assert jobs["figures/controls"].after == ("aggregation",)
     assert jobs["scaling"].after == ("aggregation",)
     assert set(jobs["domains"].after) == {"aggregation", "noise_aggregation"}
@@ -156,7 +164,7 @@ def test_two_gpus_take_turns(tmp_path: Path) -> None:
     path = tmp_path / "models.yaml"
     path.write_text(yaml.safe_dump({"olmo2-32b": entry | {"gpus": 2}}))
     one = planner("paper", models=["olmo2-32b"], frequency=None).costs["olmo2-32b"]
-    other = {"models_file": str(path), "scoring": {"shards_per_job_of": {}}, "frequency": None}
+    other = {"models_file": str(path), "scoring": {"shards_per_job_of": {}}, "frequency": None, "ablation": None}
     two = planner("paper", models=["olmo2-32b"], **other)
     cost = two.costs["olmo2-32b"]
     assert (cost.gpus, one.gpus) == (2, 1) and cost.rate == one.rate == 0.4 * 312e12
@@ -202,18 +210,6 @@ def test_training_costs_six_operations_a_parameter_and_token() -> None:
     job = named(made)["training/pythia-l"]
     assert job.gpus == 0
     assert job.seconds == pytest.approx(18.5 + 6 * facts.parameters * texts * 64 / costs.CORE_FLOPS)
-
-
-def test_estimates() -> None:
-    """Models above 10^10 parameters have a quarter of the rows ablated; a small sample bounds all of them."""
-    made = {(estimate.stage, estimate.model): estimate for estimate in planner("paper").estimates}
-    paper = planner("paper").costs
-    assert len(made) == 20
-    seven, twelve = (paper[model].facts for model in ("pythia-6.9b", "pythia-12b"))
-    assert made["head ablation", "pythia-6.9b"].flops == 13 * 10_000 * costs.ablation_flops(seven, 32, 32)
-    assert made["head ablation", "pythia-12b"].flops == 13 * 2_500 * costs.ablation_flops(twelve, 32, 32)
-    small = planner("paper", sampling={"rows_per_domain": 100}).estimates[0]
-    assert small.flops == 13 * 100 * costs.ablation_flops(paper["pythia-1b"].facts, 32, 32)
 
 
 def test_compressibility_shortens_the_assumed_share_of_memorized_rows() -> None:
@@ -262,7 +258,7 @@ def test_frequency_by_the_public_index() -> None:
 def test_recovery_feeds_every_prompt_twice() -> None:
     """Prevents continuations from being counted, and jobs that wait for scores, which they do not read."""
     made = planner("paper")
-    job = named(made)["recovery/openllama-7b/alpha-0.3/common_crawl-0000"]
+    job = named(made)["recovery/openllama-7b/layer-0/alpha-0.3/common_crawl-0000"]
     assert set(job.after) == {"registration/openllama-7b", "samples"}
     cost, rows = made.costs["openllama-7b"], made.rows("openllama-7b")["common_crawl-0000"]
     work = 2 * -(-rows // 64) * 64 * (costs.pass_flops(cost.facts, 33) + 2 * cost.facts.embedding)
@@ -283,7 +279,38 @@ def test_lens_unembeds_every_layer() -> None:
     assert cost.weights < job.peak < 80e9
 
 
-SMALL: dict[str, Any] = {"scoring": {"shards_per_job_of": {}}}
+def test_ablation_runs_every_head_twice() -> None:
+    """Prevents rows that are not ablated, other layers, and one pass for every head where there are two."""
+    ablation = {"rows_per_domain": 1000, "rows_per_domain_of": {}, "layers_per_job": 10, "layers_per_job_of": {}}
+    made = planner("paper", ablation=ablation)
+    jobs = named(made)
+    cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
+    job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
+    assert set(job.after) == {"registration/openllama-7b", "samples"}
+    work = -(-1000 // batch) * batch * costs.ablation_flops(cost.facts, 33, 32, range(30, 32))
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert job.written == 1000 * (costs.LAYERED_BYTES + 2 * 32 * costs.HEAD_BYTES)
+    assert cost.weights < job.peak < 80e9
+    parts = made.study.ablation_parts("openllama-7b")
+    assert len([name for name in jobs if name.startswith("ablation/openllama-7b/")]) == 4 * len(parts)
+    means = named(planner("paper", ablation=ablation | {"replacement": "dataset_mean"}))
+    assert means["ablation_means/openllama-7b"].after == job.after
+    after = means["ablation/openllama-7b/layers-30/common_crawl-0000"].after
+    assert after == (*job.after, "ablation_means/openllama-7b")
+
+
+def test_large_models_have_fewer_rows_ablated() -> None:
+    """Prevents a domain whose first shard holds them all from being ablated in three shards."""
+    study = planner("paper").study
+    for model, rows in (("pythia-6.9b", 10_000), ("pythia-12b", 2_500), ("olmo3-32b", 2_500)):
+        domains = study.domains[study.models[model].corpus]
+        shards = [shard for part in study.ablation_parts(model).values() for shard in part.items()]
+        assert shards == [(f"{domain}-0000", rows) for domain in domains]
+    large = {name for name, cost in planner("paper").costs.items() if cost.facts.parameters > 1e10}
+    assert set(study.config["ablation"]["rows_per_domain_of"]) == large
+
+
+SMALL: dict[str, Any] = {"scoring": {"shards_per_job_of": {}}, "ablation": None}
 """What a study of models that the registry of the paper lacks must change."""
 
 

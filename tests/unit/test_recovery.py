@@ -171,5 +171,5 @@ def test_a_layer_that_the_model_has_not(tmp_path: Path, checkpoint_folder: Any, 
     rows = Rows(IDS[:2], [1, 2], ["code"] * 2, context[:2], context[:2, :4])
     shard = write_shard(tmp_path / "s.parquet", rows)
     weights = checkpoint_folder("olmo2") / "model.safetensors"
-    with pytest.raises(ReciteError, match=r"olmo2-test has 3 layers, noise\.layer is 3; choose"):
+    with pytest.raises(ReciteError, match=r"olmo2-test has 3 layers, noise\.layers has 3; choose"):
         measure_recovery(job("olmo2", layer=3), 0.5, [shard], weights, tmp_path / "o.parquet", threads=1)

@@ -50,7 +50,8 @@ def write(folder: Path, frame: pd.DataFrame, alphas: tuple[float, ...] = (0.5,),
             columns = {name: chosen[name].tolist() for name in ("row_id", "sequence_id", "domain")}
             columns |= {"cosines": as_lists(np.stack(chosen["cosines"].to_list()))}
             paths.append(folder / f"{alpha}-{number}.parquet")
-            made = MADE | {"alpha": alpha, "first_layer": FIRST, "layers": FIRST + LAYERS - 1}
+            options = MADE["options"] | {"noise": {"layer": FIRST}}
+            made = MADE | {"options": options, "alpha": alpha, "first_layer": FIRST, "layers": FIRST + LAYERS - 1}
             RECOVERED.write(paths[-1], columns, made)
     outputs = {name: folder / f"{name}.made.parquet" for name in TABLES}
     return {"scores": [folder / "scores.parquet"], "recovery": paths, "outputs": outputs}
@@ -93,6 +94,7 @@ def test_a_planted_difference_is_found(tmp_path: Path) -> None:
         (0.5, "natural"),
         (0.5, "planted"),
     ]
+    assert (tests["noise_layer"] == FIRST).all()
     np.testing.assert_allclose(tests["difference"], -0.2, atol=0.03)
     assert (tests["difference_high"] < -0.15).all() and (tests["q_value"] < 0.02).all()
     natural = frame[(frame["domain"] != "control") & (frame["hits"] == 8)]

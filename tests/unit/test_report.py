@@ -17,16 +17,20 @@ from recite.tables.aggregates import (
     COUNTINGS,
     DISJOINT_SAMPLES,
     DISTRIBUTION,
+    HEADS,
     KINDS,
     LENS,
     LENS_PROFILES,
     NOISE_RATES,
+    OVERLAP,
+    POWER,
     PREDICTIONS,
     PROFILES,
     RATES,
     RECOVERY,
     RECOVERY_TESTS,
     SCALING,
+    SIGNATURE_TESTS,
     SLOPE_TESTS,
     THRESHOLDS,
 )
@@ -83,7 +87,7 @@ LINES: dict[str, list[dict[str, Any]]] = {
         | {"p_value": 0.0001, "q_value": 0.0002, "intercept": 0.0, "r_squared": 0.5},
     ],
     "noise_rates": [
-        model("a-l") | {"alpha": alpha} | place(domain) | rate(value - alpha / 10)
+        model("a-l") | {"noise_layer": 0, "alpha": alpha} | place(domain) | rate(value - alpha / 10)
         for alpha in (0.5, 0.0, 0.25)
         for domain, value in (("code", 0.9), ("natural", 0.2), ("control", 0.5))
     ],
@@ -108,7 +112,7 @@ LINES |= {
     ],
     "kinds": [
         model(name)
-        | {"alpha": alpha, "n": 600, "memorized": memorized, "p_value": 0.01, "q_value": 0.0004}
+        | {"noise_layer": 0, "alpha": alpha, "n": 600, "memorized": memorized, "p_value": 0.01, "q_value": 0.0004}
         | spread("structural", 0.3, 0.2, 0.4)
         | spread("free_text", 0.1, 0.05, 0.15)
         | spread("adjusted", 0.2, 0.15, 0.25)
@@ -179,8 +183,8 @@ LINES |= {
 LINES |= {
     "recovery": [
         model(name)
-        | {"alpha": alpha, "rows": rows, "group": group, "layer": layer, "depth": (layer + 1) / 2, "n": 40}
-        | {"distinct": 30}
+        | {"noise_layer": 0, "alpha": alpha, "rows": rows, "group": group}
+        | {"layer": layer, "depth": (layer + 1) / 2, "n": 40, "distinct": 30}
         | spread("cosine", 0.9, 0.8, 0.95)
         | spread("recovered", share + layer / 4, share, share + 0.5)
         for name, alpha, rows, group, share in (
@@ -195,7 +199,7 @@ LINES |= {
     ],
     "recovery_tests": [
         model("a-l")
-        | {"alpha": alpha, "rows": "natural", "p_value": 0.5, "q_value": 0.0123}
+        | {"noise_layer": 0, "alpha": alpha, "rows": "natural", "p_value": 0.5, "q_value": 0.0123}
         | {f"{group}_{name}": 20 for group in ("memorized", "unmemorized") for name in ("n", "distinct")}
         | spread("difference", alpha - 1.25, -1, -0.25)
         for alpha in (0.5, 0.1)
@@ -221,10 +225,56 @@ LINES |= {
         | spread("similarity", similarity, 0.1, 0.9)
         for a, b, similarity in (("a-s", "a-l", 0.5), ("a-s", "b-s", 0.25), ("a-l", "b-s", 0.75))
     ],
+    "heads": [
+        model("a-l")
+        | {"rows": rows, "domain": domain, "layer": layer, "head": layer + 1, "depth": (layer + 1) / 2, "n": 40}
+        | {"distinct": 30, "rank": 2 - layer}
+        | spread("hits_drop", 0.1 + layer / 8, layer / 4 - 0.125, 0.5)
+        | spread("log_probability_drop", 0.25, -0.25, 0.5)
+        for rows, domain in (("natural", "all"), ("natural", "code"), ("planted", "all"))
+        for layer in (0, 1)
+    ],
+    "overlap": [
+        model(name)
+        | {"measure": measure, "comparison": comparison, "domain_a": domain, "domain_b": domain, "share": share}
+        | {"k": 12, "heads": 60, "domains": 5, "n": 20, "distinct": 18}
+        | spread("overlap", overlap, 0.25, 0.75)
+        | spread("chance", 0.125, 0.0, 0.25)
+        for name, measure, comparison, domain, share, overlap in (
+            ("a-l", "hits", "within", "all", 0.2, 0.7),
+            ("a-l", "hits", "between", "code", 0.2, 0.99),
+            ("a-l", "hits", "between", "all", 0.2, 0.5),
+            ("a-l", "hits", "between", "all", 0.5, 0.99),
+            ("a-l", "log_probability", "between", "all", 0.2, 0.99),
+            ("a-l", "hits", "universal", "all", 0.2, 0.05),
+        )
+    ],
+    "power": [
+        model("a-l")
+        | {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": n == 40, "measured_n": 40, "heads": 60}
+        | {"measured_distinct": 30, "smallest": 0.0, "median": effect, "largest": 1.0, "visible": visible}
+        for rows, domain in (("natural", "all"), ("natural", "code"), ("planted", "all"))
+        for measure, n, effect, visible in (
+            ("hits", 40, 0.08, 0.25),
+            ("log_probability", 40, 0.3, 0.5),
+            ("hits", 10_000, 0.005, 0.9),
+            ("log_probability", 10_000, 0.02, 1.0),
+        )
+    ],
 }
+LINES["signature_tests"] = [
+    {"measure": "lens", "models": 9, "families": 3, "within": 0.912, "between": 0.5, "difference": 0.412}
+    | {"p_value": 0.01, "q_value": 0.021, "identified": 6, "asked": 8, "chance": 0.25, "accuracy_p_value": 0.034}
+    | spread("accuracy", 0.75, 0.4, 0.93)
+]
+PUBLISHED = [
+    {"quantity": "rate", "models": ["a-l", "z-l"], "alpha": 0.5, "published": 0.1, "at_most": True, "source": "notes"},
+    {"quantity": "head_overlap_between", "models": ["a-l"], "published": 0.1357, "at_most": False, "source": "a note"},
+    {"quantity": "universal_heads", "models": ["z-l"], "published": 0.014, "at_most": False, "source": "notes"},
+]
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
 TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
-TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES]
+TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SIGNATURE_TESTS]
 
 
 EMPTY: dict[str, bool] = {}
@@ -243,7 +293,7 @@ def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
             table.write(paths[-1], {name: [line[name] for line in kept] for name in lines[0]}, metadata)
     manifest = {"sources": {"code": {"documents": 150, "files": 9}, "prose": {"documents": 75, "files": 9}}}
     write_json(folder / "manifest.json", manifest | {"controls": 33})
-    write_summary("tiny", paths, folder / "manifest.json", folder / "out" / "summary.md")
+    write_summary("tiny", PUBLISHED, paths, folder / "manifest.json", folder / "out" / "summary.md")
     return (folder / "out" / "summary.md").read_text(encoding="utf-8")
 
 
@@ -374,7 +424,19 @@ def test_profiles_and_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "table", ["slope_tests", "predictions", "kinds", "profiles", "recovery_tests", "lens_profiles"]
+    "table",
+    [
+        "slope_tests",
+        "predictions",
+        "kinds",
+        "profiles",
+        "recovery_tests",
+        "lens_profiles",
+        "heads",
+        "overlap",
+        "power",
+        "signature_tests",
+    ],
 )
 def test_nothing_to_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str) -> None:
     """Prevents a study of one model from failing for want of a line."""
@@ -394,9 +456,9 @@ def test_a_fit_of_equal_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_noise(tmp_path: Path) -> None:
     """Prevents rates under another strength than their header's, and rows of single domains."""
     header, _, *found = rows(summary(tmp_path), "Under noise")
-    assert header == ["model", "rows", "α = 0", "α = 0.25", "α = 0.5"]
-    natural, control = ["a-l", "natural", "20.0%", "17.5%", "15.0%"], ["a-l", "control", "50.0%", "47.5%", "45.0%"]
-    assert sorted(found) == sorted([natural, control])
+    assert header == ["model", "layer", "rows", "α = 0", "α = 0.25", "α = 0.5"]
+    natural = ["a-l", "0", "natural", "20.0%", "17.5%", "15.0%"]
+    assert sorted(found) == sorted([natural, ["a-l", "0", "control", "50.0%", "47.5%", "45.0%"]])
 
 
 def test_a_study_without_noise(tmp_path: Path) -> None:
@@ -409,8 +471,8 @@ def test_recovery(tmp_path: Path) -> None:
     header, _, *found = rows(summary(tmp_path), "Recovery from noise")
     tested = ["-25.0%", "50.0%", "-75.0", "-100.0 to -25.0", "0.012"]
     assert found == [
-        ["a-l", "natural", "37.5%", "12.5 to 62.5", *tested],
-        ["b-s", "natural", "50.0%", "25.0 to 75.0", "–", "55.0%", "–", "–", "–"],
+        ["a-l", "0", "natural", "37.5%", "12.5 to 62.5", *tested],
+        ["b-s", "0", "natural", "50.0%", "25.0 to 75.0", "–", "55.0%", "–", "–", "–"],
     ]
     assert len(header) == len(found[0])
     assert "Of the similarity that noise of α = 0.5 takes" in summary(tmp_path)
@@ -430,6 +492,38 @@ def test_lens(tmp_path: Path) -> None:
     assert "Layer decoding" not in summary(tmp_path, left_out="lens")
 
 
+def test_heads(tmp_path: Path) -> None:
+    """Prevents a single domain's numbers, and a head that ranks second, from standing for the first."""
+    header, _, *found = rows(summary(tmp_path), "Head ablation")
+    assert found == [["a-l", "40", "30", "2", "1", "0", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
+    assert len(header) == len(found[0])
+    assert "Head ablation" not in summary(tmp_path, left_out="heads")
+
+
+def test_overlap_and_power(tmp_path: Path) -> None:
+    """Prevents single domains, other shares of the heads and the other importance from entering."""
+    page = summary(tmp_path)
+    assert "| a-l | 12 of 60 | 5 | halves of a domain | 70.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
+    assert "| a-l | 12 of 60 | 5 | two domains | 50.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
+    assert "| a-l | 12 of 60 | 5 | in all domains, of all heads | 5.0% |" in page
+    assert page.count("| 12 of 60 |") == 3
+    assert "| a-l | 40 | 8.00 | 25% | 0.3000 | 50% |" in page
+    assert "| a-l | 10,000 | 0.50 | 90% | 0.0200 | 100% |" in page
+    assert page.count("| a-l | 10,000 |") == 1
+
+
+def test_published_numbers_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a number beside that of another model, strength or comparison; without one nothing is said."""
+    header, _, *found = rows(summary(tmp_path), "Published numbers beside ours")
+    assert found == [
+        ["a-l", "natural rows memorized, noise α = 0.5", "at most 10%", "15%", "13.8 to 18.4", "notes"],
+        ["a-l", "top fifth of heads, two domains", "13.6%", "50%", "25 to 75", "a note"],
+    ]
+    assert len(header) == len(found[0])
+    monkeypatch.setattr("test_report.PUBLISHED", PUBLISHED[2:])
+    assert "Published numbers" not in summary(tmp_path)
+
+
 def test_a_level_other_than_95_is_not_called_95(tmp_path: Path) -> None:
     """Prevents a header that states a level which the study did not use; the tables' metadata holds it."""
     assert "95%" not in summary(tmp_path, confidence=0.8)
@@ -442,5 +536,13 @@ def test_missing_manifest(tmp_path: Path) -> None:
     (tmp_path / "out" / "summary.md").unlink()
     paths = [tmp_path / f"{table.name}.parquet" for table in TABLES]
     with pytest.raises(ReciteError, match=r"manifest\.json does not exist; run the rule"):
-        write_summary("tiny", paths, tmp_path / "manifest.json", tmp_path / "out" / "summary.md")
+        write_summary("tiny", PUBLISHED, paths, tmp_path / "manifest.json", tmp_path / "out" / "summary.md")
     assert not (tmp_path / "out" / "summary.md").exists()
+
+
+def test_family_signatures(tmp_path: Path) -> None:
+    """Prevents the test of similarity from standing beside the accuracy in place of its own."""
+    header, _, *found = rows(summary(tmp_path), "Family signatures")
+    line = ["lens", "9", "3", "0.91", "0.50", "0.021", "6 of 8", "40.0 to 93.0", "25.0%", "0.034"]
+    assert found == [line] and len(header) == len(line)
+    assert "Family signatures" not in summary(tmp_path, left_out="signature_tests")

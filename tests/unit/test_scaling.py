@@ -34,6 +34,7 @@ def write(
         "model": models,
         "family": [model.split("-")[0] for model in models],
         "parameters": [SIZES[model] for model in models],
+        "noise_layer": [0] * len(models),
         "alpha": [0.0] * len(models),
         "domain": ["domain"] * len(models),
         "kind": [{"code": "structural"}.get(kind, kind)] * len(models),

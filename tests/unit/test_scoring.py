@@ -146,7 +146,7 @@ def test_missing_layer(tmp_path: Path, checkpoint_folder: Any, context: Tensor) 
     shard = write_shard(tmp_path / "all.parquet", random_rows(context))
     folder = checkpoint_folder("pythia")
     noise = {"noise": {"seed": 1, "layer": 3, "rms": "token", "positions": "prompt"}}
-    with pytest.raises(ReciteError, match=r"pythia-test has 3 layers, noise.layer is 3"):
+    with pytest.raises(ReciteError, match=r"pythia-test has 3 layers, noise.layers has 3"):
         score_under_noise(options("pythia") | noise, 0.1, [shard], folder, None, tmp_path / "x", 1)
 
 

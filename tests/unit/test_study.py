@@ -61,13 +61,17 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     scoring = {"model": "openllama-l", "family": "openllama", "bos": 0, "batch_rows": batch, "dtype": "float32"}
     assert study.scoring_options("openllama-l") == scoring
     assert study.scoring_options("pythia-l")["bos"] is None
-    assert study.noise_options() == {"seed": config["seed"], "layer": 0, "rms": "token", "positions": "prompt"}
+    assert study.noise_layers == [0]
+    assert study.noise_options(2) == {"seed": config["seed"], "layer": 2, "rms": "token", "positions": "prompt"}
     assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
     assert study.recovery_strengths == ["0.25", "1.0"]
     small = scoring | {"batch_rows": 32}
-    noise = {"seed": config["seed"], "layer": 0, "rms": "token"}
-    assert study.recovery_options("openllama-l") == small | {"noise": noise}
+    noise = {"seed": config["seed"], "layer": 2, "rms": "token"}
+    assert study.recovery_options("openllama-l", 2) == small | {"noise": noise}
     assert study.lens_options("openllama-l") == small
+    rows = {f"{domain}-0000": 6 for domain in config["sampling"]["domains"]}
+    ablation = small | {"rows": rows, "layers": [0, None], "replacement": "mean_of_others"}
+    assert study.ablation_options("openllama-l", "code-0000", 0) == ablation
     assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
     assert study.corpus_options("mini")["name"] == "mini"
     rows = config["sampling"]["rows_per_domain"]
@@ -165,7 +169,7 @@ def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -
     for corpus in before.domains:
         assert after.candidates_options(corpus) == before.candidates_options(corpus)
         assert after.inventory_options(corpus) == before.inventory_options(corpus)
-    assert after.noise_options() == before.noise_options()
+    assert after.noise_options(0) == before.noise_options(0)
     for family in before.frequency_families:
         assert after.frequency_options(family, "public") == before.frequency_options(family, "public")
 
@@ -178,7 +182,9 @@ def test_a_study_without_noise(config: dict[str, Any]) -> None:
     assert study.recovery_models == [] and study.recovery_strengths == []
     assert not {"noise_rates", "recovery", "recovery_tests"} & set(study.tables)
     assert set(study.figures) == {
-        n for n, entry in study.figure_entries.items() if not {"noise_rates", "recovery"} & set(entry["tables"])
+        n
+        for n, entry in study.figure_entries.items()
+        if not {"noise_rates", "recovery", "factorial"} & set(entry["tables"])
     }
     assert "noise" not in study.figures and "lens" in study.figures
 
@@ -187,10 +193,74 @@ def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
     """Prevents an undisturbed run from being compared with itself where no strengths are named."""
     del config["recovery"]["strengths"]
     study = loaded(config)
-    assert study.recovery_strengths == study.noise_strengths == ["0.1", "0.2", "0.3", "0.4", "0.5"]
+    assert study.recovery_strengths == study.noise_strengths == ["0.1", "0.3", "0.5"]
     config["noise"]["strengths"] = [0.0]
     still = loaded(config)
     assert still.recovery_strengths == [] and "recovery" not in still.tables
+
+
+def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> None:
+    """Prevents rows beyond those that are asked for, shards without any, and parts other than those of scoring."""
+    config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
+    config["ablation"] |= {"rows_per_domain": 12, "rows_per_domain_of": {"pythia-l": 99, "olmo1-l": 10}}
+    study = loaded(config, scoring={"shards_per_job": 2})
+    assert list(study.parts("olmo2-l")) == ["code-0000", "code-0002", "control-0001"]
+    assert study.ablation_parts("olmo2-l") == {
+        "code-0000": {"code-0000": 10, "code-0001": 2},
+        "code-0002": {"control-0000": 10},
+        "control-0001": {"control-0001": 2},
+    }
+    assert study.ablation_parts("olmo1-l") == {"code-0000": {"code-0000": 10}, "code-0002": {"control-0000": 10}}
+    whole = {
+        "code-0000": 10,
+        "code-0001": 10,
+        "code-0002": 5,
+        "control-0000": 10,
+        "control-0001": 10,
+        "control-0002": 5,
+    }
+    assert study.head_means_options("pythia-l")["rows"] == whole
+
+
+def test_more_rows_ablate_only_the_new_ones(config: dict[str, Any]) -> None:
+    """Prevents rows that were ablated from being ablated again where a shard is a job."""
+    config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
+    config["scoring"]["shards_per_job"] = 1
+    few, more = (loaded(config, ablation={"rows_per_domain": rows}) for rows in (10, 20))
+    for part in few.ablation_parts("pythia-l"):
+        assert more.ablation_options("pythia-l", part, 0) == few.ablation_options("pythia-l", part, 0)
+    assert len(more.ablation_parts("pythia-l")) == 2 * len(few.ablation_parts("pythia-l"))
+
+
+def test_blocks_of_layers(config: dict[str, Any]) -> None:
+    """Prevents a layer that no job, or two jobs, ablate."""
+    blocks = {"layers_per_job": 4, "layers_per_job_of": {"pythia-l": 3, "olmo1-l": 9}}
+    study = loaded(config, ablation=blocks)
+    assert study.ablation_blocks("olmo2-l") == {0: 4, 4: 6}
+    assert study.ablation_blocks("pythia-l") == {0: 3, 3: 6}
+    assert study.ablation_blocks("olmo1-l") == {0: 6}
+    assert loaded(config).ablation_blocks("olmo2-l") == {0: None}
+    assert study.ablation_options("olmo2-l", "code-0000", 4)["layers"] == [4, 6]
+
+
+def test_what_replaces_a_head(config: dict[str, Any]) -> None:
+    """Prevents means that nobody needs, and a seed that ablates everything again where it decides nothing."""
+    made = {
+        by: loaded(config, ablation={"replacement": by})
+        for by in ("mean_of_others", "zero", "dataset_mean", "resample")
+    }
+    assert [by for by, study in made.items() if study.needs_head_means] == ["dataset_mean"]
+    options = {by: study.ablation_options("pythia-l", "code-0000", 0) for by, study in made.items()}
+    assert [by for by in made if "seed" in options[by]] == ["resample"]
+    assert all(options[by]["replacement"] == by for by in made)
+
+
+def test_a_study_without_ablation(config: dict[str, Any]) -> None:
+    """Prevents a study that ablates nothing from asking for the table or the figure of heads."""
+    del config["ablation"]
+    study = loaded(config)
+    assert study.ablation_models == [] and not study.needs_head_means
+    assert not {"heads", "overlap", "power"} & {*study.tables, *study.figures}
 
 
 def test_a_study_without_frequency(config: dict[str, Any]) -> None:
@@ -245,7 +315,39 @@ def test_public_index_where_there_is_one(paper: dict[str, Any]) -> None:
 def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a figure from being left out of a study that has its tables."""
     study = loaded(config)
-    assert set(study.figures) == set(shipped("figures"))
+    assert set(study.figures) == set(shipped("figures")) - {"factorial"}
+
+
+def test_a_factorial(config: dict[str, Any]) -> None:
+    """Prevents a cell of another recipe, architecture or seed; a listed family keeps the options that it had."""
+    before = loaded(config).training_options("pythia-m")
+    assert "architecture" not in before["recipe"] and loaded(config).crossed == {}
+    families = config["training"].pop("families")
+    recipes = {"plain": families["pythia"], "other": families["olmo2"]}
+    for recipe in recipes.values():
+        del recipe["seed"]
+    crossed = {"architectures": ["olmo2", "pythia"], "recipes": recipes, "seeds": [4, 9]}
+    config["training"] |= {"factorial": crossed, "sizes": {"m": config["training"]["sizes"]["m"]}}
+    del config["frequency"], config["compressibility"], config["noise"]["models"]
+    for stage in ("recovery", "lens", "ablation"):
+        del config[stage]["models"]
+    study = loaded(config)
+    assert list(study.models) == [
+        f"{a}-{r}-{s}-m" for a in ("olmo2", "pythia") for r in ("plain", "other") for s in (4, 9)
+    ]
+    options = study.training_options("pythia-other-9-m")
+    assert options["recipe"] == study.config["training"]["factorial"]["recipes"]["other"] | {
+        "architecture": "pythia",
+        "seed": 9,
+    }
+    assert options["recipe"]["order"] == "spaced"
+    assert options["shape"] == config["training"]["sizes"]["m"]
+    assert study.factorial_options()["families"]["olmo2-plain-4"] == {
+        "architecture": "olmo2",
+        "recipe": "plain",
+        "seed": 4,
+    }
+    assert "factorial" in study.tables and "factorial" in study.figures
 
 
 def test_a_study_of_natural_text_asks_for_no_controls(paper: dict[str, Any]) -> None:

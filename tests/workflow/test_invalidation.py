@@ -5,11 +5,23 @@ import os
 import pytest
 from conftest import CONFIG, Checkout
 
-UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 12}
-UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1}
+UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 14}
+UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1, "signatures": 1}
 """What follows from any model's scores."""
-DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 14}
+DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 16}
 """What follows from the scores of a model that is disturbed too."""
+ABLATED = {
+    "ablation_aggregation": 1,
+    "overlap": 1,
+    "power": 1,
+    "signatures": 1,
+    "ledger": 1,
+    "figures": 6,
+    "summary": 1,
+}
+"""What follows from a model's rows without its heads."""
+ANEW = DOWNSTREAM | {"ablation": 2, "ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 19}
+"""What follows from a model that is disturbed and has its heads ablated, layer by layer."""
 
 
 def test_comments_and_docstrings_cost_nothing(checkout: Checkout) -> None:
@@ -34,15 +46,15 @@ def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
 
 def test_plot_code_redraws_only(checkout: Checkout) -> None:
     """A changed figure size must not score anything."""
-    checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 4.2)", "* len(parts), 4.3)")
-    assert checkout.jobs() == {"figures": 14}
+    checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 3.3 *", "* len(parts), 3.4 *")
+    assert checkout.jobs() == {"figures": 19}
 
 
 def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
     """The other family's models and scores must stay."""
     checkout.edit(CONFIG, "seed: 11", "seed: 21")
     family = {"training": 2, "scoring": 2, "compressibility": 1, "noise": 1, "recovery": 1, "lens": 1}
-    assert checkout.jobs() == {**family, **DOWNSTREAM}
+    assert checkout.jobs() == {**family, **ANEW}
     assert "pythia-xs" in checkout.messages() and "starcoder" not in checkout.messages()
 
 
@@ -72,10 +84,19 @@ def test_a_new_strength_runs_alone(checkout: Checkout) -> None:
         "noise_aggregation": 1,
         "recovery_aggregation": 1,
         "domains": 1,
+        "signatures": 1,
         "ledger": 1,
-        "figures": 5,
+        "figures": 7,
         "summary": 1,
     }
+
+
+def test_a_new_layer_runs_alone(checkout: Checkout) -> None:
+    """Disturbing another layer must not repeat the sweep of the first."""
+    checkout.edit(CONFIG, "  strengths: [0.0, 0.5]", "  strengths: [0.0, 0.5]\n  layers: [0, 1]")
+    alone = {"noise": 1, "recovery": 1, "noise_aggregation": 1, "recovery_aggregation": 1}
+    assert checkout.jobs() == {**alone, "domains": 1, "signatures": 1, "ledger": 1, "figures": 7, "summary": 1}
+    assert "layer 0" not in checkout.messages() and "layer 1 of pythia-s" in checkout.messages()
 
 
 @pytest.mark.parametrize("module", ["engine", "checkpoints", "scoring"])
@@ -83,7 +104,7 @@ def test_engine_code_rescores_but_does_not_retrain(checkout: Checkout, module: s
     """An imported module is not tracked by Snakemake; its change must not go unseen."""
     path = checkout.root / f"workflow/recite/{module}.py"
     path.write_text(path.read_text() + "\n\nADDED = 1\n")
-    assert checkout.jobs() == {"scoring": 4, "compressibility": 2, "noise": 1, "recovery": 1, "lens": 2, **DOWNSTREAM}
+    assert checkout.jobs() == {"scoring": 4, "compressibility": 2, "noise": 1, "recovery": 1, "lens": 2, **ANEW}
 
 
 def test_measured_batch_sizes_come_before_scores(checkout: Checkout) -> None:
@@ -105,6 +126,30 @@ def test_another_model_is_shortened_alone(checkout: Checkout) -> None:
     checkout.edit(CONFIG, before, before.replace("]", ", pythia-xs]"))
     new = {"compressibility": 1, "compressibility_aggregation": 1, "ledger": 1, "figures": 2, "summary": 1}
     assert checkout.jobs() == new
+
+
+EDITS = {
+    "another model": (
+        "ablation:\n  models: [pythia-s]",
+        "ablation:\n  models: [pythia-s, starcoder-s]",
+        {"ablation": 2},
+    ),
+    "both layers in a job": ("layers_per_job: 1", "layers_per_job: 2", {"ablation": 1}),
+    "fewer rows": ("rows_per_domain: 10", "rows_per_domain: 9", {"ablation": 2}),
+    "other means": (
+        "layers_per_job: 1",
+        "layers_per_job: 1\n  replacement: dataset_mean",
+        {"ablation_means": 1, "ablation": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_heads_are_ablated_alone(checkout: Checkout, edit: str) -> None:
+    """A model more is ablated by itself; which heads, rows or replacements are of no concern to other stages."""
+    old, new, jobs = EDITS[edit]
+    checkout.edit(CONFIG, old, new)
+    assert checkout.jobs() == {**jobs, **ABLATED}
 
 
 def test_another_rise_counts_nothing_again(checkout: Checkout) -> None:
@@ -150,7 +195,7 @@ def test_a_new_domain_leaves_the_others(checkout: Checkout) -> None:
     checkout.edit(CONFIG, "[code, licences, control]", "[code, licences, control, headers]")
     new = {"sampling": 2, "samples": 1, "scoring": 4, "compressibility": 2, "noise": 1, "frequency": 6, "recovery": 1}
     new["lens"] = 2
-    assert checkout.jobs() == {**new, **DOWNSTREAM}
+    assert checkout.jobs() == {**new, **ANEW}
     assert "code-0000" not in checkout.messages()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Checkout
+from conftest import Checkout, digests
 from safetensors import safe_open
 
 from recite.files import sha256_file
@@ -26,16 +26,12 @@ FIGURES = [
     "recovery",
     "lens",
     "lens_positions",
+    "heads",
+    "overlap",
+    "power",
     "structure",
 ]
 FIGURES += ["profiles"]
-
-
-def digests(folder: Path) -> dict[str, str]:
-    """Path -> digest of everything made, logs and timings left out."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    kept = [path for path in files if path.relative_to(folder).parts[0] not in ("logs", "benchmarks")]
-    return {str(path.relative_to(folder)): sha256_file(path) for path in kept}
 
 
 def test_everything_is_there_and_nothing_else(finished: Checkout) -> None:
@@ -117,7 +113,9 @@ def test_report(finished: Checkout, tmp_path: Path) -> None:
     assert page.count("data:image/png") >= len(FIGURES)
 
 
-@pytest.mark.parametrize("kind", ["scores", "samples", "tables", "corpus", "tokenizers", "models", "figures"])
+@pytest.mark.parametrize(
+    "kind", ["scores", "samples", "tables", "corpus", "tokenizers", "models", "figures", "records"]
+)
 def test_no_machine_in_the_outputs(finished: Checkout, kind: str) -> None:
     """An absolute path in an output would differ between machines and betray a user's name."""
     places = [place for place in (str(finished.root), sys.prefix, str(Path.home())) if len(place) > 1]

@@ -11,7 +11,7 @@ import numpy as np
 
 from recite.errors import ReciteError
 from recite.files import hash64
-from recite.outcomes import NATURAL, PLANTED, Outcomes, files_by_model, read_outcomes
+from recite.outcomes import NATURAL, PLANTED, Outcomes, Run, files_by_model, read_outcomes
 from recite.planted import known_copies
 from recite.statistics import adjusted, clusters, effective_clusters, equal_rates_p_value, resampled, wilson
 from recite.tables import Table
@@ -58,18 +58,21 @@ def aggregate_noise(
 ) -> None:
     """Write noise_rates and replicates of the disturbed models at every strength, zero included.
 
-    `scores` are the undisturbed scores of the same models; they are the rates at strength zero. One model's scores are
-    in memory at a time.
+    `scores` are the undisturbed scores of the same models; they are the rates at strength zero, whatever the layer. One
+    model's scores are in memory at a time.
     """
     clean, disturbed = files_by_model(scores), files_by_model(noisy)
     lines: list[Line] = []
     resamples: list[Line] = []
-    for model, _ in clean:
-        read = [read_outcomes(clean[model, 0.0], SCORES, options)]
-        read += [read_outcomes(paths, NOISE_SCORES, options) for key, paths in disturbed.items() if key[0] == model]
-        for outcomes in read:
-            lines += [{"alpha": outcomes.alpha, **line} for line in rate_lines(outcomes, options)]
-        resamples += replicate_lines(options["corpora"][model], read, options)
+    for run, paths in clean.items():
+        undisturbed = read_outcomes(paths, SCORES, options)
+        noisy_runs = {key: found for key, found in disturbed.items() if key.model == run.model}
+        read = [read_outcomes(found, NOISE_SCORES, options) for found in noisy_runs.values()]
+        for layer in dict.fromkeys(key.noise_layer for key in noisy_runs) or [0]:
+            for outcomes in (undisturbed, *(one for one in read if one.noise_layer == layer)):
+                place = {"noise_layer": layer, "alpha": outcomes.alpha}
+                lines += [place | line for line in rate_lines(outcomes, options)]
+        resamples += replicate_lines(options["corpora"][run.model], [undisturbed, *read], options)
     _write(NOISE_RATES, rates, lines, options)
     _write(REPLICATES, replicates, resamples, options)
 
@@ -155,7 +158,7 @@ def replicate_lines(corpus: str, read: Sequence[Outcomes], options: Mapping[str,
 
     Tokenizers cut a document differently; its text bears the name that the first family gives it.
     """
-    ordered = sorted(read, key=lambda outcomes: (outcomes.family, outcomes.parameters, outcomes.model, outcomes.alpha))
+    ordered = sorted(read, key=lambda one: (one.family, one.parameters, one.model, one.noise_layer, one.alpha))
     for domain in dict.fromkeys(domain for outcomes in ordered for domain in outcomes.starts):
         given = [outcomes for outcomes in ordered if domain in outcomes.starts]
         sums = _sums_by_text(given, domain, options)
@@ -164,6 +167,7 @@ def replicate_lines(corpus: str, read: Sequence[Outcomes], options: Mapping[str,
         totals = sums.sum(axis=0)
         for place, outcomes in enumerate(given):
             yield _who(outcomes) | {
+                "noise_layer": outcomes.noise_layer,
                 "alpha": outcomes.alpha,
                 "domain": domain,
                 "kind": outcomes.kinds[domain],
@@ -194,13 +198,11 @@ def _who(outcomes: Outcomes) -> Line:
     return {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
 
 
-def _by_corpus(
-    files: Mapping[tuple[str, float], list[Path]], options: Mapping[str, Any]
-) -> Iterator[tuple[str, list[list[Path]]]]:
+def _by_corpus(files: Mapping[Run, list[Path]], options: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Path]]]]:
     """Corpora with the files of each of their models."""
     found: dict[str, list[list[Path]]] = {}
-    for (model, _), paths in files.items():
-        found.setdefault(options["corpora"][model], []).append(paths)
+    for run, paths in files.items():
+        found.setdefault(options["corpora"][run.model], []).append(paths)
     yield from sorted(found.items())
 
 

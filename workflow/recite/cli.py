@@ -15,6 +15,7 @@ from recite.simulation import simulate
 from recite.study import load_study
 
 DEFAULT = Machine()
+CONFIG = Path("config/mini.yaml")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -26,7 +27,7 @@ def recite() -> None:
 
 @app.command()
 def plan(
-    configfile: Annotated[Path, typer.Option(help="The study's config.")] = Path("config/mini.yaml"),
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     servers: Annotated[int, typer.Option(help="Servers.")] = DEFAULT.servers,
     gpus: Annotated[int, typer.Option(help="GPUs of a server.")] = DEFAULT.gpus,
     cores: Annotated[int, typer.Option(help="Cores of a server.")] = DEFAULT.cores,
@@ -50,3 +51,22 @@ def plan(
         typer.echo(json.dumps(as_json(planner, schedule), indent=1))
     else:
         typer.echo(as_text(planner, schedule), nl=False)
+
+
+@app.command()
+def audit(
+    figures: Annotated[list[str] | None, typer.Argument(metavar="[FIGURE]...", help="Figures or files.")] = None,
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+    as_data: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read every file again.")] = False,
+) -> None:
+    """Hold figures, or all of a study, and all that they rest on against records, code, config and packages."""
+    from recite.auditing import audit_study
+
+    try:
+        text, verified = audit_study(configfile, figures or [], as_data, full)
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(text, nl=False)
+    raise typer.Exit(0 if verified else 1)

@@ -49,8 +49,8 @@ def aggregate_suffixes(options: Mapping[str, Any], suffixes: Sequence[Path], out
     memorized row has no line.
     """
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
-    for (model, _), paths in files_by_model(suffixes).items():
-        read = read_suffixes(paths, options["kinds"][options["corpora"][model]])
+    for run, paths in files_by_model(suffixes).items():
+        read = read_suffixes(paths, options["kinds"][options["corpora"][run.model]])
         lines["compressibility"] += ratio_lines(read, options)
         lines["suffix_lengths"] += length_lines(read)
     for table in (COMPRESSIBILITY, SUFFIX_LENGTHS):

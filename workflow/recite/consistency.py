@@ -22,7 +22,9 @@ CLAIMS = (
     "bipolar_scores",
     "noise_removed",
     "memorized_recover_less",
+    "family_signature",
     "shared_decoding",
+    "heads_shared",
 )
 """Claims that `recite.ledger` has a statistic for; named here too, as it takes long to import."""
 FIGURE_MODULES = Path(__file__).resolve().parent / "figures"
@@ -135,8 +137,15 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
             f"{source}: training.corpus: {training['corpus']} has no controls planted; train on a corpus that is "
             "built here (key 'build')."
         )
-    for family in training["families"]:
+    if ("families" in training) == ("factorial" in training):
+        raise ReciteError(
+            f"{source}: training must list its families (families) or cross architectures with recipes (factorial), "
+            "one of them."
+        )
+    for family in training.get("families", ()):
         known(family, ARCHITECTURES, f"{source}: training.families", "family of the architecture table")
+    if "factorial" in training:
+        _check_factorial(training, source)
     for size, entry in training["sizes"].items():
         _check_shape(Shape(**entry), f"{source}: training.sizes.{size}")
     if sampling["window"] != "head":
@@ -149,6 +158,17 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
         raise ReciteError(
             f"{source}: sampling asks for windows of {window} tokens, but training.row_tokens is "
             f"{training['row_tokens']}; the models would not have seen them whole."
+        )
+
+
+def _check_factorial(training: Mapping[str, Any], source: str) -> None:
+    """Its architectures are known, and one size makes one profile a cell."""
+    for name in training["factorial"]["architectures"]:
+        known(name, ARCHITECTURES, f"{source}: training.factorial.architectures", "family of the architecture table")
+    if len(training["sizes"]) > 1:
+        raise ReciteError(
+            f"{source}: training.factorial compares models of one size, but training.sizes has "
+            f"{', '.join(training['sizes'])}; keep one."
         )
 
 
@@ -189,7 +209,7 @@ def check_sampling(config: Mapping[str, Any], used: Collection[str], corpora: Ma
 
 
 def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names: Collection[str], source: str) -> None:
-    """Models with settings of their own are of the study, and have the disturbed layer.
+    """Models with settings of their own are of the study, and have the disturbed layers.
 
     `names` are those of all models, of which the length of jobs may be told though the study has not all of them.
     """
@@ -197,11 +217,12 @@ def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names
         known(name, models, f"{source}: scoring.dtypes", "model of this study")
     for name in config["scoring"]["shards_per_job_of"]:
         known(name, names, f"{source}: scoring.shards_per_job_of", "model that there is")
-    for stage in ("noise", "recovery", "lens"):
+    for stage in ("noise", "recovery", "lens", "ablation"):
         for name in config.get(stage, {}).get("models", ()):
             known(name, models, f"{source}: {stage}.models", "model of this study")
     _check_noise(config, models, source)
     _check_compressibility(config, models, source)
+    _check_ablation(config, models, names, source)
     _check_frequency(config, {model.family for model in models.values()}, source)
 
 
@@ -220,27 +241,46 @@ def _check_frequency(config: Mapping[str, Any], families: Collection[str], sourc
 
 
 def _check_noise(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:
-    """The disturbed layer is there in every model that is disturbed, and recovery is from the noise of the study."""
+    """The disturbed layers are there in every model that is disturbed, and recovery is from the noise of the study."""
     if "noise" not in config:
         if "recovery" in config:
             raise ReciteError(
                 f"{source}: recovery is from noise, but there is no section noise; add one, or drop recovery."
             )
         return
-    layer, strengths = config["noise"]["layer"], config["noise"]["strengths"]
+    layer, strengths = max(config["noise"]["layers"]), config["noise"]["strengths"]
     for stage in ("noise", "recovery"):
         for name in config[stage].get("models", models) if stage in config else ():
             layers = models[name].layers
             if layers is not None and layer >= layers:
                 raise ReciteError(
-                    f"{source}: noise.layer is {layer}, but {name} has {layers} layers, counted "
-                    f"from 0; choose one that every model of {stage}.models has."
+                    f"{source}: noise.layers has {layer}, but {name} has {layers} layers, counted "
+                    f"from 0; choose layers that every model of {stage}.models has."
                 )
     for alpha in config.get("recovery", {}).get("strengths", ()):
         if alpha not in strengths:
             raise ReciteError(
                 f"{source}: recovery.strengths: {alpha} is not one of noise.strengths "
                 f"({', '.join(map(str, strengths))}); add it there, or choose one of these."
+            )
+
+
+def _check_ablation(
+    config: Mapping[str, Any], models: Mapping[str, Model], names: Collection[str], source: str
+) -> None:
+    """Settings of single models are of models that there are; layers are cut into jobs where their number is known."""
+    section = config.get("ablation")
+    if section is None:
+        return
+    for key in ("rows_per_domain_of", "layers_per_job_of"):
+        for name in section[key]:
+            known(name, names, f"{source}: ablation.{key}", "model that there is")
+    for name in section.get("models", models):
+        cut = "layers_per_job" in section or name in section["layers_per_job_of"]
+        if cut and models[name].layers is None:
+            raise ReciteError(
+                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known; add `layers` to its "
+                "entry in the models file."
             )
 
 

@@ -42,6 +42,9 @@ FREQUENCY_BYTES = 45
 LAYERED_BYTES = 30
 RECOVERY_LAYER_BYTES = 4
 LENS_LAYER_BYTES = 20
+HEAD_BYTES = 5
+"""Bytes that each head adds to an ablated row."""
+NUMBER_BYTES = 4
 
 # Seconds a row on one core. Scanning: reading such candidates with a filter. Sampling: 15,000 rows, a byte-level BPE of
 # 16,000 tokens. Aggregation: 10 million rows, 2,000 resamples (`make bench-aggregation`).
@@ -60,6 +63,9 @@ SPANS = 3
 # model at one strength.
 LAYERS_SECONDS = 1e-5
 RESAMPLING_SECONDS = 4
+# The same of ablated heads: reading a row's number of one head, and resampling a domain of a model.
+HEAD_SECONDS = 1e-7
+DRAWING_SECONDS = 2
 
 
 class Machine(NamedTuple):
@@ -161,13 +167,20 @@ def row_flops(facts: Facts, context: int, continuation: int) -> int:
     return pass_flops(facts, context + continuation - 1) + 2 * facts.embedding * continuation
 
 
-def ablation_flops(facts: Facts, context: int, continuation: int) -> int:
-    """Operations to continue one row once for every head, each time from the head's layer on.
+def ablation_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
+    """Operations to run one row twice for every head of some layers, each time from the head's layer on.
 
-    Over the layers that is (layers + 1) / 2 of them on average, and all of the unembedding.
+    Once it is continued, once its true continuation is fed; either way all of the continuation is unembedded.
     """
-    layers = pass_flops(facts, context + continuation - 1) * (facts.layers + 1) // (2 * facts.layers)
-    return facts.layers * facts.heads * (layers + 2 * facts.embedding * continuation)
+    layer = pass_flops(facts, context + continuation - 1) // facts.layers
+    run = sum((facts.layers - below) * layer + 2 * facts.embedding * continuation for below in layers)
+    return 2 * facts.heads * run
+
+
+def traced_bytes(facts: Facts, size: int, rows: int, positions: int) -> int:
+    """What a run of the whole model leaves: every layer's input, heads, keys and values, of `size` bytes a number."""
+    numbers = 2 * facts.width + 2 * facts.shared_heads * (facts.width // facts.heads)
+    return facts.layers * rows * positions * numbers * size
 
 
 def suffix_flops(facts: Facts, bos: int, context: int, continuation: int) -> int:

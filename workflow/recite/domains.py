@@ -19,7 +19,7 @@ FEWEST_MEMORIZED = 10
 
 
 def compare_domains(options: Mapping[str, Any], replicates: Sequence[Path], outputs: Mapping[str, Path]) -> None:
-    """Write the tables kinds, of all models and noise strengths, and profiles, of all pairs of undisturbed models."""
+    """Write the tables kinds, of all models under all noise, and profiles, of all pairs of undisturbed models."""
     models = read_replicates(replicates)
     kinds = [line for model in models for line in _kinds(model, options["confidence"])]
     for line, q_value in zip(kinds, adjusted([line["p_value"] for line in kinds]), strict=True):
@@ -52,6 +52,7 @@ def _kinds(model: Resampled, confidence: float) -> Iterator[dict[str, Any]]:
         "model": model.model,
         "family": model.family,
         "parameters": model.parameters,
+        "noise_layer": model.noise_layer,
         "alpha": model.alpha,
         "n": int(natural.n[0]),
         "memorized": int(natural.memorized[0]),

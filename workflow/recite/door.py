@@ -1,4 +1,4 @@
-"""The way from a Snakemake job into the library: log, exit status, one clear sentence."""
+"""The way from a Snakemake job into the library: log, record, exit status, one clear sentence."""
 
 import errno
 import os
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recite.errors import ReciteError
+from recite.records import recorded
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "code: 28")
@@ -19,8 +20,9 @@ FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "code: 28")
 def door(job: Any) -> Iterator[None]:
     """Run the block of a script as the Snakemake job `job` (the script's `snakemake` object).
 
-    Everything printed goes to the job's log. A ReciteError or a full disk becomes one sentence,
-    on the terminal and in the log, and exit status 1; anything else a traceback in the log.
+    Everything printed goes to the job's log, and what was done into its record (`recite.records`). A ReciteError or a
+    full disk becomes one sentence, on the terminal and in the log, and exit status 1; anything else a traceback in the
+    log.
     """
     terminal = os.dup(2)
     try:
@@ -28,7 +30,9 @@ def door(job: Any) -> Iterator[None]:
             sys.stdout.flush()
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            yield
+            # Snakemake runs a copy of the script, and names the original in it.
+            with recorded(job, Path(sys.modules["__main__"].__file__ or "")):
+                yield
     except ReciteError as error:
         _fail(terminal, str(error))
     except Exception as error:

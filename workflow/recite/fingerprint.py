@@ -7,29 +7,44 @@ no recomputation and a change in an imported module is never missed.
 
 import ast
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "recite"
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
+# They open the way into a job and note what it did; no byte of a result comes from them, so that a better record
+# costs no recomputation. What they import counts only where a stage imports it too.
+RECORDING = frozenset({"recite.door", "recite.records", "recite.digests", "recite.environment", "recite.fingerprint"})
+SCRIPT = "script"
+"""Key of the script itself among the parts of a stage's code."""
 
 
 def fingerprint(script: Path) -> str:
     """Hexadecimal digest of `script` and of its import closure within the library."""
-    digest = hashlib.sha256(_meaning(script).encode())
-    for module, path in sorted(import_closure(script).items()):
-        digest.update(f"\0{module}\0{_meaning(path)}".encode())
-    return digest.hexdigest()
+    return digest_of_parts(code_parts(script))
+
+
+def code_parts(script: Path) -> dict[str, str]:
+    """Module name -> hexadecimal digest of its meaning, for `script` (as "script") and its import closure."""
+    parts = {module: _digest(path) for module, path in sorted(import_closure(script).items())}
+    return {SCRIPT: _digest(script), **parts}
+
+
+def digest_of_parts(parts: Mapping[str, str]) -> str:
+    """The fingerprint of code of which every part's digest is known."""
+    text = "\n".join(f"{module} {digest}" for module, digest in sorted(parts.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def import_closure(script: Path) -> dict[str, Path]:
-    """Module name -> file, for every module of the library that `script` reaches by imports."""
+    """Module name -> file, for every module of the library that `script` reaches by imports, but for RECORDING."""
     found: dict[str, Path] = {}
     waiting = [script]
     while waiting:
         for module in _imports(waiting.pop()):
             path = _module_path(module)
-            if path is not None and module not in found:
+            if path is not None and module not in found and module not in RECORDING:
                 found[module] = path
                 waiting.append(path)
     return found
@@ -42,8 +57,8 @@ def _tree(path: Path) -> ast.Module:
 
 
 @cache
-def _meaning(path: Path) -> str:
-    return ast.dump(_tree(path))
+def _digest(path: Path) -> str:
+    return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()
 
 
 class _WithoutDocstrings(ast.NodeTransformer):

@@ -1,4 +1,4 @@
-"""What a plan is made of: jobs, estimates of what is not a stage yet, and what the jobs of a model share."""
+"""What a plan is made of: jobs, and what the jobs of a model share."""
 
 from typing import NamedTuple
 
@@ -21,16 +21,6 @@ class Job(NamedTuple):
     cores: int = 1
     written: int = 0
     peak: int = 0
-
-
-class Estimate(NamedTuple):
-    """Time on GPUs of an analysis that is not a stage yet; without loading, and not cut into jobs."""
-
-    stage: str
-    model: str
-    gpus: int
-    flops: int
-    seconds: float
 
 
 class ModelCost(NamedTuple):

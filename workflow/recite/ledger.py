@@ -14,6 +14,7 @@ import pandas as pd
 from recite.outcomes import NATURAL
 from recite.tables.aggregates import CLAIMS, TABLES
 
+ALL_DOMAINS = "all"
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_MEASURED = "supported", "not supported", "undecided", "not measured"
 
 
@@ -158,9 +159,27 @@ def shared_decoding(tables: Tables) -> Finding | None:
     return _between_families(tables["lens_profiles"])
 
 
+def heads_shared(tables: Tables) -> Finding | None:
+    """By the paper's fifth of the heads; chance is known without error."""
+    table = tables["overlap"]
+    pairs = (table["comparison"] == "between") & (table["domain_a"] == ALL_DOMAINS)
+    table = largest(table[pairs & (table["measure"] == "hits") & (table["share"] == 0.2)])
+    above = {name: table[name] - table["chance"] for name in ("overlap", "overlap_low", "overlap_high")}
+    return mean_of(table.assign(**above), "overlap")
+
+
+def family_signature(tables: Tables) -> Finding | None:
+    """Accuracy of naming the family by the nearest other model, with its Wilson interval, beyond chance."""
+    table = tables["signature_tests"]
+    beyond = {name: table[name] - table["chance"] for name in ("accuracy", "accuracy_low", "accuracy_high")}
+    found = mean_of(table.assign(**beyond), "accuracy")
+    return found and found._replace(models=int(table["models"].max()))
+
+
 def _strongest(table: pd.DataFrame) -> pd.DataFrame:
-    """The natural rows under the strongest noise."""
-    return table[(table["rows"] == NATURAL) & (table["alpha"] == table["alpha"].max())]
+    """The natural rows under the strongest noise, in the first of the disturbed layers."""
+    first = table["noise_layer"] == table["noise_layer"].min()
+    return table[(table["rows"] == NATURAL) & first & (table["alpha"] == table["alpha"].max())]
 
 
 def _natural(tables: Tables) -> pd.DataFrame:
@@ -177,6 +196,8 @@ STATISTICS: dict[str, tuple[tuple[str, ...], Statistic]] = {
     "bipolar_scores": (("rates",), bipolar_scores),
     "noise_removed": (("recovery",), noise_removed),
     "memorized_recover_less": (("recovery_tests",), memorized_recover_less),
+    "family_signature": (("signature_tests",), family_signature),
     "shared_decoding": (("lens_profiles",), shared_decoding),
+    "heads_shared": (("overlap",), heads_shared),
 }
 """Claim -> the tables that its statistic needs, and the statistic."""

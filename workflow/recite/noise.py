@@ -34,8 +34,8 @@ def score_under_noise(
     loaded = load_checkpoint(checkpoint, options["dtype"], batch_rows)
     if noise["layer"] >= len(loaded.layers):
         raise ReciteError(
-            f"model {options['model']} has {len(loaded.layers)} layers, noise.layer is {noise['layer']}; "
-            "choose a layer that all models of noise.models have."
+            f"model {options['model']} has {len(loaded.layers)} layers, noise.layers has {noise['layer']}; "
+            "choose layers that all models of noise.models have."
         )
     continuation, batch_rows = continue_rows(
         loaded,

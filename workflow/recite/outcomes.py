@@ -17,17 +17,26 @@ PLANTED = "planted"
 COLUMNS = ("row_id", "sequence_id", "domain", "hits", "margin")
 
 
+class Run(NamedTuple):
+    """One model under one disturbance at most; layer and strength are 0 where it is undisturbed."""
+
+    model: str
+    noise_layer: int = 0
+    alpha: float = 0.0
+
+
 class Outcomes(NamedTuple):
     """What one model made of its rows, under one disturbance at most; rows by domain, then by row id.
 
-    alpha: noise strength, 0 where undisturbed. steps: tokens of the continuation. kinds: sampled domain -> kind, in the
-    study's order. starts: domain -> its rows. Columns (rows,): row_ids, texts (ids of the rows' texts), hits, and
-    at_risk (whether the smallest margin is under the dtype's noise).
+    noise_layer, alpha: disturbed layer and noise strength, both 0 where undisturbed. steps: tokens of the continuation.
+    kinds: sampled domain -> kind, in the study's order. starts: domain -> its rows. Columns (rows,): row_ids, texts
+    (ids of the rows' texts), hits, and at_risk (whether the smallest margin is under the dtype's noise).
     """
 
     model: str
     family: str
     parameters: int
+    noise_layer: int
     alpha: float
     steps: int
     kinds: dict[str, str]
@@ -46,9 +55,9 @@ class Outcomes(NamedTuple):
         return rows_of(kind, self.kinds, self.starts)
 
 
-def files_by_model(paths: Sequence[Path]) -> dict[tuple[str, float], list[Path]]:
-    """Files of scores by model and noise strength; ReciteError where one name stands for two models."""
-    found: dict[tuple[str, float], list[Path]] = {}
+def files_by_model(paths: Sequence[Path]) -> dict[Run, list[Path]]:
+    """Files of scores by model, disturbed layer and strength; ReciteError where one name stands for two models."""
+    found: dict[Run, list[Path]] = {}
     parameters: dict[str, tuple[Any, ...]] = {}
     for path in paths:
         made = read_metadata(path)
@@ -56,8 +65,14 @@ def files_by_model(paths: Sequence[Path]) -> dict[tuple[str, float], list[Path]]
         kind = made["options"]["family"], made["parameters"], made["continuation_tokens"]
         if parameters.setdefault(model, kind) != kind:
             raise ReciteError(f"scores of {model} come from different models of that name; delete them and run again.")
-        found.setdefault((model, made.get("alpha", 0.0)), []).append(path)
+        found.setdefault(_run(made), []).append(path)
     return {key: found[key] for key in sorted(found)}
+
+
+def _run(made: Mapping[str, Any]) -> Run:
+    """The run that a file's metadata tell of."""
+    layer = made["options"]["noise"]["layer"] if "alpha" in made else 0
+    return Run(made["options"]["model"], layer, made.get("alpha", 0.0))
 
 
 def read_outcomes(paths: Sequence[Path], table: Table, options: Mapping[str, Any]) -> Outcomes:
@@ -80,7 +95,7 @@ def read_outcomes(paths: Sequence[Path], table: Table, options: Mapping[str, Any
         model,
         family,
         made["parameters"],
-        made.get("alpha", 0.0),
+        *_run(made)[1:],
         made["continuation_tokens"],
         kinds,
         starts,

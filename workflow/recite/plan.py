@@ -6,22 +6,22 @@ Formulas and assumptions: docs/plan.md and `recite.costs`.
 import math
 from collections.abc import Iterator
 from functools import cached_property
+from itertools import product
 
 from recite import costs
 from recite.costs import Facts, Machine
 from recite.errors import ReciteError
-from recite.jobs import Estimate, Job, ModelCost
-from recite.plan_internal import lens_jobs, recovery_jobs
+from recite.jobs import Job, ModelCost
+from recite.plan_internal import ablation_jobs, lens_jobs, recovery_jobs
 from recite.study import Study
 
 CANDIDATES_CORES = 16
 """Threads of the rule `candidates` where a corpus lies in files."""
-ABLATED_ROWS, ABLATED_ROWS_LARGE = 10_000, 2_500
-"""Rows of a domain whose heads are ablated, and those of models of more than LARGE parameters (the paper's numbers)."""
-LARGE = 10e9
 MEMORIZED = 0.05
 """Assumed share of rows that a model recites whole, which are those whose context is shortened."""
-GPU_STAGES = ("batching", "scoring", "compressibility", "noise", "recovery", "lens")
+LAYERED = ("recovery_aggregation", "lens_aggregation", "ablation_aggregation")
+"""Rules whose tables have a line for every layer of a model."""
+GPU_STAGES = ("batching", "scoring", "compressibility", "noise", "recovery", "lens", "ablation")
 
 
 class Planner:
@@ -37,13 +37,9 @@ class Planner:
         """Every job of `rule all`, after those it waits for."""
         made = [self._corpus(), self._models()] if self.study.trains else [self._inventories(), self._models()]
         made += [self._candidates(), self._sampling(), self._batching(), self._scoring(), self._compressibility()]
-        made += [self._frequency(), self._noise(), recovery_jobs(self), lens_jobs(self), self._ending()]
+        made += [self._frequency(), self._noise(), recovery_jobs(self), lens_jobs(self)]
+        made += [ablation_jobs(self), self._ending()]
         return [job for stage in made for job in stage]
-
-    @cached_property
-    def estimates(self) -> list[Estimate]:
-        """Analyses that are not stages yet, by the same formulas."""
-        return [estimate for model in self.study.models for estimate in self._estimates(model)]
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -239,8 +235,12 @@ class Planner:
 
     def _noise(self) -> Iterator[Job]:
         for model in self.study.noise_models:
-            for alpha in self.study.noise_strengths:
-                yield from self._continuing("noise", model, f"noise/{model}/alpha-{alpha}", costs.NOISE_BYTES)
+            for folder in self._noise_folders(model):
+                yield from self._continuing("noise", model, folder, costs.NOISE_BYTES)
+
+    def _noise_folders(self, model: str) -> list[str]:
+        runs = product(self.study.noise_layers, self.study.noise_strengths)
+        return [f"noise/{model}/layer-{layer}/alpha-{alpha}" for layer, alpha in runs]
 
     def _continuing(self, stage: str, model: str, folder: str, row_bytes: int) -> Iterator[Job]:
         """A job for every part of a model's rows; each waits for the samples of all families."""
@@ -267,15 +267,20 @@ class Planner:
         if study.noise_models:
             read, names = 0, []
             for model in study.noise_models:
-                read += rows[model] * (1 + len(study.noise_strengths))
+                folders = self._noise_folders(model)
+                read += rows[model] * (1 + len(folders))
                 names += clean[model]
-                for alpha in study.noise_strengths:
-                    names += self._parts(f"noise/{model}/alpha-{alpha}", model)
+                names += [name for folder in folders for name in self._parts(folder, model)]
             seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS
             yield Job("noise_aggregation", "noise_aggregation", "", seconds, tuple(names))
         yield Job("scaling", "scaling", "", costs.START_SECONDS, ("aggregation",))
         compared = ("aggregation", *(["noise_aggregation"] if study.noise_models else []))
         yield Job("domains", "domains", "", costs.START_SECONDS, compared)
+        if study.signature_sources:
+            read_from = tuple(rule for rule in study.tables_of if rule in LAYERED)
+            yield Job("signatures", "signatures", "", costs.START_SECONDS, read_from)
+        if "factorial" in study.tables_of:
+            yield Job("factorial", "factorial", "", costs.START_SECONDS, ("signatures",))
         others = tuple(rule for rule in study.tables_of if rule != "ledger")
         yield Job("ledger", "ledger", "", costs.START_SECONDS, others)
         makers = {table: rule for rule, tables in study.tables_of.items() for table in tables}
@@ -284,16 +289,3 @@ class Planner:
             yield Job(f"figures/{figure}", "figures", figure, costs.START_SECONDS, after)
         after = (*study.tables_of, *(["corpus"] if study.trains else []))
         yield Job("summary", "summary", "", costs.START_SECONDS, after)
-
-    def _estimates(self, model: str) -> Iterator[Estimate]:
-        cost, entry = self.costs[model], self.study.models[model]
-        context, continuation = self.tokens
-        bos = int(entry.bos is not None)
-        per_domain = self.study.config["sampling"]["rows_per_domain"]
-        domains = len(self.study.domains[entry.corpus])
-        ablated = ABLATED_ROWS_LARGE if cost.facts.parameters > LARGE else ABLATED_ROWS
-        operations = {
-            "head ablation": min(ablated, per_domain) * costs.ablation_flops(cost.facts, bos + context, continuation),
-        }
-        for stage, flops in operations.items():
-            yield Estimate(stage, model, cost.gpus, domains * flops, domains * flops / cost.rate)

@@ -1,8 +1,9 @@
-"""The plan's jobs of the internal level: recovery from noise and layer decoding, part by part, and their tables."""
+"""The plan's jobs of the internal level: recovery from noise, layer decoding, head ablation, and their tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING
 
 from recite import costs
@@ -13,27 +14,26 @@ if TYPE_CHECKING:
 
 
 def recovery_jobs(planner: Planner) -> Iterator[Job]:
-    """A job for every part of a model's rows at every strength; each waits for the samples of all families."""
+    """A job for every part, disturbed layer and strength; each waits for the samples of all families."""
     study, names, read = planner.study, [], 0
     scored: list[str] = []
     for model in study.recovery_models:
-        options, cost = study.recovery_options(model), planner.costs[model]
-        prompt = planner.tokens[0] + (options["bos"] is not None)
-        layers = cost.facts.layers - options["noise"]["layer"]
-        row_bytes = costs.LAYERED_BYTES + layers * costs.RECOVERY_LAYER_BYTES
-        row, batch = costs.recovery_flops(cost.facts, prompt), options["batch_rows"]
+        batch, cost = study.config["recovery"]["batch_rows"], planner.costs[model]
+        prompt = planner.tokens[0] + (study.models[model].bos is not None)
+        row = costs.recovery_flops(cost.facts, prompt)
         peak = _peak(planner, model, 2 * batch, prompt, 1)
         for part, rows in planner.rows(model).items():
             scored.append(f"scoring/{model}/{part}")
-            read += rows * (1 + len(study.recovery_strengths))
+            read += rows * (1 + len(study.noise_layers) * len(study.recovery_strengths))
             seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
-            for alpha in study.recovery_strengths:
-                names.append(f"recovery/{model}/alpha-{alpha}/{part}")
+            for layer, alpha in product(study.noise_layers, study.recovery_strengths):
+                written = costs.LAYERED_BYTES + (cost.facts.layers - layer) * costs.RECOVERY_LAYER_BYTES
+                names.append(f"recovery/{model}/layer-{layer}/alpha-{alpha}/{part}")
                 after = (planner.maker(model), "samples")
-                yield Job(names[-1], "recovery", model, seconds, after, cost.gpus, 1, rows * row_bytes, peak)
+                yield Job(names[-1], "recovery", model, seconds, after, cost.gpus, 1, rows * written, peak)
     if names:
-        drawn = len(study.recovery_models) * len(study.recovery_strengths) * costs.RESAMPLING_SECONDS
-        seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn
+        drawn = len(study.recovery_models) * len(study.noise_layers) * len(study.recovery_strengths)
+        seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn * costs.RESAMPLING_SECONDS
         yield Job("recovery_aggregation", "recovery_aggregation", "", seconds, (*scored, *names))
 
 
@@ -58,6 +58,58 @@ def lens_jobs(planner: Planner) -> Iterator[Job]:
         drawn = len(study.lens_models) * costs.RESAMPLING_SECONDS
         seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn
         yield Job("lens_aggregation", "lens_aggregation", "", seconds, (*scored, *names))
+
+
+def ablation_jobs(planner: Planner) -> Iterator[Job]:
+    """A job for every block of layers and part of a model's ablated rows, and one for means that replace its heads."""
+    study, names, numbers, groups = planner.study, [], 0, 0
+    for model in study.ablation_models:
+        cost, parts = planner.costs[model], study.ablation_parts(model)
+        batch, tokens = study.config["ablation"]["batch_rows"], _tokens(planner, model)
+        ready: tuple[str, ...] = (planner.maker(model), "samples")
+        peak = _ablation_peak(planner, model)
+        if study.needs_head_means:
+            rows = sum(sum(shards.values()) for shards in parts.values())
+            seconds = cost.load + 2 * -(-rows // batch) * batch * cost.row / cost.rate
+            written = costs.NUMBER_BYTES * cost.facts.layers * cost.facts.width
+            mean = Job(f"ablation_means/{model}", "ablation_means", model, seconds, ready, cost.gpus, 1, written, peak)
+            ready = (*ready, mean.name)
+            yield mean
+        for first, stop in study.ablation_blocks(model).items():
+            layers = range(first, cost.facts.layers if stop is None else stop)
+            row = costs.ablation_flops(cost.facts, *tokens, layers)
+            for part, shards in parts.items():
+                rows = sum(shards.values())
+                seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
+                heads = len(layers) * cost.facts.heads
+                written = rows * (costs.LAYERED_BYTES + heads * costs.HEAD_BYTES)
+                numbers += rows * heads
+                names.append(f"ablation/{model}/layers-{first}/{part}")
+                yield Job(names[-1], "ablation", model, seconds, ready, cost.gpus, 1, written, peak)
+        groups += len(study.domains[study.models[model].corpus]) + 1
+    if names:
+        seconds = costs.START_SECONDS + numbers * costs.HEAD_SECONDS + groups * costs.DRAWING_SECONDS
+        for stage in ("ablation_aggregation", "overlap", "power"):
+            yield Job(stage, stage, "", seconds, tuple(names))
+
+
+def _ablation_peak(planner: Planner, model: str) -> int:
+    """Bytes of each GPU: four batches that are continued beside what is kept of the whole model's run."""
+    cost = planner.costs[model]
+    if not cost.gpus:
+        return 0
+    size, batch = cost.weights // cost.facts.parameters, planner.study.config["ablation"]["batch_rows"]
+    context, continuation = _tokens(planner, model)
+    continued = costs.peak_bytes(cost.facts, cost.gpus, size, batch, context, continuation, costs.BLOCK_BATCHES)
+    fed = context + continuation - 1
+    whole = costs.whole_peak_bytes(cost.facts, cost.gpus, size, batch, fed, continuation)
+    return max(continued, whole) + costs.traced_bytes(cost.facts, size, batch, fed)
+
+
+def _tokens(planner: Planner, model: str) -> tuple[int, int]:
+    """Tokens of a row's context, with its begin-of-sequence token, and of its continuation."""
+    context, continuation = planner.tokens
+    return context + (planner.study.models[model].bos is not None), continuation
 
 
 def _peak(planner: Planner, model: str, rows: int, positions: int, unembedded: int) -> int:

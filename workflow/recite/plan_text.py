@@ -26,8 +26,6 @@ def as_text(planner: Planner, schedule: Schedule | None) -> str:
         _models(planner),
         "Disk, GB",
         _disk(planner),
-        "Not a stage yet: hours by the same formulas, without loading",
-        _estimates(planner),
     ]
     if schedule:
         parts += ["Simulation", _simulation(schedule, planner.machine)]
@@ -57,7 +55,6 @@ def as_json(planner: Planner, schedule: Schedule | None) -> dict[str, Any]:
             }
             for name, cost in planner.costs.items()
         },
-        "not_a_stage_yet": [estimate._asdict() for estimate in planner.estimates],
     }
     if schedule:
         made["simulation"] = {
@@ -175,14 +172,6 @@ def _disk(planner: Planner) -> str:
         text = sum(planner.text_bytes(corpus) for corpus in planner.study.domains)
         rows.append(("text of the corpora, unpacked", f"{text / 1e9:,.1f}"))
     return table(("what", "GB"), rows)
-
-
-def _estimates(planner: Planner) -> str:
-    stages = list(dict.fromkeys(estimate.stage for estimate in planner.estimates))
-    hours = {(made.model, made.stage): max(made.gpus, 1) * made.seconds / HOUR for made in planner.estimates}
-    rows = [(model, *(f"{hours[model, stage]:,.1f}" for stage in stages)) for model in planner.costs]
-    total = ("all", *(f"{sum(hours[model, stage] for model in planner.costs):,.1f}" for stage in stages))
-    return table(("model", *stages), [*rows, total])
 
 
 def _simulation(schedule: Schedule, machine: Machine) -> str:

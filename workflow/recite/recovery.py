@@ -36,8 +36,8 @@ def measure_recovery(
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
     if noise["layer"] >= len(loaded.layers):
         raise ReciteError(
-            f"model {options['model']} has {len(loaded.layers)} layers, noise.layer is {noise['layer']}; "
-            "choose a layer that all models of recovery.models have."
+            f"model {options['model']} has {len(loaded.layers)} layers, noise.layers has {noise['layer']}; "
+            "choose layers that all models of recovery.models have."
         )
     disturb = ResidualNoise(loaded, noise["layer"], rows.ids, alpha, noise["seed"], noise["rms"], "prompt")
     prompt = prompts(rows, options["bos"])

@@ -10,7 +10,7 @@ import pyarrow as pa
 from recite.errors import ReciteError
 from recite.files import hash64
 from recite.layer_means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of, drawn_means, groups_of, layer_lines
-from recite.outcomes import NATURAL, PLANTED, Outcomes, by_domain, files_by_model, read_outcomes
+from recite.outcomes import NATURAL, PLANTED, Outcomes, Run, by_domain, files_by_model, read_outcomes
 from recite.statistics import adjusted, interval, sign_p_value
 from recite.tables import read_metadata
 from recite.tables.internal import RECOVERY, RECOVERY_TESTS
@@ -35,16 +35,16 @@ def aggregate_recovery(
     lines: list[Line] = []
     tests: list[Line] = []
     read: dict[str, Outcomes] = {}
-    for (model, alpha), paths in files_by_model(recovery).items():
-        if model not in read:
-            read = {model: read_outcomes(clean[model, 0.0], SCORES, options)}
-        outcomes = read[model]
-        who = {"model": model, "family": outcomes.family, "parameters": outcomes.parameters, "alpha": alpha}
+    for run, paths in files_by_model(recovery).items():
+        if run.model not in read:
+            read = {run.model: read_outcomes(clean[Run(run.model)], SCORES, options)}
+        outcomes = read[run.model]
+        who = run._asdict() | {"family": outcomes.family, "parameters": outcomes.parameters}
         values = read_cosines(paths, outcomes)
         made = read_metadata(paths[0])
         drawn: Drawn = {}
         for rows, group, chosen in groups_of(outcomes, options):
-            rng = np.random.default_rng(hash64(options["seed"], "recovery", model, alpha, rows, group))
+            rng = np.random.default_rng(hash64(options["seed"], "recovery", *run, rows, group))
             bags = bags_of(outcomes.texts, chosen)
             means = drawn_means(bags, bags.sums(values), options["resamples"], rng)
             drawn[rows, group] = bags, recovered_share(means)

@@ -26,11 +26,12 @@ class Drawn(NamedTuple):
 
 
 class Resampled(NamedTuple):
-    """One model at one noise strength: its domains with their kinds and counts."""
+    """One model under one disturbance at most: its domains with their kinds and counts."""
 
     model: str
     family: str
     parameters: int
+    noise_layer: int
     alpha: float
     kinds: dict[str, str]
     domains: dict[str, Drawn]
@@ -46,8 +47,8 @@ class Resampled(NamedTuple):
 
 
 def read_replicates(paths: Sequence[Path]) -> list[Resampled]:
-    """Models by family, size, name and strength; what stands in two files is taken from the first."""
-    found: dict[tuple[str, int, str, float], Resampled] = {}
+    """Models by family, size, name, disturbed layer and strength; what stands in two files is taken from the first."""
+    found: dict[tuple[str, int, str, int, float], Resampled] = {}
     for path in paths:
         table = REPLICATES.read(path)
         resamples = len(table["drawn_n"][0]) if len(table) else 0
@@ -56,8 +57,8 @@ def read_replicates(paths: Sequence[Path]) -> list[Resampled]:
             for name in ("drawn_n", "drawn_memorized")
         )
         for place, line in enumerate(table.drop_columns(["drawn_n", "drawn_memorized"]).to_pylist()):
-            key = line["family"], line["parameters"], line["model"], line["alpha"]
-            one = found.setdefault(key, Resampled(line["model"], line["family"], *key[1::2], {}, {}))
+            key = line["family"], line["parameters"], line["model"], line["noise_layer"], line["alpha"]
+            one = found.setdefault(key, Resampled(key[2], key[0], key[1], key[3], key[4], {}, {}))
             one.kinds[line["domain"]] = line["kind"]
             drawn = Drawn(
                 np.concatenate([[line["n"]], n[place]]), np.concatenate([[line["memorized"]], memorized[place]])

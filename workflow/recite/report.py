@@ -1,21 +1,30 @@
 """The study in words and numbers: a short Markdown page from the finished tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from recite import report_cells as cells
+from recite import report_internal
 from recite.files import atomic, read_json
 from recite.outcomes import NATURAL
+from recite.published import published_section
 from recite.tables.aggregates import TABLES
 
 SEEN = 0.05
 """The q-value below which a difference is called one."""
 
 
-def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, summary: Path) -> None:
-    """Write the page from table files named after their tables, and the manifest of a corpus that was made here."""
+def write_summary(
+    study: str, published: Sequence[Mapping[str, Any]], tables: Sequence[Path], manifest: Path | None, summary: Path
+) -> None:
+    """Write the page from table files named after their tables, and the manifest of a corpus that was made here.
+
+    `published` are the paper's numbers, the entries of config/published.yaml.
+    """
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     corpus = read_json(manifest) if manifest else None
     sections = [f"# Study {study}\n", _overview(frames["rates"], corpus), _claims(frames["claims"])]
@@ -27,14 +36,10 @@ def write_summary(study: str, tables: Sequence[Path], manifest: Path | None, sum
         sections.append(_compressibility(frames["compressibility"]))
     if "thresholds" in frames:
         sections += [_thresholds(frames["thresholds"]), _countings(frames["countings"])]
-    if "noise_rates" in frames:
-        sections.append(_noise(frames["noise_rates"]))
-    if "recovery" in frames:
-        sections.append(_recovery(frames["recovery"], frames["recovery_tests"]))
-    if "lens" in frames:
-        sections.append(_lens(frames["lens"], frames["lens_profiles"]))
+    sections += report_internal.sections(frames)
+    sections.append(published_section(published, frames))
     with atomic(summary) as temporary:
-        temporary.write_text("\n".join(sections))
+        temporary.write_text("\n".join(section for section in sections if section))
 
 
 def _overview(rates: pd.DataFrame, corpus: dict | None) -> str:
@@ -80,12 +85,12 @@ def _rates(rates: pd.DataFrame) -> str:
     natural = rates[rates["domain"] == "natural"].sort_values(["family", "parameters"])
     for row in natural.itertuples():
         lines.append(
-            f"| {row.model} | {row.parameters:,} | {_share(row.rate)} | {_interval(row)} "
-            f"| {_share(row.between)} | {row.mean_score:.3f} |"
+            f"| {row.model} | {row.parameters:,} | {cells.share(row.rate)} | {cells.interval(row)} "
+            f"| {cells.share(row.between)} | {row.mean_score:.3f} |"
         )
         if len(planted):
             control = planted.loc[row.model]
-            lines[-1] += f" {_share(control['rate'])} | {_interval(control)} |"
+            lines[-1] += f" {cells.share(control['rate'])} | {cells.interval(control)} |"
     return "\n".join(lines) + "\n"
 
 
@@ -95,7 +100,7 @@ def _controls(table: pd.DataFrame) -> str:
     lines.append("|---|" + "---:|" * len(counts))
     for (_, _, model), part in table.groupby(["family", "parameters", "model"]):
         rates = part.set_index("repetitions")["rate"]
-        lines.append(f"| {model} | {' | '.join(_share(rates[count]) for count in counts)} |")
+        lines.append(f"| {model} | {' | '.join(cells.share(rates[count]) for count in counts)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -109,7 +114,7 @@ def _scaling(table: pd.DataFrame) -> str:
         interval = f"{100 * row.slope_low:.1f} to {100 * row.slope_high:.1f}"
         lines.append(
             f"| {row.rows} | {row.family} | {row.models} | {100 * row.slope:.1f} | {interval} "
-            f"| {_decimals(row.r_squared)} | {_probability(row.q_value)} |"
+            f"| {cells.decimals(row.r_squared)} | {cells.probability(row.q_value)} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -117,7 +122,7 @@ def _scaling(table: pd.DataFrame) -> str:
 def _tests(table: pd.DataFrame) -> str:
     lines = [
         f"One slope for all {row.families} families, {row.rows} rows: F({row.df_between}, {row.df_residual}) = "
-        f"{row.f:.2f}, p = {_probability(row.p_value)}.\n"
+        f"{row.f:.2f}, p = {cells.probability(row.p_value)}.\n"
         for row in table.itertuples()
     ]
     return "\n".join(lines)
@@ -130,8 +135,8 @@ def _predictions(table: pd.DataFrame) -> str:
     lines.append("| rows | model | observed | predicted | interval | difference (points) | interval |")
     lines.append("|---|---|---:|---:|---|---:|---|")
     lines += [
-        f"| {row.rows} | {row.model} | {_share(row.observed)} | {_share(row.predicted)} "
-        f"| {_between(row, 'predicted')} | {100 * row.difference:.1f} | {_between(row, 'difference')} |"
+        f"| {row.rows} | {row.model} | {cells.share(row.observed)} | {cells.share(row.predicted)} "
+        f"| {cells.between(row, 'predicted')} | {100 * row.difference:.1f} | {cells.between(row, 'difference')} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"
@@ -145,9 +150,9 @@ def _kinds(table: pd.DataFrame) -> str:
     lines.append("| model | structural | free text | half and half | interval | structural share | interval | q |")
     lines.append("|---|---:|---:|---:|---|---:|---|---:|")
     lines += [
-        f"| {row.model} | {_share(row.structural)} | {_share(row.free_text)} | {_share(row.adjusted)} "
-        f"| {_between(row, 'adjusted')} | {_share(row.structural_share)} | {_between(row, 'structural_share')} "
-        f"| {_probability(row.q_value)} |"
+        f"| {row.model} | {cells.share(row.structural)} | {cells.share(row.free_text)} | {cells.share(row.adjusted)} "
+        f"| {cells.between(row, 'adjusted')} | {cells.share(row.structural_share)} "
+        f"| {cells.between(row, 'structural_share')} | {cells.probability(row.q_value)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"
@@ -178,8 +183,9 @@ def _compressibility(table: pd.DataFrame) -> str:
     lines.append("| model | rows | texts | mean ratio | interval | half suffices | interval | not monotone |")
     lines.append("|---|---:|---:|---:|---|---:|---|---:|")
     lines += [
-        f"| {row.model} | {row.n} | {row.distinct} | {_share(row.mean_ratio)} | {_between(row, 'mean_ratio')} "
-        f"| {_share(row.short)} | {_between(row, 'short')} | {_share(row.non_monotone)} |"
+        f"| {row.model} | {row.n} | {row.distinct} | {cells.share(row.mean_ratio)} "
+        f"| {cells.between(row, 'mean_ratio')} | {cells.share(row.short)} | {cells.between(row, 'short')} "
+        f"| {cells.share(row.non_monotone)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"
@@ -194,8 +200,8 @@ def _thresholds(table: pd.DataFrame) -> str:
     lines.append("| model | rows | texts | floor | threshold | interval | resamples that reach it |")
     lines.append("|---|---|---:|---:|---:|---|---:|")
     lines += [
-        f"| {row.model} | {row.rows} | {row.distinct} | {_share(row.floor)} | {_count(row.threshold)} "
-        f"| {_count(row.threshold_low)} to {_count(row.threshold_high)} | {_share(row.reached)} |"
+        f"| {row.model} | {row.rows} | {row.distinct} | {cells.share(row.floor)} | {cells.count(row.threshold)} "
+        f"| {cells.count(row.threshold_low)} to {cells.count(row.threshold_high)} | {cells.share(row.reached)} |"
         for row in table.sort_values(["rows", "family", "parameters"]).itertuples()
     ]
     return "\n".join(lines) + "\n"
@@ -208,97 +214,9 @@ def _countings(table: pd.DataFrame) -> str:
     lines.append("| family | counted by | span | texts | equal | not found | bias (octaves) | rank correlation |")
     lines.append("|---|---|---|---:|---:|---:|---|---|")
     lines += [
-        f"| {row.family} | {row.counting} | {row.measure} | {row.texts} | {_share(row.equal)} | {_share(row.missed)} "
-        f"| {_within(row.bias, row.bias_low, row.bias_high)} "
-        f"| {_within(row.correlation, row.correlation_low, row.correlation_high)} |"
+        f"| {row.family} | {row.counting} | {row.measure} | {row.texts} | {cells.share(row.equal)} "
+        f"| {cells.share(row.missed)} | {cells.within(row.bias, row.bias_low, row.bias_high)} "
+        f"| {cells.within(row.correlation, row.correlation_low, row.correlation_high)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"
-
-
-def _noise(table: pd.DataFrame) -> str:
-    strengths = sorted(table["alpha"].unique())
-    lines = ["## Under noise\n", f"| model | rows | {' | '.join(f'α = {alpha:g}' for alpha in strengths)} |"]
-    lines.append("|---|---|" + "---:|" * len(strengths))
-    kept = table[(table["domain"] == "natural") | (table["kind"] == "planted")]
-    for (model, domain), part in kept.groupby(["model", "domain"]):
-        rates = part.set_index("alpha")["rate"]
-        lines.append(f"| {model} | {domain} | {' | '.join(_share(rates[alpha]) for alpha in strengths)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _recovery(table: pd.DataFrame, tests: pd.DataFrame) -> str:
-    strongest = table["alpha"].max()
-    table = table[(table["alpha"] == strongest) & (table["depth"] == 1)]
-    tests = tests[tests["alpha"] == strongest].set_index(["model", "rows"])
-    lines = ["## Recovery from noise\n"]
-    lines.append(f"Of the similarity that noise of α = {strongest:g} takes, recovered by the last layer:\n")
-    lines.append("| model | rows | all | interval | memorized | unmemorized | difference (points) | interval | q |")
-    lines.append("|---|---|---:|---|---:|---:|---:|---|---:|")
-    for (model, rows), part in table.groupby(["model", "rows"]):
-        shares = part.set_index("group")["recovered"]
-        whole = next(part[part["group"] == "all"].itertuples())
-        cells = [model, rows, _share(whole.recovered), _between(whole, "recovered")]
-        cells += [_share(shares[group]) if group in shares else "–" for group in ("memorized", "unmemorized")]
-        if (model, rows) in tests.index:
-            test = tests.loc[(model, rows)]
-            cells += [f"{100 * test['difference']:.1f}", _between(test, "difference"), _probability(test["q_value"])]
-        else:
-            cells += ["–"] * 3
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _lens(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    table = table[(table["rows"] == NATURAL) & table["group"].isin(["memorized", "unmemorized"])]
-    lines = ["## Layer decoding\n", "What the layers say of the true continuation, natural rows; layers from 1:\n"]
-    lines.append("| model | class | rows | texts | 50% after | last layer | interval | entropy | half depth agrees |")
-    lines.append("|---|---|---:|---:|---:|---:|---|---:|---:|")
-    for (model, group), part in table.groupby(["model", "group"]):
-        part = part.sort_values("layer")
-        last, middle = (next(part.iloc[[place]].itertuples()) for place in (-1, (len(part) - 1) // 2))
-        passed = part.loc[part["probability"] > 0.5, "layer"]
-        layer = f"{passed.iloc[0] + 1} of {len(part)}" if len(passed) else "–"
-        lines.append(
-            f"| {model} | {group} | {last.n} | {last.distinct} | {layer} | {_share(last.probability)} "
-            f"| {_between(last, 'probability')} | {last.entropy:.2f} | {_share(middle.agrees)} |"
-        )
-    return "\n".join(lines) + "\n" + _alike(pairs)
-
-
-def _alike(pairs: pd.DataFrame) -> str:
-    apart = pairs[(pairs["family_a"] != pairs["family_b"]) & pairs["similarity"].notna()]
-    if apart.empty:
-        return ""
-    return (
-        f"\nMean correlation over depth of the true token's probability in memorized rows, {len(apart)} pairs of two "
-        f"families: {apart['similarity'].mean():.3f}; lowest {apart['similarity'].min():.3f}.\n"
-    )
-
-
-def _decimals(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f}"
-
-
-def _within(value: float, low: float, high: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _count(value: float) -> str:
-    return f"{value:.1f}" if math.isfinite(value) else "not reached"
-
-
-def _share(rate: float) -> str:
-    return f"{100 * rate:.1f}%"
-
-
-def _probability(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _between(row: object, name: str) -> str:
-    return f"{100 * getattr(row, f'{name}_low'):.1f} to {100 * getattr(row, f'{name}_high'):.1f}"
-
-
-def _interval(row: object) -> str:
-    return f"{100 * row.rate_low:.1f} to {100 * row.rate_high:.1f}"  # type: ignore[attr-defined]

@@ -4,6 +4,8 @@ The Snakefile reads nothing else. What a stage must know is handed to its jobs a
 a job runs again exactly when its dict, its code or its inputs change.
 """
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +21,7 @@ from recite.consistency import (
     check_settings,
     check_training,
 )
-from recite.models import Model, registered_models, trained_models
+from recite.models import Crossed, Model, crossed_families, recipes_of, registered_models, trained_models
 
 SCORE_TABLES = ("rates", "distribution", "disjoint_samples")
 PLANTED_TABLES = ("control_rates",)
@@ -28,8 +30,15 @@ DOMAIN_TABLES = ("kinds", "profiles")
 NOISE_TABLES = ("noise_rates",)
 RECOVERY_TABLES = ("recovery", "recovery_tests")
 LENS_TABLES = ("lens", "lens_positions", "lens_profiles")
+ABLATION_TABLES = ("heads",)
+OVERLAP_TABLES = ("overlap",)
+POWER_TABLES = ("power",)
 COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
 FREQUENCY_TABLES = ("frequency_rates", "thresholds", "countings")
+SIGNATURE_TABLES = ("signatures", "signature_pairs", "signature_tests")
+SIGNATURE_SOURCES = ("recovery", "lens", "heads")
+"""Tables with a line for every layer of a model."""
+FACTORIAL_TABLES = ("factorial",)
 LEDGER_TABLES = ("claims",)
 CORPUS_FOLDER = "data/corpora"
 """Where the files of a corpus lie unless its entry says otherwise."""
@@ -43,6 +52,7 @@ class Study:
     corpora: dict[str, Any]
     figure_entries: dict[str, Any]
     claims: dict[str, Any]
+    published: list[dict[str, Any]]
     models: dict[str, Model]
 
     @property
@@ -57,6 +67,11 @@ class Study:
     def trains(self) -> bool:
         """Whether the study makes its corpus and its models itself."""
         return "training" in self.config
+
+    @cached_property
+    def crossed(self) -> dict[str, Crossed]:
+        """Family -> its place in the study's factorial, if it has one."""
+        return crossed_families(self.config.get("training", {}))
 
     @cached_property
     def families(self) -> dict[str, Model]:
@@ -109,6 +124,11 @@ class Study:
         return _above_zero(strengths)
 
     @property
+    def noise_layers(self) -> list[int]:
+        """The layers that are disturbed, one at a time, in their order in the model."""
+        return sorted(self.config["noise"]["layers"]) if "noise" in self.config else []
+
+    @property
     def recovery_models(self) -> list[str]:
         return self._models_of("recovery")
 
@@ -122,6 +142,35 @@ class Study:
     @property
     def lens_models(self) -> list[str]:
         return self._models_of("lens")
+
+    @property
+    def ablation_models(self) -> list[str]:
+        return self._models_of("ablation")
+
+    @property
+    def needs_head_means(self) -> bool:
+        """Whether heads are replaced by their means over the ablated rows."""
+        return bool(self.ablation_models) and self.config["ablation"]["replacement"] == "dataset_mean"
+
+    def ablation_parts(self, model: str) -> dict[str, dict[str, int]]:
+        """The parts of scoring that hold rows whose heads are ablated: part -> shard -> how many of its rows."""
+        section, size = self.config["ablation"], self.config["sampling"]["shard_rows"]
+        most = section["rows_per_domain_of"].get(model, section.get("rows_per_domain"))
+        most = min(most or math.inf, self.config["sampling"]["rows_per_domain"])
+        parts = {
+            part: {shard: min(size, most - size * int(shard.rpartition("-")[2])) for shard in shards}
+            for part, shards in self.parts(model).items()
+        }
+        kept = {part: {shard: rows for shard, rows in shards.items() if rows > 0} for part, shards in parts.items()}
+        return {part: shards for part, shards in kept.items() if shards}
+
+    def ablation_blocks(self, model: str) -> dict[int, int | None]:
+        """The layers of each job: first -> the one after its last, None for the model's last."""
+        section, layers = self.config["ablation"], self.models[model].layers
+        step = section["layers_per_job_of"].get(model, section.get("layers_per_job"))
+        if step is None or layers is None:
+            return {0: None}
+        return {first: min(first + step, layers) for first in range(0, layers, step)}
 
     @property
     def compressibility_models(self) -> list[str]:
@@ -166,9 +215,18 @@ class Study:
         made |= {"noise_aggregation": NOISE_TABLES} if self.noise_models else {}
         made |= {"recovery_aggregation": RECOVERY_TABLES} if self.recovery_strengths else {}
         made |= {"lens_aggregation": LENS_TABLES} if self.lens_models else {}
+        if self.ablation_models:
+            made |= {"ablation_aggregation": ABLATION_TABLES, "overlap": OVERLAP_TABLES, "power": POWER_TABLES}
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
+        made |= {"signatures": SIGNATURE_TABLES} if _by_layer(made) else {}
+        made |= {"factorial": FACTORIAL_TABLES} if _by_layer(made) and self.crossed else {}
         return made | {"ledger": LEDGER_TABLES}
+
+    @property
+    def signature_sources(self) -> list[str]:
+        """The tables whose layers are compared between models."""
+        return _by_layer(self.tables_of)
 
     @property
     def tables(self) -> list[str]:
@@ -214,7 +272,7 @@ class Study:
 
     def tokenization_options(self, family: str) -> dict[str, Any]:
         training = self.config["training"]
-        return {"row_tokens": training["row_tokens"], "vocabulary": training["families"][family]["vocabulary"]}
+        return {"row_tokens": training["row_tokens"], "vocabulary": recipes_of(training)[family]["vocabulary"]}
 
     def tokenizer_options(self, family: str) -> dict[str, Any]:
         return self.checkpoint_options(self.families[family].name)
@@ -225,11 +283,13 @@ class Study:
         return {
             "family": entry.family,
             "shape": training["sizes"][entry.size],
-            "recipe": training["families"][entry.family],
+            "recipe": recipes_of(training)[entry.family],
         }
 
     def checkpoint_options(self, model: str) -> dict[str, Any]:
-        return {"model": model, **(self.models[model].entry or {})}
+        """What a checkpoint is and where it lies; not what its jobs ask a scheduler for."""
+        entry = self.models[model].entry or {}
+        return {"model": model, **{key: value for key, value in entry.items() if key not in ("gpus", "gpu_model")}}
 
     def sampling_options(self, family: str, domain: str) -> dict[str, Any]:
         sampling = self.config["sampling"]
@@ -270,18 +330,31 @@ class Study:
             "continuation_tokens": sampling["continuation_tokens"],
         }
 
-    def noise_options(self) -> dict[str, Any]:
+    def noise_options(self, layer: int) -> dict[str, Any]:
+        """What decides the noise in one layer; not which other layers there are."""
         noise = self.config["noise"]
-        return {"seed": self.config["seed"], **{key: noise[key] for key in ("layer", "rms", "positions")}}
+        return {"seed": self.config["seed"], "layer": layer, "rms": noise["rms"], "positions": noise["positions"]}
 
-    def recovery_options(self, model: str) -> dict[str, Any]:
+    def recovery_options(self, model: str, layer: int) -> dict[str, Any]:
         """Those of scoring and noise, with batches of their own size; only the prompt is fed."""
-        noise = {key: value for key, value in self.noise_options().items() if key != "positions"}
+        noise = {key: value for key, value in self.noise_options(layer).items() if key != "positions"}
         return self.scoring_options(model) | {"batch_rows": self.config["recovery"]["batch_rows"], "noise": noise}
 
     def lens_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size."""
         return self.scoring_options(model) | {"batch_rows": self.config["lens"]["batch_rows"]}
+
+    def head_means_options(self, model: str) -> dict[str, Any]:
+        """Those of scoring, with batches of their own size and the rows of every shard."""
+        rows = {shard: count for shards in self.ablation_parts(model).values() for shard, count in shards.items()}
+        return self.scoring_options(model) | {"batch_rows": self.config["ablation"]["batch_rows"], "rows": rows}
+
+    def ablation_options(self, model: str, part: str, first: int) -> dict[str, Any]:
+        """The same for the shards of one part, with some layers; a seed where it decides something."""
+        replacement = self.config["ablation"]["replacement"]
+        own = {"rows": self.ablation_parts(model)[part], "layers": [first, self.ablation_blocks(model)[first]]}
+        seed = {"seed": self.config["seed"]} if replacement == "resample" else {}
+        return self.head_means_options(model) | own | {"replacement": replacement} | seed
 
     def compressibility_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size."""
@@ -318,8 +391,20 @@ class Study:
             **self.config["aggregation"],
         }
 
+    def signature_options(self) -> dict[str, Any]:
+        aggregation = self.config["aggregation"]
+        return {"seed": self.config["seed"], **{key: aggregation[key] for key in ("confidence", "resamples")}}
+
+    def factorial_options(self) -> dict[str, Any]:
+        families = {family: place._asdict() for family, place in self.crossed.items()}
+        return self.signature_options() | {"families": families}
+
     def interval_options(self) -> dict[str, Any]:
         return {"confidence": self.config["aggregation"]["confidence"]}
+
+
+def _by_layer(made: Mapping[str, Sequence[str]]) -> list[str]:
+    return [table for tables in made.values() for table in tables if table in SIGNATURE_SOURCES]
 
 
 def _above_zero(strengths: list[float]) -> list[str]:
@@ -346,6 +431,8 @@ def load_study(config: dict[str, Any], source: str) -> Study:
     check_figures(figures, figures_file)
     claims = check_config(read_yaml(claims_file), "claims", str(claims_file))
     check_claims(claims, figures, claims_file)
+    published_file = Path(config["published_file"])
+    published = check_config(read_yaml(published_file), "published", str(published_file))
     check_corpora(corpora, corpora_file)
     if "training" in config:
         check_training(config, corpora, source, corpora_file)
@@ -356,7 +443,7 @@ def load_study(config: dict[str, Any], source: str) -> Study:
         check_models(config, registry, corpora, source, models_file)
         models = registered_models(config["models"], registry, str(models_file))
         names = list(registry)
-    study = Study(config, corpora, figures, claims, models)
+    study = Study(config, corpora, figures, claims, published, models)
     check_sampling(config, {model.corpus for model in models.values()}, corpora, source)
     check_settings(config, models, names, source)
     return study

@@ -39,7 +39,8 @@ def train_model(
     weights, and the loss; it is written last.
     """
     torch.set_num_threads(threads)
-    recipe, family = options["recipe"], options["family"]
+    recipe = options["recipe"]
+    family = recipe.get("architecture", options["family"])
     tokens = read_rows(rows)
     vocabulary = len(load_tokenizer(tokenizer).vocabulary)
     model = build_model(family, Shape(**options["shape"]), vocabulary, tokens.shape[1], recipe["seed"])

@@ -25,6 +25,9 @@ rule aggregation:
         f"{RESULTS}/benchmarks/aggregation.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("aggregation"),
         options=canonical_json(study.aggregation_options()),
@@ -48,6 +51,9 @@ rule noise_aggregation:
         f"{RESULTS}/benchmarks/noise_aggregation.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("noise_aggregation"),
         options=canonical_json(study.aggregation_options()),

@@ -15,8 +15,11 @@ rule batching:
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("batching"),
         options=lambda wildcards: canonical_json(study.batching_options(wildcards.model)),

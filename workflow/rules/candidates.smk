@@ -15,6 +15,11 @@ rule candidates:
     conda:
         "../../envs/recite.yaml"
     threads: 1 if study.trains else 16
+    resources:
+        # Snakemake caps threads by the cores of the machine it is started on, which a node of a cluster need not share.
+        cpus_per_task=1 if study.trains else 16,
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("candidates"),
         options=lambda wildcards: canonical_json(study.candidates_options(wildcards.corpus)),

@@ -1,7 +1,9 @@
 # Shared by the files beside it: the fingerprint of code, and which files a job reads.
 from recite.files import canonical_json
 from recite.fingerprint import fingerprint
+from recite.limits import Limits
 
+LIMITS = Limits(study)
 
 # `fetch` reaches the jobs by the config and not by their params: turning it on makes nothing anew.
 def code(stage):
@@ -40,19 +42,46 @@ def shards_of(wildcards):
     return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in study.parts(wildcards.model)[wildcards.part]]
 
 
+def ablated_shards_of(wildcards):
+    """The sample shards of one part that hold rows whose heads are ablated."""
+    family, parts = study.models[wildcards.model].family, study.ablation_parts(wildcards.model)
+    return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shard in parts[wildcards.part]]
+
+
+def all_ablated_shards_of(wildcards):
+    """The same of all parts."""
+    family, parts = study.models[wildcards.model].family, study.ablation_parts(wildcards.model)
+    return [f"{RESULTS}/samples/{family}/{shard}.parquet" for shards in parts.values() for shard in shards]
+
+
+def head_means_of(wildcards):
+    """The mean outputs of a model's heads, where these replace them."""
+    return [f"{RESULTS}/ablation_means/{wildcards.model}.parquet"] if study.needs_head_means else []
+
+
 def batch_of(wildcards):
     """The measured batch size of a model, where the config leaves it open."""
     return [f"{RESULTS}/batches/{wildcards.model}.json"] if study.measures_batches else []
 
 
-def memory_of(wildcards):
-    """Megabytes of main memory of a job that runs a model: what a mini model takes, or three times the weights."""
-    return 2000 + 3 * study.weight_bytes(wildcards.model) // 10**6
+def minutes_of(wildcards, attempt, rulename):
+    """Run time that a job asks for."""
+    return LIMITS.minutes(rulename, wildcards, attempt)
+
+
+def memory_of(wildcards, attempt, rulename):
+    """Megabytes of main memory that a job asks for."""
+    return LIMITS.megabytes(rulename, wildcards, attempt)
 
 
 def gpus_of(wildcards):
     """GPUs of a job that runs a model."""
     return study.models[wildcards.model].gpus
+
+
+def gpu_model_of(wildcards):
+    """Which GPUs these must be, as the scheduler names them; None for any."""
+    return study.models[wildcards.model].gpu_model
 
 
 def scores_of(models):

@@ -17,8 +17,11 @@ rule compressibility:
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("compressibility"),
         options=lambda wildcards: canonical_json(study.compressibility_options(wildcards.model)),
@@ -49,6 +52,9 @@ if study.compressibility_models:
             f"{RESULTS}/benchmarks/compressibility_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("compressibility_aggregation"),
             options=canonical_json(study.aggregation_options()),

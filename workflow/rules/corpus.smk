@@ -20,6 +20,9 @@ rule corpus:
         f"{RESULTS}/benchmarks/corpus.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("corpus"),
         options=canonical_json(BUILT),

@@ -17,6 +17,9 @@ rule domains:
         f"{RESULTS}/benchmarks/domains.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("domains"),
         options=canonical_json(study.interval_options()),

@@ -31,6 +31,9 @@ rule figures:
         f"{RESULTS}/benchmarks/figures/{{figure}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("figures"),
         title=lambda wildcards: study.figures[wildcards.figure]["title"],

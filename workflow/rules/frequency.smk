@@ -22,7 +22,10 @@ rule frequency_index:
         "../../envs/recite.yaml"
     threads: 1 if study.trains else 16
     resources:
-        mem_mb=2000 if study.trains else 120000,
+        # Snakemake caps threads by the cores of the machine it is started on, which a node of a cluster need not share.
+        cpus_per_task=1 if study.trains else 16,
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("frequency_index"),
         options=lambda wildcards: canonical_json(study.index_options(wildcards.corpus)),
@@ -53,6 +56,9 @@ rule frequency:
         f"{RESULTS}/benchmarks/frequency/{{family}}/{{counting}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("frequency"),
         options=lambda wildcards: canonical_json(study.frequency_options(wildcards.family, wildcards.counting)),
@@ -81,6 +87,9 @@ if study.frequency_families:
             f"{RESULTS}/benchmarks/frequency_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("frequency_aggregation"),
             options=canonical_json(study.frequency_aggregation_options()),

@@ -12,6 +12,9 @@ rule inventory:
         f"{RESULTS}/benchmarks/inventory/{{corpus}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("inventory"),
         options=lambda wildcards: canonical_json(study.inventory_options(wildcards.corpus)),

@@ -14,6 +14,9 @@ rule ledger:
         f"{RESULTS}/benchmarks/ledger.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("ledger"),
         claims=canonical_json([{"name": name, **claim} for name, claim in study.claims.items()]),

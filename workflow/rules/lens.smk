@@ -19,8 +19,11 @@ rule lens:
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("lens"),
         options=lambda wildcards: canonical_json(study.lens_options(wildcards.model)),
@@ -52,6 +55,9 @@ if study.lens_models:
             f"{RESULTS}/benchmarks/lens_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("lens_aggregation"),
             options=canonical_json(study.aggregation_options()),

@@ -1,7 +1,7 @@
-# Noise: the scores again at each noise strength, for the models that the config lists.
+# Noise: the scores again at each noise strength in each disturbed layer, for the models that the config lists.
 #
 # in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/
-# out: noise/<model>/alpha-<alpha>/<part>.parquet
+# out: noise/<model>/layer-<layer>/alpha-<alpha>/<part>.parquet
 rule noise:
     """Continue every context greedily with noise of strength alpha in one layer's residual stream."""
     input:
@@ -10,30 +10,34 @@ rule noise:
         shards=shards_of,
         batch=batch_of,
     output:
-        scores=f"{RESULTS}/noise/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
+        scores=f"{RESULTS}/noise/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.parquet",
     log:
-        f"{RESULTS}/logs/noise/{{model}}/alpha-{{alpha}}/{{part}}.log",
+        f"{RESULTS}/logs/noise/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/noise/{{model}}/alpha-{{alpha}}/{{part}}.tsv"
+        f"{RESULTS}/benchmarks/noise/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("noise"),
         options=lambda wildcards: canonical_json(
-            study.scoring_options(wildcards.model) | {"noise": study.noise_options()}
+            study.scoring_options(wildcards.model) | {"noise": study.noise_options(int(wildcards.layer))}
         ),
     message:
-        "Disturb {wildcards.model} at alpha = {wildcards.alpha}"
+        "Disturb layer {wildcards.layer} of {wildcards.model} at alpha = {wildcards.alpha}"
     script:
         "../../scripts/noise.py"
 
 
 NOISE_SCORES = [
-    f"{RESULTS}/noise/{model}/alpha-{alpha}/{part}.parquet"
+    f"{RESULTS}/noise/{model}/layer-{layer}/alpha-{alpha}/{part}.parquet"
     for model in study.noise_models
+    for layer in study.noise_layers
     for alpha in study.noise_strengths
     for part in study.parts(model)
 ]

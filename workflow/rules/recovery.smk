@@ -1,7 +1,7 @@
 # Recovery: how much of the noise each later layer removes, at each strength, for the models that the config lists.
 #
 # in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/, scores/ for the classes
-# out: recovery/<model>/alpha-<alpha>/<part>.parquet, tables/{recovery,recovery_tests}.parquet
+# out: recovery/<model>/layer-<layer>/alpha-<alpha>/<part>.parquet, tables/{recovery,recovery_tests}.parquet
 rule recovery:
     """Compare the residual stream under noise with the undisturbed one, after every layer, on every prompt."""
     input:
@@ -9,28 +9,32 @@ rule recovery:
         ready=ancient(rules.samples.output),
         shards=shards_of,
     output:
-        recovery=f"{RESULTS}/recovery/{{model}}/alpha-{{alpha}}/{{part}}.parquet",
+        recovery=f"{RESULTS}/recovery/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.parquet",
     log:
-        f"{RESULTS}/logs/recovery/{{model}}/alpha-{{alpha}}/{{part}}.log",
+        f"{RESULTS}/logs/recovery/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/recovery/{{model}}/alpha-{{alpha}}/{{part}}.tsv"
+        f"{RESULTS}/benchmarks/recovery/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("recovery"),
-        options=lambda wildcards: canonical_json(study.recovery_options(wildcards.model)),
+        options=lambda wildcards: canonical_json(study.recovery_options(wildcards.model, int(wildcards.layer))),
     message:
-        "Compare the layers of {wildcards.model} at alpha = {wildcards.alpha}"
+        "Compare the layers of {wildcards.model} at alpha = {wildcards.alpha} in layer {wildcards.layer}"
     script:
         "../../scripts/recovery.py"
 
 
 RECOVERED = [
-    f"{RESULTS}/recovery/{model}/alpha-{alpha}/{part}.parquet"
+    f"{RESULTS}/recovery/{model}/layer-{layer}/alpha-{alpha}/{part}.parquet"
     for model in study.recovery_models
+    for layer in study.noise_layers
     for alpha in study.recovery_strengths
     for part in study.parts(model)
 ]
@@ -51,6 +55,9 @@ if RECOVERED:
             f"{RESULTS}/benchmarks/recovery_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("recovery_aggregation"),
             options=canonical_json(study.aggregation_options()),

@@ -12,6 +12,9 @@ rule family_tokenizer:
         f"{RESULTS}/benchmarks/family_tokenizer/{{family}}/{{file}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("family_tokenizer"),
         options=lambda wildcards: canonical_json(study.tokenizer_options(wildcards.family)),
@@ -33,6 +36,9 @@ rule registration:
         f"{RESULTS}/benchmarks/registration/{{model}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("registration"),
         options=lambda wildcards: canonical_json(study.checkpoint_options(wildcards.model)),

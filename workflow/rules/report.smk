@@ -20,9 +20,13 @@ rule summary:
         f"{RESULTS}/benchmarks/summary.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("report"),
         study=study.name,
+        published=canonical_json(study.published),
     message:
         "Write the summary"
     script:
@@ -47,6 +51,9 @@ if study.planted:
             f"{RESULTS}/benchmarks/verification.tsv"
         conda:
             "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
         params:
             code=code("verification"),
         message:

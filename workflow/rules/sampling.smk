@@ -20,6 +20,9 @@ rule sampling:
         f"{RESULTS}/benchmarks/sampling/{{family}}/{{domain}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("sampling"),
         options=lambda wildcards: canonical_json(study.sampling_options(wildcards.family, wildcards.domain)),

@@ -14,6 +14,9 @@ rule scaling:
         f"{RESULTS}/benchmarks/scaling.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("scaling"),
         options=canonical_json(study.interval_options()),

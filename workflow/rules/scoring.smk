@@ -18,8 +18,11 @@ rule scoring:
     conda:
         "../../envs/recite.yaml"
     resources:
+        runtime=minutes_of,
         mem_mb=memory_of,
         gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
     params:
         code=code("scoring"),
         options=lambda wildcards: canonical_json(study.scoring_options(wildcards.model)),

@@ -16,6 +16,9 @@ rule tokenization:
         f"{RESULTS}/benchmarks/tokenization/{{family}}.tsv"
     conda:
         "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("tokenization"),
         options=lambda wildcards: canonical_json(study.tokenization_options(wildcards.family)),

@@ -24,7 +24,8 @@ rule training:
     conda:
         "../../envs/recite.yaml"
     resources:
-        mem_mb=2000,
+        runtime=minutes_of,
+        mem_mb=memory_of,
     params:
         code=code("training"),
         options=lambda wildcards: canonical_json(study.training_options(wildcards.model)),

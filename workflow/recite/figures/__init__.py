@@ -14,17 +14,23 @@ from recite.figures import (
     countings,
     distribution,
     domains,
+    factorial,
     frequency,
+    heads,
     lens,
     lens_positions,
     noise,
+    overlap,
+    power,
     profiles,
     recovery,
     scaling,
+    signature_clusters,
+    signatures,
     structure,
     style,
 )
-from recite.files import atomic
+from recite.files import atomic, canonical_json, sha256_file
 from recite.tables.aggregates import TABLES
 
 Drawing = Callable[[dict[str, pd.DataFrame]], tuple[Figure, pd.DataFrame]]
@@ -43,17 +49,31 @@ FIGURES: dict[str, Drawing] = {
     "recovery": recovery.draw,
     "lens": lens.draw,
     "lens_positions": lens_positions.draw,
+    "heads": heads.draw,
+    "overlap": overlap.draw,
+    "power": power.draw,
+    "signatures": signatures.draw,
+    "signature_clusters": signature_clusters.draw,
+    "factorial": factorial.draw,
     "structure": structure.draw,
     "profiles": profiles.draw,
 }
 
 
-def draw(figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path]) -> None:
-    """Draw one figure from its table files and write it as every picture or .csv of `outputs`."""
+def draw(
+    figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path], study: str = "", code: str = ""
+) -> None:
+    """Draw one figure from its table files and write it as every picture or .csv of `outputs`.
+
+    A picture says in itself of which study it is, by which code (its fingerprint) and from which tables (their SHA-256)
+    it was drawn.
+    """
     if figure not in FIGURES:
         raise ReciteError(
             f"figure {figure} has no function; add workflow/recite/figures/{figure}.py and its row in FIGURES."
         )
+    digests = {path.stem: sha256_file(path) for path in tables}
+    origin = canonical_json({"study": study, "figure": figure, "code": code, "tables": digests})
     frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     with style.style():
         picture, behind = FIGURES[figure](frames)
@@ -63,4 +83,4 @@ def draw(figure: str, title: str, tables: Sequence[Path], outputs: Sequence[Path
                 if path.suffix == ".csv":
                     behind.to_csv(temporary, index=False)
                 else:
-                    style.save(picture, temporary, path.suffix)
+                    style.save(picture, temporary, path.suffix, origin)

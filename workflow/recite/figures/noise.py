@@ -12,13 +12,16 @@ DODGE = 0.008
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """Left the natural rows, right the planted ones if there are any; a line per disturbed model."""
+    """A row of panels per disturbed layer: left the natural rows, right the planted ones if there are any."""
     rates = tables["noise_rates"]
     natural, planted = rates[rates["domain"] == "natural"], rates[rates["kind"] == "planted"]
     parts = {"natural rows": natural} | ({"planted control rows": planted} if len(planted) else {})
-    figure, panels = plt.subplots(1, len(parts), figsize=(4.1 * len(parts), 4.2), squeeze=False)
-    for axes, (title, part) in zip(panels[0], parts.items(), strict=True):
-        _panel(axes, part, title)
+    layers = sorted(rates["noise_layer"].unique())
+    size = (4.1 * len(parts), 3.3 * len(layers) + 0.9)
+    figure, panels = plt.subplots(len(layers), len(parts), figsize=size, squeeze=False)
+    for row, layer in zip(panels, layers, strict=True):
+        for axes, (title, part) in zip(row, parts.items(), strict=True):
+            _panel(axes, part[part["noise_layer"] == layer], f"{title}, layer {layer}")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure, pd.concat([natural, planted], ignore_index=True)

@@ -23,8 +23,8 @@ LINES: tuple[Any, ...] = ("-", "--")
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """A panel for each family's largest model, a line per class, under the strongest and the weakest noise."""
-    table = style.classes(style.largest(tables["recovery"]))
+    """A panel for each family's largest model, a line per class; the strongest and weakest noise in the first layer."""
+    table = style.classes(style.largest(style.first_layer(tables["recovery"])))
     if table.empty:
         return style.blank(style.NO_CLASS), table
     strengths = sorted({table["alpha"].max(), table["alpha"].min()}, reverse=True)
@@ -35,7 +35,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     figure, panels = plt.subplots(
         rows, columns, figsize=(2.6 * columns + 0.5, 2.8 * rows + 0.6), squeeze=False, sharey=True
     )
-    tests = tables["recovery_tests"]
+    tests = style.first_layer(tables["recovery_tests"])
     tests = tests[(tests["rows"] == "natural") & (tests["alpha"] == strengths[0])]
     for axes, part in zip(panels.flat, models, strict=False):
         _panel(axes, part, strengths, tests[tests["model"] == part["model"].iloc[0]])

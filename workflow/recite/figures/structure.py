@@ -11,19 +11,22 @@ from recite.figures import style
 
 DODGE = 0.008
 """How far apart, in units of alpha, the families' points stand."""
-KEPT = ["model", "family", "parameters", "alpha", "n", "memorized", "structural", "free_text"]
+KEPT = ["model", "family", "parameters", "noise_layer", "alpha", "n", "memorized", "structural", "free_text"]
 FEWEST = 10
 """Memorized rows that a share needs to be drawn."""
 SHARE = ["structural_share", "structural_share_low", "structural_share_high"]
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """Left the undisturbed models by size, right the disturbed ones by strength if there are any."""
+    """Left the undisturbed models by size, right those disturbed in the first layer by strength if there are any."""
     table = tables["kinds"][KEPT + SHARE]
     table = table[table["structural_share"].notna() & (table["memorized"] >= FEWEST)]
     if table.empty:
         return style.blank("No model memorizes enough rows of both kinds."), table
-    disturbed = table[table["model"].isin(table.loc[table["alpha"] > 0, "model"])]
+    undisturbed = table["alpha"] == 0
+    disturbed = style.first_layer(table[~undisturbed])
+    table = pd.concat([table[undisturbed], disturbed])
+    disturbed = table[table["model"].isin(disturbed["model"])]
     figure, panels = plt.subplots(
         1, 2 if len(disturbed) else 1, figsize=(8.2 if len(disturbed) else 4.6, 4.4), squeeze=False, sharey=True
     )

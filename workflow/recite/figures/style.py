@@ -64,10 +64,10 @@ def style() -> Iterator[None]:
             plt.close("all")
 
 
-def save(figure: Figure, path: Path, suffix: str) -> None:
-    """Write the figure as .png or .svg, without date or program version."""
+def save(figure: Figure, path: Path, suffix: str, origin: str) -> None:
+    """Write the figure as .png or .svg, with its origin as description, without date or program version."""
     unset = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    figure.savefig(path, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=unset[suffix])
+    figure.savefig(path, format=suffix[1:], dpi=DOTS_PER_INCH, metadata=unset[suffix] | {"Description": origin})
 
 
 def blank(reason: str) -> Figure:
@@ -106,6 +106,11 @@ def families(table: pd.DataFrame) -> list[str]:
 def largest(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of each family's largest model."""
     return table[table["parameters"] == table.groupby("family")["parameters"].transform("max")]
+
+
+def first_layer(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of the first of the disturbed layers."""
+    return table[table["noise_layer"] == table["noise_layer"].min()]
 
 
 def classes(table: pd.DataFrame) -> pd.DataFrame:

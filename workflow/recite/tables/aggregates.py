@@ -4,9 +4,20 @@ import pyarrow as pa
 
 from recite.tables import Column, Table
 from recite.tables.columns import MODEL as _MODEL
+from recite.tables.columns import NOISE_LAYER
 from recite.tables.columns import ROWS as _ROWS
 from recite.tables.columns import with_interval as _with_interval
-from recite.tables.internal import LENS, LENS_POSITIONS, LENS_PROFILES, RECOVERY, RECOVERY_TESTS
+from recite.tables.internal import (
+    HEADS,
+    LENS,
+    LENS_POSITIONS,
+    LENS_PROFILES,
+    OVERLAP,
+    POWER,
+    RECOVERY,
+    RECOVERY_TESTS,
+)
+from recite.tables.signatures import FACTORIAL, SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 
 _RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),
@@ -134,7 +145,7 @@ PREDICTIONS = Table(
 
 NOISE_RATES = Table(
     "noise_rates",
-    (*_MODEL, Column("alpha", pa.float64(), "", "noise strength"), *_DOMAIN, *_RATE),
+    (*_MODEL, NOISE_LAYER, Column("alpha", pa.float64(), "", "noise strength"), *_DOMAIN, *_RATE),
 )
 
 
@@ -142,6 +153,7 @@ KINDS = Table(
     "kinds",
     (
         *_MODEL,
+        NOISE_LAYER,
         Column("alpha", pa.float64(), "", "noise strength; 0 where undisturbed"),
         Column("n", pa.uint64(), "row", "natural rows scored"),
         Column("memorized", pa.uint64(), "row", "natural rows memorized"),
@@ -310,6 +322,13 @@ TABLES = {
         LENS,
         LENS_POSITIONS,
         LENS_PROFILES,
+        HEADS,
+        OVERLAP,
+        POWER,
+        SIGNATURES,
+        SIGNATURE_PAIRS,
+        SIGNATURE_TESTS,
+        FACTORIAL,
         CLAIMS,
     )
 }

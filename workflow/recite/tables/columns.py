@@ -9,6 +9,9 @@ MODEL = (
     Column("family", pa.string(), "", "model family"),
     Column("parameters", pa.uint64(), "parameter", "size of the model, embeddings included"),
 )
+NOISE_LAYER = Column(
+    "noise_layer", pa.uint16(), "layer", "decoder layer whose output is disturbed, from 0; 0 too where none is"
+)
 ROWS = Column("rows", pa.string(), "", "natural or planted: which rows the rate is taken over")
 
 

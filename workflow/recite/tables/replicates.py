@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from recite.tables import Column, Table
+from recite.tables.columns import NOISE_LAYER
 
 REPLICATES = Table(
     "replicates",
@@ -10,6 +11,7 @@ REPLICATES = Table(
         Column("model", pa.string(), "", "model"),
         Column("family", pa.string(), "", "model family"),
         Column("parameters", pa.uint64(), "parameter", "size of the model, embeddings included"),
+        NOISE_LAYER,
         Column("alpha", pa.float64(), "", "noise strength; 0 where undisturbed"),
         Column("domain", pa.string(), "", "domain of the rows"),
         Column("kind", pa.string(), "", "structural, free_text or planted"),

@@ -1,0 +1,17 @@
+"""Door to recite.head_effects: ablate some layers' heads of one model on one part of its sample."""
+
+import json
+from pathlib import Path
+
+from recite.door import door
+from recite.head_effects import measure_heads
+
+with door(snakemake):
+    measure_heads(
+        json.loads(snakemake.params.options),
+        shards=[Path(path) for path in snakemake.input.shards],
+        checkpoint=Path(snakemake.input.checkpoint[0]),
+        means=Path(snakemake.input.means[0]) if snakemake.input.means else None,
+        ablated=Path(snakemake.output.ablated),
+        threads=snakemake.threads,
+    )

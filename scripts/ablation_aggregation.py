@@ -1,0 +1,14 @@
+"""Door to recite.ablation_aggregation: the importance of every head of all models."""
+
+import json
+from pathlib import Path
+
+from recite.ablation_aggregation import aggregate_ablation
+from recite.door import door
+
+with door(snakemake):
+    aggregate_ablation(
+        json.loads(snakemake.params.options),
+        ablated=[Path(path) for path in snakemake.input.ablated],
+        heads=Path(snakemake.output.heads),
+    )

@@ -1,0 +1,59 @@
+"""Files of ablated rows whose texts recur."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recite.tables.ablation import ABLATED
+from recite.tables.lists import as_lists
+
+KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}
+STEPS, LAYERS, HEADS_OF_A_LAYER, ROWS = 8, 3, 2, 200
+COUNT = LAYERS * HEADS_OF_A_LAYER
+
+
+def options_of(kinds: dict[str, str], **changes: Any) -> dict[str, Any]:
+    """Options of an aggregation of the models a-s and b-s."""
+    options: dict[str, Any] = {"seed": 1, "kinds": {"texts": kinds}, "corpora": {"a-s": "texts", "b-s": "texts"}}
+    return options | {"confidence": 0.9, "resamples": 400} | changes
+
+
+class Rows:
+    """Rows of recurring texts: what each has of hits and log-probability, whole and without each head."""
+
+    def __init__(self, seed: int = 1) -> None:
+        source = np.random.default_rng(seed)
+        texts = np.sort(source.integers(0, ROWS // 2, ROWS))
+        self.frame = pd.DataFrame({"row_id": source.permutation(ROWS), "sequence_id": texts})
+        self.frame["domain"] = np.array(list(KINDS))[texts % 3]
+        of_text = np.random.default_rng(seed + 1)
+        self.clean_hits = of_text.integers(4, STEPS + 1, ROWS // 2)[texts]
+        self.clean = of_text.normal(-20, 3, ROWS // 2).astype(np.float32)[texts]
+        lost = of_text.binomial(4, np.linspace(0.1, 0.6, COUNT), (ROWS // 2, COUNT))[texts]
+        self.hits = self.clean_hits[:, None] - lost
+        self.log_probability = (self.clean[:, None] - of_text.normal(1, 1, (ROWS // 2, COUNT))[texts]).astype(
+            np.float32
+        )
+
+
+def write_ablated(
+    folder: Path, rows: Rows, model: str = "a-s", parts: int = 1, step: int = LAYERS, keep: int = ROWS
+) -> list[Path]:
+    """Files of the first `keep` rows, a file for each part and block of `step` layers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made: dict[str, Any] = {"options": {"model": model, "family": model[0]}, "parameters": 9}
+    made |= {"continuation_tokens": STEPS, "layers": LAYERS, "heads": HEADS_OF_A_LAYER}
+    paths = []
+    for first in range(0, LAYERS, step):
+        chosen = slice(first * HEADS_OF_A_LAYER, min(first + step, LAYERS) * HEADS_OF_A_LAYER)
+        for number, part in enumerate(np.array_split(np.arange(keep), parts)):
+            columns = {name: rows.frame[name].iloc[part].tolist() for name in rows.frame}
+            columns |= {"clean_hits": rows.clean_hits[part].tolist()}
+            columns |= {"clean_log_probability": rows.clean[part].tolist()}
+            columns |= {"hits": as_lists(rows.hits[part, chosen].astype(np.uint8))}
+            columns |= {"log_probability": as_lists(rows.log_probability[part, chosen])}
+            paths.append(folder / f"{model}-{first}-{number}.parquet")
+            ABLATED.write(paths[-1], columns, made | {"first_layer": first})
+    return paths

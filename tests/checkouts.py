@@ -1,0 +1,89 @@
+"""A checkout of its own, in which the pipeline runs."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from recite.files import sha256_file
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PARTS = ["Snakefile", "config", "envs", "profiles", "scripts", "slurm", "tests/cluster", "tests/workflow", "workflow"]
+CONFIG = "tests/workflow/tiny.yaml"
+
+
+@dataclass
+class Checkout:
+    """A copy of the pipeline in which commands are run."""
+
+    root: Path
+    configfile: str = CONFIG
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results/tiny"
+
+    def start(self, *arguments: str, configfile: str | None = None) -> subprocess.Popen[str]:
+        """Start snakemake here; standard output and error come together in `stdout`."""
+        command = [".venv/bin/python", "-m", "snakemake", *arguments, "--configfile", configfile or self.configfile]
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.Popen(
+            command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def snakemake(self, *arguments: str, configfile: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run snakemake here to its end."""
+        with self.start(*arguments, configfile=configfile) as head:
+            output, _ = head.communicate()
+        return subprocess.CompletedProcess(head.args, head.returncode, output)
+
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """Rule -> number of jobs that a dry run would start, `all` left out."""
+        run = self.snakemake("--dry-run", *arguments)
+        assert run.returncode == 0, run.stdout
+        if "Nothing to be done" in run.stdout:
+            return {}
+        stats = run.stdout.split("Job stats:")[-1].split("total")[0]
+        found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
+        assert found, run.stdout
+        return {rule: count for rule, count in found.items() if rule != "all"}
+
+    def messages(self, *arguments: str) -> str:
+        """What a dry run says its jobs would do, a line each."""
+        lines = self.snakemake("--dry-run", *arguments).stdout.splitlines()
+        return "\n".join(line for line in lines if line.startswith("Job "))
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace the one occurrence of `old` in a file."""
+        text = (self.root / path).read_text()
+        assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
+        (self.root / path).write_text(text.replace(old, new))
+
+
+def copy_checkout(root: Path, configfile: str = CONFIG) -> Checkout:
+    """The files of the pipeline under `root`, as a fresh clone would have them, and an environment there."""
+    for part in PARTS:
+        copy(REPOSITORY / part, root / part)
+    (root / ".venv").symlink_to(sys.prefix)
+    return Checkout(root, configfile)
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file, a folder or a link, with its times."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_symlink():
+        target.symlink_to(source.readlink())
+    elif source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy2(source, target)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Path -> digest of everything made, logs, timings and records, which hold times, left out."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    kept = [path for path in files if path.relative_to(folder).parts[0] not in ("logs", "benchmarks", "records")]
+    return {str(path.relative_to(folder)): sha256_file(path) for path in kept}

@@ -1,0 +1,26 @@
+"""The small study on the virtual cluster."""
+
+import re
+from collections import Counter
+
+from cluster.virtual import VirtualCluster
+
+STUDY = "tests/cluster/study.yaml"
+PROFILE = ("--profile", "slurm")
+PROFILE += ("--slurm-init-seconds-before-status-checks", "5", "--seconds-between-status-checks", "5")
+"""The profile as it is, but for how often SLURM is asked."""
+LOCAL = ("all", "samples", "figures", "summary")
+"""Rules whose jobs run where snakemake runs."""
+
+
+def submitted(slurm: VirtualCluster) -> Counter[str]:
+    """How often each job was submitted, by its rule and wildcards as the plugin writes them."""
+    return Counter(comment for _, _, comment in slurm.jobs())
+
+
+def rules(jobs: Counter[str]) -> Counter[str]:
+    """The same by rule."""
+    counts: Counter[str] = Counter()
+    for comment, count in jobs.items():
+        counts[re.sub(r"^rule_|_wildcards_.*$", "", comment)] += count
+    return counts

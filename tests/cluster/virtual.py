@@ -1,0 +1,175 @@
+"""A real SLURM on one machine: eight nodes of eight GPUs, whose daemons are processes of the test."""
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+SETTINGS = Path("/etc/slurm")
+"""The plugin does not hand SLURM_CONF on to the jobs, so the settings must lie where SLURM looks for them."""
+MARK = "# Written by Recite's tests, and removed at their end."
+NODES, GPUS = 8, 8
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "sinfo", "scontrol", "scancel")
+
+SLURM_CONF = """{mark}
+ClusterName=recite
+SlurmctldHost=localhost(127.0.0.1)
+SlurmctldPort=16817
+SlurmUser=root
+AuthInfo=socket={root}/munge/socket
+StateSaveLocation={root}/state
+SlurmdSpoolDir={root}/%n.spool
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmdPidFile={root}/%n.pid
+SlurmctldLogFile={root}/slurmctld.log
+SlurmdLogFile={root}/%n.log
+SlurmdParameters=config_overrides
+MpiDefault=none
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU_Memory
+GresTypes=gpu
+AccountingStorageType=accounting_storage/none
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=1
+JobAcctGatherParams=OverMemoryKill
+JobRequeue=1
+MinJobAge=3600
+KillWait=2
+SlurmdTimeout=20
+ReturnToService=2
+SchedulerParameters=sched_interval=2,sched_min_interval=0,bf_interval=2
+{nodes}
+PartitionName=a100 Nodes=a100-[1-{count}] Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+"""
+NODE = "NodeName=a100-{0} NodeHostname=localhost NodeAddr=127.0.0.1 Port={1} CPUs=16 RealMemory=512000 Gres=gpu:a100:8"
+
+
+def missing() -> str | None:
+    """Why no virtual cluster can be had here, or None."""
+    absent = [program for program in PROGRAMS if shutil.which(program) is None]
+    if absent:
+        return f"{', '.join(absent)} missing: apt-get install slurm-wlm munge"
+    if os.geteuid():
+        return "the daemons of SLURM need root"
+    if any(path.is_file() and MARK not in path.read_text() for path in settings_files()) or _runs("slurmctld"):
+        return "this machine has a SLURM of its own"
+    return None
+
+
+def settings_files() -> list[Path]:
+    return [SETTINGS / "slurm.conf", SETTINGS / "gres.conf"]
+
+
+def _runs(program: str) -> bool:
+    """Whether a process of this name runs."""
+    names = []
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            names.append(path.read_text().strip())
+        except OSError:  # it has ended meanwhile
+            continue
+    return program in names
+
+
+class VirtualCluster:
+    """The daemons and their folders under `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self) -> None:
+        """Write the settings, start all daemons and wait until every node is idle."""
+        for folder in ("munge", "state", "devices"):
+            (self.root / folder).mkdir(mode=0o755)
+        for index in range(GPUS):
+            os.mknod(self.root / f"devices/nvidia{index}", 0o666 | 0o020000, os.makedev(1, 3))
+        nodes = "\n".join(NODE.format(number, 17000 + number) for number in self.numbers)
+        SETTINGS.mkdir(exist_ok=True)
+        slurm_conf, gres_conf = settings_files()
+        slurm_conf.write_text(SLURM_CONF.format(mark=MARK, root=self.root, nodes=nodes, count=NODES))
+        gpus = f"Name=gpu Type=a100 File={self.root}/devices/nvidia[0-{GPUS - 1}]"
+        lines = [f"NodeName=a100-{number} {gpus}" for number in self.numbers]
+        gres_conf.write_text("\n".join([MARK, "AutoDetect=off", *lines]) + "\n")
+        self._start_munge()
+        self.start_controller()
+        for number in self.numbers:
+            self.start_node(number)
+        self.wait_for_nodes()
+
+    @property
+    def numbers(self) -> range:
+        return range(1, NODES + 1)
+
+    def _start_munge(self) -> None:
+        """Credentials with a key and a socket of its own, beside one that may be there."""
+        folder = self.root / "munge"
+        key = folder / "key"
+        key.write_bytes(secrets.token_bytes(64))
+        key.chmod(0o400)
+        files = {"key-file": "key", "socket": "socket", "log-file": "log", "pid-file": "pid", "seed-file": "seed"}
+        options = [f"--{option}={folder}/{name}" for option, name in files.items()]
+        self._run("munged", ["munged", "--foreground", "--force", *options])
+        self._wait(lambda: (folder / "socket").exists(), "munged does not start")
+
+    def start_controller(self) -> None:
+        self._run("slurmctld", ["slurmctld", "-D"])
+
+    def start_node(self, number: int) -> None:
+        (self.root / f"a100-{number}.spool").mkdir(exist_ok=True)
+        self._run(f"a100-{number}", ["slurmd", "-D", "-N", f"a100-{number}"])
+
+    def _run(self, name: str, command: list[str]) -> None:
+        with (self.root / f"{name}.out").open("ab") as output:
+            self.daemons[name] = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+
+    def end(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
+        """End one daemon and wait for it."""
+        daemon = self.daemons.pop(name)
+        daemon.send_signal(how)
+        daemon.wait(30)
+
+    def wait_for_nodes(self) -> None:
+        """Until every node takes jobs."""
+
+        def ready() -> bool:
+            states = self.ask("sinfo", "-h", "-N", "-o", "%T").split()
+            return len(states) == NODES and set(states) <= {"idle", "mixed", "allocated"}
+
+        self._wait(ready, "the nodes do not come up")
+
+    def ask(self, *command: str) -> str:
+        """Output of one of SLURM's commands; empty while the controller cannot be reached."""
+        return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+    def jobs(self, *states: str) -> list[tuple[str, str, str]]:
+        """Number, state and comment of every job, of some states or of all."""
+        lines = self.ask("squeue", "-h", "-t", ",".join(states) or "all", "-o", "%i|%T|%k").splitlines()
+        return [tuple(line.split("|", 2)) for line in lines]  # type: ignore[misc]
+
+    def forget(self) -> None:
+        """Cancel what is left of a test and wait until nothing runs."""
+        self.ask("scancel", "--full", "--signal=KILL", "--user=root")
+        self.ask("scancel", "--user=root")
+        self._wait(lambda: not self.jobs("PENDING", "RUNNING", "COMPLETING"), "jobs do not end")
+
+    def stop(self) -> None:
+        """End what runs, all daemons, and take the settings away."""
+        if "slurmctld" in self.daemons:
+            self.forget()
+        for name in reversed(list(self.daemons)):
+            self.end(name)
+        for path in settings_files():
+            path.unlink(missing_ok=True)
+
+    def _wait(self, ready: object, sentence: str, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not ready():  # type: ignore[operator]
+            if time.monotonic() > end:
+                raise RuntimeError(f"{sentence}; see {self.root}")
+            time.sleep(0.2)

@@ -1,0 +1,47 @@
+"""From ablated rows to the importance of every head, by domain, with intervals and ranks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recite.head_drops import Ablated, Drops, drops_of, groups_of, read_ablated
+from recite.outcomes import files_by_model
+from recite.statistics import interval
+from recite.tables.internal import HEADS
+
+Line = dict[str, Any]
+
+
+def aggregate_ablation(options: Mapping[str, Any], ablated: Sequence[Path], heads: Path) -> None:
+    """Write the table heads from parts of the table of ablated rows; one model's rows are in memory at a time."""
+    lines: list[Line] = []
+    for paths in files_by_model(ablated).values():
+        read = read_ablated(paths, options)
+        who = {"model": read.model, "family": read.family, "parameters": read.parameters}
+        lines += [who | line for line in head_lines(read, options)]
+    HEADS.write(heads, {name: [line[name] for line in lines] for name in HEADS.names}, {"options": dict(options)})
+
+
+def head_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Lines of one model: all heads by natural and by planted rows, by their domains together and by each."""
+    layers, heads = read.shape
+    for kind, domain, rows in groups_of(read):
+        drops = drops_of(read, rows, options, kind, domain)
+        ranks = ranks_of(drops)
+        for place, (layer, head) in enumerate(np.ndindex(layers, heads)):
+            line = {"rows": kind, "domain": domain, "layer": layer, "head": head, "depth": (layer + 1) / layers}
+            line |= {"n": len(rows), "distinct": drops.distinct, "rank": int(ranks[place])}
+            for name, values in (("hits_drop", drops.hits), ("log_probability_drop", drops.log_probability)):
+                low, high = interval(values[1:, place], options["confidence"])
+                line |= {name: values[0, place], f"{name}_low": low, f"{name}_high": high}
+            yield line
+
+
+def ranks_of(drops: Drops) -> np.ndarray:
+    """Rank of each head, from 1: by the drop in hits, equal ones by that in log-probability, then by their order."""
+    order = np.lexsort((-drops.log_probability[0], -drops.hits[0]))
+    ranks = np.empty(len(order), int)
+    ranks[order] = np.arange(1, len(order) + 1)
+    return ranks

@@ -1,0 +1,200 @@
+"""Audit: from what is asked for to its leaves, every file against its record, today's code, config and packages."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from recite.blueprint import Blueprint, Planned
+from recite.digests import Digests
+from recite.environment import installed_versions
+from recite.errors import ReciteError
+from recite.files import read_json
+from recite.fingerprint import SCRIPT, code_parts, digest_of_parts
+from recite.records import CODE, ENVIRONMENTS, FOLDER, environment_digest, read_records, seal_of
+
+STATUSES = ("verified", "drifted", "stale", "tampered", "missing")
+"""From what is well to what is worst."""
+ABSENT = "(absent)"
+NEEDED = {"rule", "parameters", "code", "environment", "inputs", "outputs", "started", "seconds", "seal"}
+
+
+@dataclass
+class Finding:
+    """What is known of one file: the rule that makes it, its status with the reasons, and what it was made from."""
+
+    path: str
+    rule: str
+    inputs: tuple[str, ...] = ()
+    sha256: str = ""
+    reasons: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def status(self) -> str:
+        return max((status for status, _ in self.reasons), key=STATUSES.index, default="verified")
+
+    def note(self, status: str, reason: str) -> None:
+        """Add a reason, once."""
+        if (status, reason) not in self.reasons:
+            self.reasons.append((status, reason))
+
+
+class Audit:
+    """The findings on `targets` (paths in the study) and on all that they rest on, by path."""
+
+    def __init__(self, blueprint: Blueprint, targets: Iterable[str], digests: Digests) -> None:
+        self.blueprint = blueprint
+        self.study = digests.study
+        self.digests = digests
+        self.targets = list(targets)
+        self.records = read_records(self.study)
+        self._written = {path: name for name, record in self.records.items() for path in record.get("outputs", ())}
+        self._versions = installed_versions(blueprint.root)
+        self._jobs: dict[str, list[tuple[str, str]]] = {}
+        self._parts: dict[str, dict[str, str]] = {}
+        reached = self._reach()
+        digests.gather(reached)
+        self.findings = {path: self._judge(path, job) for path, job in reached.items()}
+        self._compare_readings()
+
+    @property
+    def verified(self) -> bool:
+        """Whether every file is."""
+        return all(finding.status == "verified" for finding in self.findings.values())
+
+    @property
+    def digest(self) -> str:
+        """One digest of all files that were found: what a paper may print, to be compared by whoever audits again."""
+        lines = [f"{found.sha256}  {path}\n" for path, found in sorted(self.findings.items()) if found.sha256]
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def below(self, paths: Iterable[str]) -> dict[str, Finding]:
+        """The findings on files and on all that they rest on."""
+        found = {path: self.findings[path] for path in paths}
+        waiting = list(found)
+        while waiting:
+            for name in self.findings[waiting.pop()].inputs:
+                if name not in found:
+                    found[name] = self.findings[name]
+                    waiting.append(name)
+        return found
+
+    def _reach(self) -> dict[str, Planned | None]:
+        """Every file from the targets down, with the job that would make it."""
+        found: dict[str, Planned | None] = {}
+        waiting = list(reversed(self.targets))
+        while waiting:
+            path = waiting.pop()
+            if path not in found:
+                job = found[path] = self.blueprint.job_of(path)
+                waiting += [name for name in reversed(job.inputs if job else ()) if name not in found]
+        return found
+
+    def _judge(self, path: str, job: Planned | None) -> Finding:
+        finding = Finding(path, job.rule if job else "", job.inputs if job else ())
+        digest = self.digests.of(path)
+        if digest is None:
+            finding.note("missing", "it is not there")
+            return finding
+        finding.sha256 = digest.sha256
+        if job is not None and not job.script and digest.bytes:
+            finding.note("tampered", "it only says that its inputs are there, and should be empty")
+        elif job is not None and job.script:
+            self._hold_against_record(finding, job)
+        return finding
+
+    def _hold_against_record(self, finding: Finding, job: Planned) -> None:
+        first = job.outputs[0]
+        record, place = self.records.get(first), f"{FOLDER}/{first}.json"
+        if record is None:
+            finding.note("missing", f"its record {place} is not there")
+            return
+        if not _is_whole(record) or finding.path not in record["outputs"]:
+            finding.note("tampered", f"its record {place} is not as its job wrote it")
+            return
+        then = record["outputs"][finding.path]["sha256"]
+        if then != finding.sha256:
+            finding.note(
+                "tampered", f"its bytes are not those that were written: {finding.sha256[:12]}, was {then[:12]}"
+            )
+        if first not in self._jobs:
+            self._jobs[first] = [*self._moved_on(job, record), *self._drifted(record)]
+        for status, reason in self._jobs[first]:
+            finding.note(status, reason)
+
+    def _moved_on(self, job: Planned, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Code, parameters and inputs of a job that are not what they were."""
+        if record["code"] != job.code:
+            yield from (("stale", reason) for reason in self._changed_code(job.script, record["code"]))
+        yield from (("stale", reason) for reason in _differences(record["parameters"], job.parameters))
+        for path in sorted({*job.inputs} - {*record["inputs"]}):
+            yield "stale", f"it would be made from {path} too"
+        for path in sorted({*record["inputs"]} - {*job.inputs}):
+            yield "stale", f"it would no longer be made from {path}"
+
+    def _changed_code(self, script: str, then: str) -> list[str]:
+        if script not in self._parts:
+            self._parts[script] = code_parts(self.blueprint.root / script)
+        now, kept = self._parts[script], self._kept(CODE, then)
+        if kept is None or digest_of_parts(kept) != then:
+            return ["its code has moved on, and the list of its modules is not there or not whole"]
+        changed = [name for name in sorted({*now, *kept}) if now.get(name) != kept.get(name)]
+        return [f"{script if name == SCRIPT else f'module {name}'} has moved on" for name in changed]
+
+    def _drifted(self, record: Mapping[str, Any]) -> list[tuple[str, str]]:
+        if record["environment"] == environment_digest(self._versions):
+            return []
+        kept = self._kept(ENVIRONMENTS, record["environment"])
+        if kept is None or environment_digest(kept) != record["environment"]:
+            return [("drifted", "the list of the packages that it was made with is not there or not whole")]
+        return [("drifted", reason) for reason in _differences(kept, self._versions)]
+
+    def _kept(self, folder: str, digest: str) -> dict[str, str] | None:
+        try:
+            return dict(read_json(self.study / folder / f"{digest}.json"))
+        except (ReciteError, TypeError):
+            return None
+
+    def _compare_readings(self) -> None:
+        """Hold what every job read against what is there, where that is what its own record says.
+
+        A file made anew after it was read leaves its reader stale; one that says it is older than a reader that read
+        other bytes has a forged record.
+        """
+        for first in self._jobs:
+            record = self.records[first]
+            for path, digest in record["inputs"].items():
+                read = self.findings.get(path)
+                if read is None or not read.sha256 or read.sha256 == digest["sha256"]:
+                    continue
+                maker = self.records.get(self._written.get(path, ""))
+                if maker and _is_whole(maker) and _finished(maker) <= datetime.fromisoformat(record["started"]):
+                    read.note("tampered", f"it is not what {first} was made from, and says that it is older")
+                for output in record["outputs"]:
+                    if output in self.findings and read.status != "tampered":
+                        self.findings[output].note("stale", f"it was made from another {path} than is there now")
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record says all that records say, and nobody changed it without sealing it again."""
+    return record.keys() >= NEEDED and record["seal"] == seal_of(record)
+
+
+def _finished(record: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(record["started"]) + timedelta(seconds=record["seconds"])
+
+
+def _differences(then: Any, now: Any, key: str = "") -> Iterator[str]:
+    """What differs between two values, key by key."""
+    if isinstance(then, dict) and isinstance(now, dict):
+        for name in sorted({*then, *now}):
+            place = f"{key}.{name}" if key else name
+            yield from _differences(then.get(name, ABSENT), now.get(name, ABSENT), place)
+    elif then != now:
+        yield f"{key} is {_short(now)}, was {_short(then)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

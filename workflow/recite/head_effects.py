@@ -1,0 +1,180 @@
+"""The stage of head ablation: what every sampled row loses by every head of some layers of one model.
+
+Lost are hits of the greedy continuation (`recite.ablation`) and log-probability of the true one
+(`recite.head_likelihoods`).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from recite.ablation import ablate_heads, mean_outputs
+from recite.checkpoints import Checkpoint, load_checkpoint
+from recite.engine import continue_greedily
+from recite.errors import ReciteError
+from recite.files import hash64
+from recite.head_likelihoods import Likelihoods, head_likelihoods
+from recite.interventions import Replacement
+from recite.memory import halving
+from recite.residuals import prompts
+from recite.scoring import Rows, read_rows
+from recite.tables.ablation import ABLATED, HEAD_MEANS
+from recite.tables.lists import as_array, as_lists
+
+
+class Effects(NamedTuple):
+    """Some rows with and without each head of some layers.
+
+    clean_hits: (rows,), hits: (rows, layers, heads), both uint8. likelihoods: of the true continuation.
+    """
+
+    clean_hits: Tensor
+    hits: Tensor
+    likelihoods: Likelihoods
+
+
+def measure_heads(
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    checkpoint: Path,
+    means: Path | None,
+    ablated: Path,
+    threads: int,
+) -> None:
+    """Ablate one model's heads on the first rows of some shards of its sample and write a line a row.
+
+    `options` are those of scoring with `rows` (shard -> how many of its rows), `layers` (first and the one after the
+    last, or None for the model's last), `replacement` and, to resample, `seed`. `means` is the file of the heads' mean
+    outputs where these are the replacement.
+    """
+    torch.set_num_threads(threads)
+    parts = first_rows(shards, options["rows"])
+    rows = together(parts)
+    loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
+    first, stop = options["layers"]
+    layers = range(first, len(loaded.layers) if stop is None else stop)
+    if layers.stop > len(loaded.layers):
+        raise ReciteError(
+            f"model {options['model']} has {len(loaded.layers)} layers, but layer {layers.stop - 1} was to be ablated; "
+            "correct `layers` of its entry in the models file."
+        )
+    text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
+    replacement: dict[str, Any] = {"by": options["replacement"]}
+    replacement["means"] = read_means(means) if means else None
+    replacement["donors"] = text[donors_of(parts, options["seed"])] if options["replacement"] == "resample" else None
+    steps = rows.continuation.shape[1]
+    print(f"{options['model']}: {len(text)} rows, {len(layers)} layers of {loaded.heads} heads on {loaded.device}")
+    found, batch_rows = halving(
+        lambda size: effects(loaded, text, steps, size, layers, **replacement), options["batch_rows"]
+    )
+    columns = {
+        "row_id": rows.ids,
+        "sequence_id": rows.sequences,
+        "domain": rows.domains,
+        "clean_hits": found.clean_hits.tolist(),
+        "clean_log_probability": found.likelihoods.clean.tolist(),
+        "hits": as_lists(found.hits.flatten(1).numpy()),
+        "log_probability": as_lists(found.likelihoods.ablated.flatten(1).numpy()),
+    }
+    heads = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": first}
+    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | heads)
+
+
+def measure_means(
+    options: Mapping[str, Any], shards: Sequence[Path], checkpoint: Path, means: Path, threads: int
+) -> None:
+    """Write the mean output of every head over the positions of all ablated rows and their continuations."""
+    torch.set_num_threads(threads)
+    rows = together(first_rows(shards, options["rows"]))
+    loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
+    prompt, steps = prompts(rows, options["bos"]), rows.continuation.shape[1]
+
+    def outputs(size: int) -> list[Tensor]:
+        clean = continue_greedily(loaded, prompt, steps, size, draft=rows.continuation)
+        return mean_outputs(loaded, prompt, clean.tokens, size)
+
+    found, batch_rows = halving(outputs, options["batch_rows"])
+    columns = {"layer": list(range(len(found))), "mean": as_lists(torch.stack(found).numpy())}
+    HEAD_MEANS.write(means, columns, made(options, loaded, batch_rows, steps))
+
+
+def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int, steps: int) -> dict[str, Any]:
+    """What the files say of their making."""
+    return {
+        "options": dict(options),
+        "batch_rows": batch_rows,
+        "continuation_tokens": steps,
+        "parameters": checkpoint.parameters,
+        "weights_sha256": checkpoint.weights_sha256,
+        "device": checkpoint.device,
+        "dtype": checkpoint.dtype,
+    }
+
+
+def read_means(path: Path) -> list[Tensor]:
+    """Each layer's mean outputs, (heads x width)."""
+    return list(torch.from_numpy(as_array(HEAD_MEANS.read(path)["mean"]).copy()))
+
+
+def effects(
+    checkpoint: Checkpoint,
+    text: Tensor,
+    steps: int,
+    batch_rows: int,
+    layers: range,
+    *,
+    by: Replacement = "mean_of_others",
+    means: Sequence[Tensor] | None = None,
+    donors: Tensor | None = None,
+) -> Effects:
+    """Continue `text` (rows, prompt + `steps`) from its prompt, with and without every head of `layers`.
+
+    The undisturbed continuation is made in the same batches as the others: a head that does nothing costs no hit.
+    """
+    context, true = text[:, :-steps], text[:, -steps:]
+    clean = continue_greedily(checkpoint, context, steps, batch_rows, draft=true).tokens
+    hits = torch.empty(len(text), len(layers), checkpoint.heads, dtype=torch.uint8)
+    ablations = ablate_heads(
+        checkpoint, context, clean, batch_rows, by=by, means=means, donors=donors, layers=list(layers)
+    )
+    for rows, layer, continuation in ablations:
+        equal = continuation.tokens == true[rows.start : rows.stop, None]
+        hits[rows.start : rows.stop, layer - layers.start] = equal.sum(dim=-1).to(torch.uint8)
+    likelihoods = head_likelihoods(checkpoint, text, steps, batch_rows, layers, by=by, means=means, donors=donors)
+    return Effects((clean == true).sum(dim=1).to(torch.uint8), hits, likelihoods)
+
+
+def first_rows(shards: Sequence[Path], counts: Mapping[str, int]) -> list[Rows]:
+    """Of each shard the first rows, as many as `counts` says, which are a uniform sample as rows stand by key."""
+    return [Rows(*(part[: counts[path.stem]] for part in read_rows([path]))) for path in shards]  # type: ignore[arg-type]
+
+
+def together(parts: Sequence[Rows]) -> Rows:
+    """The rows of several shards, in their order."""
+    lists = ([value for part in parts for value in part[place]] for place in range(3))
+    return Rows(*lists, *(torch.cat([part[place] for part in parts]) for place in (3, 4)))  # type: ignore[arg-type, misc]
+
+
+def donors_of(parts: Sequence[Rows], seed: int) -> Tensor:
+    """For every row another row of its shard, whose heads' outputs it is given: (rows,) indices.
+
+    The rows of a shard stand in a circle by the hash of (seed, row id), and each takes the next that has another text:
+    no other shard and no other job changes a row's donor.
+    """
+    donors, offset = [], 0
+    for part in parts:
+        if len(set(part.sequences)) == 1:
+            raise ReciteError(
+                f"all rows of a shard of domain {part.domains[0]} have the same text, so that none can be given "
+                "another one's head outputs; choose larger shards or another replacement."
+            )
+        circle = sorted(range(len(part.ids)), key=lambda row: hash64(seed, "donor", part.ids[row]))
+        for place, row in sorted(enumerate(circle), key=lambda pair: pair[1]):
+            while part.sequences[circle[(place + 1) % len(circle)]] == part.sequences[row]:
+                place += 1
+            donors.append(offset + circle[(place + 1) % len(circle)])
+        offset += len(part.ids)
+    return torch.tensor(donors)

@@ -1,0 +1,114 @@
+"""How probable the true continuation is without each attention head: one pass over the whole row for each.
+
+The model is fed the true continuation (teacher forcing). Layers below the head's are not run again: the head's layer is
+handed what the whole model gave it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recite.checkpoints import Checkpoint
+from recite.engine import Pass, check_length, forward
+from recite.interventions import HeadReplacement, Replacement
+from recite.residuals import Unkept, batches
+
+
+class Likelihoods(NamedTuple):
+    """Log-probability of each row's true continuation, the sum over its tokens, nats, float32.
+
+    clean: (rows,), by the whole model. ablated: (rows, layers, heads), without each head.
+    """
+
+    clean: Tensor
+    ablated: Tensor
+
+
+@torch.inference_mode()
+def head_likelihoods(
+    checkpoint: Checkpoint,
+    text: Tensor,
+    steps: int,
+    batch_rows: int,
+    layers: range,
+    *,
+    by: Replacement = "mean_of_others",
+    means: Sequence[Tensor] | None = None,
+    donors: Tensor | None = None,
+) -> Likelihoods:
+    """Replace every head of `layers` one by one and ask for the last `steps` tokens of `text`.
+
+    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass.
+    `by`, `means` and `donors` (texts of the shape of `text`) are those of `recite.ablation.ablate_heads`.
+    """
+    check_length(checkpoint, text.shape[1] - 1)
+    heads, prompt = checkpoint.heads, text.shape[1] - steps
+    found = Likelihoods(torch.empty(len(text)), torch.empty(len(text), len(layers), heads))
+    inputs = [checkpoint.layers[layer] for layer in layers]
+    for rows, chosen in batches(len(text), batch_rows):
+        tokens, kept = text[chosen], rows.stop - rows.start
+        with given(inputs) as entered:
+            found.clean[rows] = log_probabilities(checkpoint, tokens, steps)[:kept]
+        values = list(means)[layers.start : layers.stop] if means is not None else [None] * len(layers)
+        if by == "resample":
+            assert donors is not None
+            with given([checkpoint.attention_output(layer) for layer in layers]) as values:
+                log_probabilities(checkpoint, donors[chosen], steps)
+        row = torch.arange(kept).repeat_interleave(heads)
+        head = torch.arange(heads).repeat(kept)
+        for place, layer in enumerate(layers):
+            replace = HeadReplacement(checkpoint, layer, head, by, values[place], row)
+            parts = []
+            for pairs, pair in batches(len(row), batch_rows):
+                hidden = entered[place][row[pair].to(entered[place].device)]
+                with resumed(checkpoint.layers[:layer], hidden), replace(Pass(pair.tolist(), 0, prompt)):
+                    parts.append(log_probabilities(checkpoint, tokens[row[pair]], steps)[: pairs.stop - pairs.start])
+            found.ablated[rows, place] = torch.cat(parts).unflatten(0, (kept, heads))
+    return found
+
+
+def log_probabilities(checkpoint: Checkpoint, text: Tensor, steps: int) -> Tensor:
+    """Of the last `steps` tokens of each row of `text` together, (rows,) float32 on the CPU."""
+    logits = forward(checkpoint, text[:, :-1].to(checkpoint.model.device), Unkept(), steps)
+    true = text[:, -steps:].to(logits.device)
+    # Position by position: in float32 all of them would take as much memory again as the logits.
+    each = [
+        logits[:, step].float().log_softmax(-1).gather(-1, true[:, step, None]).squeeze(-1) for step in range(steps)
+    ]
+    return torch.stack(each).double().sum(dim=0).float().cpu()
+
+
+@contextmanager
+def given(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """What each of the modules was given last within the block, (rows, positions, width)."""
+    seen: list[Tensor] = [torch.empty(0)] * len(modules)
+
+    def see(place: int) -> Any:
+        def keep(module: nn.Module, arguments: Any) -> None:
+            seen[place] = arguments[0]
+
+        return keep
+
+    with ExitStack() as stack:
+        for place, module in enumerate(modules):
+            stack.enter_context(module.register_forward_pre_hook(see(place)))
+        yield seen
+
+
+@contextmanager
+def resumed(skipped: Iterable[nn.Module], hidden: Tensor) -> Iterator[None]:
+    """Within the block the layers `skipped` do nothing but hand on `hidden`, (rows, positions, width)."""
+    before = [layer.__dict__.get("forward") for layer in skipped]
+    for layer in skipped:
+        layer.forward = lambda *_, **__: hidden
+    try:
+        yield
+    finally:
+        for layer, own in zip(skipped, before, strict=True):
+            if own is None:
+                del layer.forward
+            else:
+                layer.forward = own

@@ -1,0 +1,31 @@
+"""Numbers as the cells of the summary's tables."""
+
+import math
+
+
+def decimals(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def within(value: float, low: float, high: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def count(value: float) -> str:
+    return f"{value:.1f}" if math.isfinite(value) else "not reached"
+
+
+def share(rate: float) -> str:
+    return f"{100 * rate:.1f}%"
+
+
+def probability(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def between(row: object, name: str) -> str:
+    return f"{100 * getattr(row, f'{name}_low'):.1f} to {100 * getattr(row, f'{name}_high'):.1f}"
+
+
+def interval(row: object) -> str:
+    return f"{100 * row.rate_low:.1f} to {100 * row.rate_high:.1f}"  # type: ignore[attr-defined]
