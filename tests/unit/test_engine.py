@@ -12,13 +12,13 @@ from transformers import LlamaConfig, LlamaForCausalLM, Olmo3ForCausalLM, PreTra
 
 from peers import generate
 from recite import engine
+from recite.branches import Restart
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import (
     CHUNK,
     Continuation,
     Intervention,
     Pass,
-    Restart,
     check_length,
     continue_greedily,
     trace,

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recite.branches import Restart
 from recite.checkpoints import Checkpoint
-from recite.engine import Continuation, Restart, continue_greedily, trace
+from recite.engine import Continuation, continue_greedily, trace
 from recite.interventions import HeadReplacement, Replacement
 
 
