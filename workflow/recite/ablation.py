@@ -42,9 +42,10 @@ def ablate_heads(
     `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
     `donors` (rows, length + steps) the text whose heads' outputs each row takes.
 
-    All layers of a group of rows are done before the first is handed out. Memory, beside that of `continue_greedily`
-    with `block_batches`, of which the keys and values are those of the ablated layer and above: `recite.engine.trace`
-    of `batch_rows` rows, and `recite.branches.Branches` of at most 2 x block_batches x batch_rows x (steps - 1) nodes.
+    Layers come in the order asked for; those that are asked for before a later layer wait until that is done. Memory,
+    beside that of `continue_greedily` with `block_batches`, which keeps keys and values of the ablated layer and above:
+    `recite.engine.trace` of `batch_rows` rows, and `recite.branches.Branches` of at most
+    2 x block_batches x batch_rows x (steps - 1) nodes.
     """
     prompt, steps = context.shape[1], clean.shape[1]
     for start in range(0, len(context), batch_rows):
@@ -58,8 +59,8 @@ def ablate_heads(
         done: dict[int, Ablation] = {}
         row = torch.arange(len(rows)).repeat_interleave(checkpoint.heads)
         head = torch.arange(checkpoint.heads).repeat(len(rows))
-        wanted = range(len(checkpoint.layers)) if layers is None else layers
-        for layer in sorted(wanted, reverse=True):
+        waiting = list(range(len(checkpoint.layers)) if layers is None else layers)
+        for layer in sorted(waiting, reverse=True):
             values = donated[layer] if donated else means[layer] if means else None
             continuation = continue_greedily(
                 checkpoint,
@@ -73,7 +74,8 @@ def ablate_heads(
             )
             shaped = (tensor.unflatten(0, (len(rows), checkpoint.heads)) for tensor in continuation)
             done[layer] = Ablation(rows, layer, Continuation(*shaped))
-        yield from (done[layer] for layer in wanted)
+            while waiting and waiting[0] in done:
+                yield done.pop(waiting.pop(0))
 
 
 def mean_outputs(checkpoint: Checkpoint, context: Tensor, clean: Tensor, batch_rows: int) -> list[Tensor]:
