@@ -145,10 +145,13 @@ def scoring(workers: Mapping[str, Worker], context: Tokens, rounds: int) -> tupl
 
 
 def ablation(workers: Mapping[str, Worker], context: Tokens, clean: Tokens, heads: str) -> Answer:
-    """Each head replaced by the mean of the others, a layer a round; `generate` ablates one of its heads, or all."""
+    """Each head replaced by the mean of the others, a layer a round; `generate` ablates one of its heads, or all.
+
+    The engine goes from the last layer to the first, as it would by itself.
+    """
     count, depth, rows = SHAPES[LLAMA]["num_attention_heads"], SHAPES[LLAMA]["num_hidden_layers"], len(context)
     sampled = depth if heads == "all" else min(int(heads), depth)
-    layers = [(2 * index + 1) * depth // (2 * sampled) for index in range(sampled)]
+    layers = [(2 * index + 1) * depth // (2 * sampled) for index in reversed(range(sampled))]
     workers[ENGINE].ask("ablate", context=context, clean=clean, layers=layers)
     seconds: dict[str, list[float]] = {ENGINE: [], GENERATE: []}
     left, differ = 0, []

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, Olmo3ForCausalLM, PreTrainedModel
 
 from peers import generate
+from recite import engine
+from recite.branches import Restart
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import (
     CHUNK,
     Continuation,
     Intervention,
     Pass,
-    Restart,
     check_length,
     continue_greedily,
     trace,
@@ -125,6 +126,32 @@ def test_equals_plain_loop_with_margins(checkpoint: Checkpoint, reference: PreTr
     assert_same_but_near_ties(found.tokens, tokens, margins)
     same = (found.tokens == tokens).all(dim=1)
     torch.testing.assert_close(found.margin[same], margins[same], atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("vocabulary", [2, 5, 127, 128, 129, 300, 512])
+def test_best_and_second_best_logit(vocabulary: int) -> None:
+    """They may lie in one block of logits or in two, in a last one that is not full, and be equal."""
+    logits = torch.randint(0, 4 * vocabulary, (200, 3, vocabulary), generator=torch.Generator().manual_seed(14)).float()
+    logits[:20] = logits[:20].clamp(max=3 * vocabulary)  # ties
+    choice, gap = engine._choose(logits.clone())
+    values = logits.sort(dim=-1, descending=True).values
+    assert torch.equal(choice, (logits == values[..., :1]).long().argmax(dim=-1))
+    assert torch.equal(gap, values[..., 0] - values[..., 1])
+
+
+@pytest.mark.parametrize(("most", "longest"), [(300, 4), (120, 2)])
+def test_long_passes_are_cut_on_a_cpu(
+    checkpoint: Checkpoint, context: Tensor, monkeypatch: pytest.MonkeyPatch, most: int, longest: int
+) -> None:
+    """Any cut leaves each row's tokens as they are, and traced rows are cut like those that follow their drafts."""
+    context, every = context[:10], torch.arange(10)
+    whole = continue_greedily(checkpoint, context, CHUNK, 8)
+    monkeypatch.setattr(engine, "PASS_TOKENS", most)
+    assert engine.pass_rows(checkpoint, 8, 32 + CHUNK - 1) == longest
+    cut = continue_greedily(checkpoint, context, CHUNK, 8, draft=whole.tokens)
+    assert_same_but_near_ties(cut.tokens, whole.tokens, cut.margin)
+    restart = Restart(trace(checkpoint, context, whole.tokens, 8), 2, every)
+    assert_same_bits(continue_greedily(checkpoint, context, CHUNK, 8, draft=whole.tokens, restart=restart), cut)
 
 
 def test_end_of_sequence_is_an_ordinary_token(checkpoint: Checkpoint, context: Tensor) -> None:

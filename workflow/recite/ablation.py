@@ -1,6 +1,7 @@
 """Head ablation: every row continued once more for each attention head, with that head's output replaced.
 
 Layers below the head's are not run again, and the clean continuation is the draft: most heads leave it as it is.
+Layers go from the last to the first, because what lies below a head also lies below those of the layers before it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,8 +10,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recite.branches import Restart
 from recite.checkpoints import Checkpoint
-from recite.engine import Continuation, Restart, continue_greedily, trace
+from recite.engine import Continuation, continue_greedily, trace
 from recite.interventions import HeadReplacement, Replacement
 
 
@@ -39,6 +41,11 @@ def ablate_heads(
     `context` (rows, length) and `clean`, its undisturbed continuation (rows, steps), are int64 token ids. With
     `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
     `donors` (rows, length + steps) the text whose heads' outputs each row takes.
+
+    Layers come in the order asked for; those that are asked for before a later layer wait until that is done. Memory,
+    beside that of `continue_greedily` with `block_batches`, which keeps keys and values of the ablated layer and above:
+    `recite.engine.trace` of `batch_rows` rows, and `recite.branches.Branches` of at most
+    2 x block_batches x batch_rows x (steps - 1) nodes.
     """
     prompt, steps = context.shape[1], clean.shape[1]
     for start in range(0, len(context), batch_rows):
@@ -49,9 +56,11 @@ def ablate_heads(
         if by == "resample":
             assert donors is not None
             donated = trace(checkpoint, donors[chosen, :prompt], donors[chosen, prompt:], batch_rows).heads
+        done: dict[int, Ablation] = {}
         row = torch.arange(len(rows)).repeat_interleave(checkpoint.heads)
         head = torch.arange(checkpoint.heads).repeat(len(rows))
-        for layer in range(len(checkpoint.layers)) if layers is None else layers:
+        waiting = list(range(len(checkpoint.layers)) if layers is None else layers)
+        for layer in sorted(waiting, reverse=True):
             values = donated[layer] if donated else means[layer] if means else None
             continuation = continue_greedily(
                 checkpoint,
@@ -64,7 +73,9 @@ def ablate_heads(
                 block_batches=block_batches,
             )
             shaped = (tensor.unflatten(0, (len(rows), checkpoint.heads)) for tensor in continuation)
-            yield Ablation(rows, layer, Continuation(*shaped))
+            done[layer] = Ablation(rows, layer, Continuation(*shaped))
+            while waiting and waiting[0] in done:
+                yield done.pop(waiting.pop(0))
 
 
 def mean_outputs(checkpoint: Checkpoint, context: Tensor, clean: Tensor, batch_rows: int) -> list[Tensor]:

@@ -10,19 +10,24 @@ row goes on step by step. Rows are kept sorted by where they left their draft, s
 position always lie side by side, at one position, and no key or value is gathered.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from recite.branches import Branches, Restart, Trace, replaced
 from recite.checkpoints import Checkpoint
 from recite.errors import ReciteError
 from recite.kernels import KeyValues
 
 CHUNK = 8
 """Tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
+PASS_TOKENS = 640
+"""Most tokens of a pass on a CPU, where its caches hold what a layer makes of these; longer rows go one by one."""
+BLOCK = 128
+"""Logits of which `_choose` looks at the greatest first."""
 
 
 class Pass(NamedTuple):
@@ -54,27 +59,6 @@ class Continuation(NamedTuple):
     margin: Tensor
 
 
-class Trace(NamedTuple):
-    """What a clean run over given tokens leaves behind, so that a changed run can restart at any layer.
-
-    residuals: layer -> its input, (rows, positions, width). heads: layer -> the input of its attention output
-    projection, (rows, positions, heads x width of a head). keys_values: layer -> keys and values, (rows, key/value
-    heads, positions, width of a head). Rows beyond those traced fill the last batch.
-    """
-
-    residuals: dict[int, Tensor]
-    heads: dict[int, Tensor]
-    keys_values: dict[int, tuple[Tensor, Tensor]]
-
-
-class Restart(NamedTuple):
-    """Where rows take up a clean run: layers below `layer` are not run again; row i is row `rows[i]` of the trace."""
-
-    trace: Trace
-    layer: int
-    rows: Tensor
-
-
 @torch.inference_mode()
 def continue_greedily(
     checkpoint: Checkpoint,
@@ -90,8 +74,8 @@ def continue_greedily(
 ) -> Continuation:
     """Continue every row of `context` (rows, length; int64 token ids) by `steps` greedy tokens.
 
-    `batch_rows` is the number of rows of every forward pass. `draft` (rows, steps) saves time where it is right
-    and changes nothing where it is wrong. `intervention` is in force in every pass; a `restart` (with a draft
+    `batch_rows` is the number of rows of a forward pass, see `pass_rows`. `draft` (rows, steps) saves time where it is
+    right and changes nothing where it is wrong. `intervention` is in force in every pass; a `restart` (with a draft
     only, the one that was traced) is for interventions that leave the layers below it as they are. Without
     `to_the_end` a row is dropped where it leaves its draft: `first_mismatch` is exact, later tokens are not made.
     Rows that have left their drafts share batches within a block of `block_batches` batches.
@@ -122,6 +106,14 @@ def check_length(checkpoint: Checkpoint, length: int) -> None:
             raise ReciteError(
                 f"rows of {length} tokens are longer than the model's {key} ({longest}); choose shorter rows."
             )
+
+
+def pass_rows(checkpoint: Checkpoint, batch_rows: int, fed: int) -> int:
+    """Rows of every pass over `fed` positions: on a CPU `batch_rows` is halved until the tokens stay in its caches."""
+    rows = batch_rows
+    while checkpoint.model.device.type == "cpu" and rows > 1 and rows * fed > PASS_TOKENS:
+        rows //= 2
+    return rows
 
 
 class _Block:
@@ -170,12 +162,7 @@ class _Block:
         self.leaves = torch.full((len(rows),), -1 if draft is None else self.steps, device=device)
         self.margin = torch.full((len(rows),), torch.inf, device=device)
         if self.restart:
-            for layer in range(self.restart.layer):
-                clean = self.restart.trace.keys_values[layer]
-                if layer not in self.cache.layers:
-                    self.cache.allocate(layer, clean[0])
-                for buffer, source in zip(self.cache.layers[layer], clean, strict=True):
-                    buffer[: len(rows)] = source[self.restart.rows[chosen].to(source.device)]
+            self.restart.trace.branches.prepare(self.restart.layer, len(self.rows) * (self.steps - 1))
 
     def _check(self, start: int, end: int) -> None:
         """Hold tokens [start, end) of the drafts that are still followed against the model; sort by where they fail."""
@@ -184,7 +171,7 @@ class _Block:
         if gone == last:
             return
         first = self.prompt + start - 1 if start else 0
-        choice, gap = self._pass(gone, last, first, self.prompt + end - 1, end - start, restarted=True)
+        choice, gap = self._pass(gone, last, first, self.prompt + end - 1, end - start)
         right = (choice == self.text[gone:last, self.prompt + start : self.prompt + end]).cumprod(1).sum(1)
         unused = torch.arange(end - start, device=right.device) > right[:, None]
         self.margin[gone:] = torch.minimum(self.margin[gone:], gap.masked_fill(unused, torch.inf).amin(1))
@@ -200,9 +187,14 @@ class _Block:
         for token in range(start, end):
             active = sum(place < token for place in leaves)
             if active:
-                first = self.prompt + token - 1 if token else 0
-                choice, gap = self._pass(0, active, first, self.prompt + token, 1, restarted=False)
-                self.text[:active, self.prompt + token] = choice[:, 0]
+                first, now = self.prompt + token - 1 if token else 0, self.prompt + token
+                branched = None
+                if self.restart:
+                    rows, places = self.restart.rows[self.rows[:active]], [self.prompt + place for place in leaves]
+                    known = self.text[:active, :now].cpu()
+                    branched = self.restart.trace.branches.follow(rows.tolist(), places[:active], known)
+                choice, gap = self._pass(0, active, first, now, 1, branched)
+                self.text[:active, now] = choice[:, 0]
                 self.margin[:active] = torch.minimum(self.margin[:active], gap[:, 0])
 
     def _sort(self, first: int) -> None:
@@ -215,20 +207,31 @@ class _Block:
                 tensor[to.to(tensor.device)] = tensor[source.to(tensor.device)]
             self.cache.move(to, source)
 
-    def _pass(self, first: int, last: int, start: int, end: int, keep: int, restarted: bool) -> tuple[Tensor, Tensor]:
-        """Feed positions [start, end) of slots [first, last), in batches; the last `keep` choices and their gaps."""
+    def _pass(
+        self, first: int, last: int, start: int, end: int, keep: int, branched: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Feed positions [start, end) of slots [first, last), in batches; the last `keep` choices and their gaps.
+
+        A restarted layer is given what the trace holds or, for slots [0, last) that have left it, `branched`.
+        """
         choices, gaps = [], []
-        for low in range(first, last, self.batch_rows):
-            high = min(low + self.batch_rows, last)
-            base = min(low, len(self.text) - self.batch_rows)
-            window = slice(base, base + self.batch_rows)
+        size = pass_rows(self.checkpoint, self.batch_rows, end - start)
+        for low in range(first, last, size):
+            high = min(low + size, last)
+            base = min(low, len(self.text) - size)
+            window = slice(base, base + size)
             self.cache.window, self.cache.written, self.cache.start = window, slice(low, high), start
             with ExitStack() as stack:
                 rows = self.rows[window]
                 if self.intervention:
                     stack.enter_context(self.intervention(Pass(rows.tolist(), start, self.prompt)))
-                if self.restart and restarted:
-                    stack.enter_context(_skipped(self.checkpoint.layers, self.restart, rows, start, end))
+                if self.restart:
+                    if branched is None:
+                        traced = self.restart.trace.residuals[self.restart.layer]
+                        resumed = traced[self.restart.rows[rows].to(traced.device), start:end]
+                    else:
+                        resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
+                    stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
                 logits = forward(self.checkpoint, self.text[window, start:end], self.cache, keep)
             choice, gap = _choose(logits[low - base : high - base])
             del logits  # else they would lie in memory through the next batch's pass
@@ -246,31 +249,24 @@ def forward(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: int)
 
 
 def _choose(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """The best token at each position and its lead over the second best; `logits` are overwritten."""
+    """The best token at each position, the first of equal ones, and its lead over the second best.
+
+    The logits, which are many, are read once: each block gives its greatest, and then the winner's block is looked at.
+    """
     logits = logits.float()
-    choice = logits.argmax(dim=-1, keepdim=True)
-    best = logits.gather(-1, choice)
-    second = logits.scatter_(-1, choice, -torch.inf).amax(dim=-1, keepdim=True)
-    return choice.squeeze(-1), (best - second).squeeze(-1)
-
-
-@contextmanager
-def _skipped(layers: nn.ModuleList, restart: Restart, rows: Tensor, start: int, end: int) -> Iterator[None]:
-    """Run the layers below the restart as if they were not there, and hand its layer the traced input."""
-    traced = restart.trace.residuals[restart.layer]
-    resumed = traced[restart.rows[rows].to(traced.device), start:end]
-    skipped = list(layers[: restart.layer])
-    before = [layer.__dict__.get("forward") for layer in skipped]
-    for layer in skipped:
-        layer.forward = lambda *_, **__: resumed
-    try:
-        yield
-    finally:
-        for layer, own in zip(skipped, before, strict=True):
-            if own is None:
-                del layer.forward
-            else:
-                layer.forward = own
+    vocabulary = logits.shape[-1]
+    whole = vocabulary - vocabulary % BLOCK
+    greatest = logits[..., :whole].unflatten(-1, (whole // BLOCK, BLOCK)).amax(dim=-1)
+    if whole < vocabulary:
+        greatest = torch.cat([greatest, logits[..., whole:].amax(dim=-1, keepdim=True)], dim=-1)
+    block = greatest.argmax(dim=-1, keepdim=True)
+    tokens = block * BLOCK + torch.arange(BLOCK, device=logits.device)
+    winners = logits.gather(-1, tokens.clamp(max=vocabulary - 1)).masked_fill(tokens >= vocabulary, -torch.inf)
+    place = winners.argmax(dim=-1, keepdim=True)
+    best = winners.gather(-1, place)
+    others = greatest.scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
+    second = torch.maximum(others, winners.scatter(-1, place, -torch.inf).amax(dim=-1, keepdim=True))
+    return (block * BLOCK + place).squeeze(-1), (best - second).squeeze(-1)
 
 
 @torch.inference_mode()
@@ -293,11 +289,13 @@ def trace(checkpoint: Checkpoint, context: Tensor, draft: Tensor, batch_rows: in
     with ExitStack() as stack:
         for recorder in (*residuals, *heads):
             stack.enter_context(recorder)
-        for low in range(0, capacity, batch_rows):
-            window = cache.window = cache.written = slice(low, low + batch_rows)
-            for start in range(0, steps, CHUNK):
-                cache.start = prompt + start - 1 if start else 0
-                span = slice(cache.start, prompt + min(start + CHUNK, steps) - 1)
+        for start in range(0, steps, CHUNK):
+            cache.start = prompt + start - 1 if start else 0
+            span = slice(cache.start, prompt + min(start + CHUNK, steps) - 1)
+            size = pass_rows(checkpoint, batch_rows, span.stop - span.start)
+            for low in range(0, len(context), size):
+                base = min(low, capacity - size)
+                window = cache.window = cache.written = slice(base, base + size)
                 for recorder in (*residuals, *heads):
                     recorder.place = window, span
                 forward(checkpoint, text[window, span], cache, 1)
@@ -305,6 +303,7 @@ def trace(checkpoint: Checkpoint, context: Tensor, draft: Tensor, batch_rows: in
         {layer: residuals[layer].seen for layer in layers},
         {layer: heads[layer].seen for layer in layers},
         cache.layers,
+        Branches(checkpoint, cache.layers, batch_rows),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 
 from recite.checkpoints import Checkpoint
-from recite.engine import CHUNK
+from recite.engine import CHUNK, pass_rows
 from recite.errors import ReciteError
 from recite.kernels import weight_bytes
 
@@ -24,22 +24,25 @@ def predicted_bytes(checkpoint: Checkpoint, batch_rows: int, prompt: int, steps:
 
     weights, with a second copy of an embedding that is tied to a packed unembedding
     + keys and values: 2 x layers x rows of a block x (prompt + steps - 1) x key/value heads x width of a head
-    + the widest pass, of batch x (prompt + CHUNK - 1) tokens: four times the residual stream, and at a time either
-      four times the feed-forward layer's width, or queries, output and twice the attention scores;
+    + the widest pass, of `pass_rows` rows of prompt + CHUNK - 1 or of CHUNK tokens: four times the residual stream,
+      and at a time either four times the feed-forward layer's width, or queries, output and twice the attention scores;
       or the logits of CHUNK tokens a row, in the model's dtype and in float32
     + KERNELS, for compiled kernels and what the allocator keeps
     """
     config = checkpoint.model.config
     size = torch.empty(0, dtype=getattr(torch, checkpoint.dtype)).element_size()
-    length = prompt + steps - 1
-    fed = min(prompt + CHUNK - 1, length)
+    length, checked = prompt + steps - 1, min(CHUNK, steps)
     positions = len(checkpoint.layers) * block_batches * batch_rows * length
     caches = 2 * positions * checkpoint.shared_heads * checkpoint.head_width * size
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
-    mixing = checkpoint.heads * (3 * checkpoint.head_width + 2 * fed)
-    hidden = batch_rows * fed * (4 * config.hidden_size + max(4 * inner, mixing)) * size
-    logits = batch_rows * min(CHUNK, steps) * config.vocab_size * (size if size == 4 else size + 4)
-    return weight_bytes(checkpoint.model) + caches + max(hidden, logits) + KERNELS
+    passes = []
+    first = min(prompt + CHUNK - 1, length)
+    for fed, keys in ((first, first), (checked, length)):
+        rows = pass_rows(checkpoint, batch_rows, fed)
+        mixing = checkpoint.heads * (3 * checkpoint.head_width + 2 * keys)
+        passes.append(rows * fed * (4 * config.hidden_size + max(4 * inner, mixing)) * size)
+        passes.append(rows * checked * config.vocab_size * (size if size == 4 else size + 4))
+    return weight_bytes(checkpoint.model) + caches + max(passes) + KERNELS
 
 
 def halving(call: Callable[[int], Result], batch_rows: int) -> tuple[Result, int]:
