@@ -13,6 +13,7 @@ from recite.head_drops import Ablated, read_ablated
 from recite.overlap import (
     SHARES,
     SPLITS,
+    half_weights,
     jaccard,
     measure_overlap,
     overlap_lines,
@@ -98,8 +99,17 @@ def test_halves_share_no_text(tmp_path: Path) -> None:
     read = read_ablated(write_ablated(tmp_path, Rows()), options_of(THREE))
     first, second = ranked_domains(read, "hits", options_of(THREE))["code"].halves
     assert first.shape == (SPLITS + 400, COUNT)
-    # Of one text only, one half is empty: bags, not rows, are split.
     assert not np.array_equal(first, second)
+
+
+def test_no_half_is_empty() -> None:
+    """Prevents means over no row at all where texts are few and drawn with replacement; and texts of the other half."""
+    rng = np.random.default_rng(3)
+    members = random_halves(5, SPLITS + 300, rng)
+    weights = half_weights(members, rng)
+    assert np.array_equal(weights[:SPLITS], members[:SPLITS])
+    assert np.array_equal(weights.sum(axis=1), members.sum(axis=1))
+    assert (weights[~members] == 0).all() and weights.max() > 1
 
 
 def test_chance_of_a_pair_by_enumeration() -> None:

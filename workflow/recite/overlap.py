@@ -62,8 +62,7 @@ def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> d
         rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
         weights = drawn_weights(bags, options["resamples"], rng)
         members = random_halves(len(bags.sizes), SPLITS + options["resamples"], rng)
-        split = np.concatenate([np.ones((SPLITS, len(bags.sizes))), weights[1:]])
-        halves = [ranks(read, bags, split * side, measure) for side in (members, ~members)]
+        halves = [ranks(read, bags, half_weights(side, rng), measure) for side in (members, ~members)]
         found[domain] = Ranked(bags.distinct, len(bags.rows), ranks(read, bags, weights, measure), np.stack(halves))
     return found
 
@@ -71,6 +70,16 @@ def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> d
 def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarray:
     """Which texts are in the first half, (splits, texts) bool; as many in either, but for one where they are odd."""
     return rng.permuted(np.tile(np.arange(texts) % 2 == 0, (splits, 1)), axis=1)
+
+
+def half_weights(members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How often each text counts in its half, (splits, texts): the first SPLITS as they are, the others drawn anew.
+
+    Texts are drawn within the half, so that none is left empty.
+    """
+    sizes = members.sum(axis=1)
+    drawn = rng.multinomial(sizes[SPLITS:], members[SPLITS:] / sizes[SPLITS:, None])
+    return np.concatenate([members[:SPLITS], drawn]).astype(float)
 
 
 def ranks(read: Ablated, bags: Bags, weights: np.ndarray, measure: str) -> np.ndarray:

@@ -38,7 +38,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     for axes in panels.flat:
         axes.set_xlabel("share of heads taken")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=2)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(2, columns))
     return figure, table
 
 
@@ -65,8 +65,8 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
         by_chance["share"], by_chance["chance_low"], by_chance["chance_high"], color="0.8", label="chance", linewidth=0
     )
     axes.plot(by_chance["share"], by_chance["chance"], color="0.4", linewidth=0.8, linestyle=":")
-    axes.xaxis.set_major_formatter(PercentFormatter(1))
-    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.set_ylim(-0.03, 1.03)
     first = table.iloc[0]
     counts = table[table["comparison"] == "within"]
