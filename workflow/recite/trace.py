@@ -36,8 +36,8 @@ def trace_row(blueprint: Blueprint, figure: str, row: int) -> str:
     samples = [place for place in places if "document_id" in place.values]
     if not samples:
         raise ReciteError(
-            f"no table behind figure {figure} holds row {row}; column row_id of the files in {blueprint.study}/samples/ "
-            "names the rows."
+            f"no table behind figure {figure} holds row {row}; column row_id of the files in "
+            f"{blueprint.study}/samples/ names the rows."
         )
     lines = [f"Row {row} behind figure {figure} of study {blueprint.study.name}", ""]
     lines += _document(blueprint, samples[0])
