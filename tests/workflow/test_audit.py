@@ -22,7 +22,7 @@ SHARD = "samples/pythia/code-0000.parquet"
 OTHER_SHARD = "samples/starcoder/code-0000.parquet"
 SCORES = "scores/pythia-s/code-0000.parquet"
 OTHER_SCORES = "scores/pythia-xs/code-0000.parquet"
-NOISE = "noise/pythia-s/alpha-0.5/code-0000.parquet"
+NOISE = "noise/pythia-s/layer-0/alpha-0.5/code-0000.parquet"
 WEIGHTS = "models/pythia-s/model.safetensors"
 TABLE = "tables/rates.parquet"
 CORPUS = "corpus/documents/code.jsonl.zst"
@@ -222,7 +222,7 @@ def stale_rules(found: dict[str, Any]) -> set[str]:
     return {file["rule"] for file in found["files"].values() if file["status"] == "stale"}
 
 
-MODELS = {"scoring", "noise", "recovery", "lens", "compressibility"}
+MODELS = {"scoring", "noise", "recovery", "lens", "ablation", "compressibility"}
 SOURCES: dict[str, tuple[str, str, str, set[str], str]] = {
     "a module that stages import": (
         "workflow/recite/engine.py",

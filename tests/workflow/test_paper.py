@@ -168,6 +168,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     config["sampling"] |= {"rows_per_domain": ROWS, "shard_rows": 4, "candidates_per_row": 3, "domains": DOMAINS}
     config["scoring"] = {"batch_rows": 8, "shards_per_job": 4}
     config["noise"] |= {"models": list(MODELS)[::3], "strengths": [0.0, 0.3]}
+    config["ablation"] = {"models": list(MODELS)[::3], "rows_per_domain": 2}
     server = public_index(root)
     config["frequency"] |= {"families": list(dict.fromkeys(MODELS.values()))}
     config["frequency"]["public"] = {
