@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def _rate(step: int, steps: int) -> float:
 
 def _save(model: transformers.PreTrainedModel, folder: Path) -> None:
     """Save beside the folder, then rename each file into it, the weights after the config."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
+    temporary = Path(tempfile.mkdtemp(".tmp", f".{folder.name}.", folder.parent))
     logging.disable_progress_bar()
     try:
         model.save_pretrained(temporary)
