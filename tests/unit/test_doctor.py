@@ -70,11 +70,12 @@ def test_stale_lock(study: Study) -> None:
 
 
 def test_a_running_head_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its lock is not stale; one that runs elsewhere, and a job of it, are no heads of this folder."""
+    """Its lock is not stale; one that runs elsewhere, a job and a dry run are no heads of this folder."""
     monkeypatch.chdir(tmp_path)
     Path("snakemake").write_text("import time\ntime.sleep(60)\n")
     head = subprocess.Popen([sys.executable, str(tmp_path / "snakemake")])
-    job = subprocess.Popen([sys.executable, str(tmp_path / "snakemake"), "--mode", "remote"])
+    others = [["--mode", "remote"], ["-n"], ["--dry-run"]]
+    rest = [subprocess.Popen([sys.executable, str(tmp_path / "snakemake"), *words]) for words in others]
     try:
         end = time.monotonic() + 20
         while running_heads() != [head.pid] and time.monotonic() < end:
@@ -83,7 +84,7 @@ def test_a_running_head_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.chdir("/")
         assert head.pid not in running_heads()
     finally:
-        for process in (head, job):
+        for process in (head, *rest):
             process.kill()
             process.wait()
 

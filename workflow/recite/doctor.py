@@ -41,7 +41,7 @@ def examine(study: Study, full: bool) -> Iterator[Finding]:
 
 
 def running_heads() -> list[int]:
-    """Processes of this machine that run Snakemake in this folder."""
+    """Processes of this machine that run Snakemake in this folder; not jobs of theirs, nor dry runs."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -50,7 +50,7 @@ def running_heads() -> list[int]:
         except OSError:  # it has ended meanwhile, or is another user's
             continue
         named = any(word == b"snakemake" or word.endswith(b"/snakemake") for word in words)
-        if here and named and b"remote" not in words:
+        if here and named and not {b"remote", b"-n", b"--dry-run"} & set(words):
             found.append(int(process.name))
     return sorted(found)
 
