@@ -127,7 +127,6 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, inputs: dict[str, Path], mon
     """Half a weights file beside the folder would fill the disk for good."""
 
     def fill(self: PreTrainedModel, folder: Path) -> None:
-        folder.mkdir()
         (folder / "model.safetensors").write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
