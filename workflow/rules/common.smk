@@ -5,6 +5,7 @@ from recite.limits import Limits
 
 LIMITS = Limits(study)
 
+
 # `fetch` reaches the jobs by the config and not by their params: turning it on makes nothing anew.
 def code(stage):
     """Fingerprint of a stage's script and of all that it imports: a changed comment changes nothing."""
