@@ -72,9 +72,9 @@ def draw(
         raise ReciteError(
             f"figure {figure} has no function; add workflow/recite/figures/{figure}.py and its row in FIGURES."
         )
+    frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     digests = {path.stem: sha256_file(path) for path in tables}
     origin = canonical_json({"study": study, "figure": figure, "code": code, "tables": digests})
-    frames = {path.stem: TABLES[path.stem].read(path).to_pandas() for path in tables}
     with style.style():
         picture, behind = FIGURES[figure](frames)
         picture.suptitle(title)
