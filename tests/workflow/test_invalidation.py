@@ -1,9 +1,11 @@
 """What runs again after an edit: exactly what the edit invalidates."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
-from conftest import CONFIG, Checkout
+from conftest import CONFIG, Checkout, copy_checkout
 
 UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 14}
 UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1, "signatures": 1}
@@ -203,3 +205,50 @@ def test_a_new_caption_reruns_nothing(checkout: Checkout) -> None:
     """Words in the report are no computation."""
     checkout.edit("config/figures.yaml", "α = 0 is the", "α = 0 is, of course, the")
     assert checkout.jobs() == {}
+
+
+def restored(finished: Checkout, root: Path, times: bool) -> Checkout:
+    """A fresh clone with the results of the study copied into it, with their times or in an order of their own."""
+    clone = copy_checkout(root / "a clone")
+    shutil.copytree(finished.results, clone.results, copy_function=shutil.copy2 if times else shutil.copy)
+    if not times:
+        for second, path in enumerate(sorted(clone.results.rglob("*"), reverse=True)):
+            os.utime(path, (1_700_000_000 + second, 1_700_000_000 + second))
+    return clone
+
+
+def test_results_that_are_restored_with_their_times_cost_nothing(finished: Checkout, tmp_path: Path) -> None:
+    """What Snakemake notes of its jobs stays behind; a fresh clone must not score anything again for want of it."""
+    assert restored(finished, tmp_path, times=True).jobs() == {}
+
+
+def test_results_that_are_restored_without_their_times_need_a_touch(finished: Checkout, tmp_path: Path) -> None:
+    """Copied by a tool that drops times, inputs look newer than outputs; the manual's remedy must do."""
+    clone = restored(finished, tmp_path, times=False)
+    assert clone.jobs() != {}
+    run = clone.snakemake("--touch")
+    assert run.returncode == 0, run.stdout
+    assert clone.jobs() == {}
+
+
+def test_without_what_snakemake_notes_nothing_runs(checkout: Checkout) -> None:
+    """A deleted .snakemake must not cost a computation."""
+    notes = checkout.root / ".snakemake"
+    notes.rename(checkout.root / "notes")
+    try:
+        assert checkout.jobs() == {}
+    finally:
+        shutil.rmtree(notes, ignore_errors=True)
+        (checkout.root / "notes").rename(notes)
+
+
+def test_a_lost_intermediate_is_made_again(checkout: Checkout) -> None:
+    """One file of noisy scores is lost: that job and what reads it run, and no other model."""
+    lost = checkout.results / "noise/pythia-s/layer-0/alpha-0.5/code-0000.parquet"
+    kept = lost.with_name("kept")
+    lost.rename(kept)
+    try:
+        jobs = checkout.jobs()
+    finally:
+        kept.rename(lost)
+    assert jobs == {"noise": 1, "noise_aggregation": 1, "domains": 1, "ledger": 1, "figures": 3, "summary": 1}
