@@ -55,4 +55,5 @@ def draw_pairs(axes: Axes, pairs: pd.DataFrame, words: str) -> None:
     axes.hlines(borders, *axes.get_xlim(), color="white", linewidth=2)
     axes.vlines(borders, *axes.get_ylim(), color="white", linewidth=2)
     axes.grid(visible=False)
+    axes.set(xlabel="", ylabel="")
     axes.tick_params(labelsize=7)
