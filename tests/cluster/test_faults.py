@@ -1,9 +1,9 @@
 """Faults: whatever strikes, the files come out the same, and nothing that was finished is computed again."""
 
 import shutil
-import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from checkouts import Checkout, copy_checkout, digests
-from cluster.runs import PROFILE, STUDY, submitted
+from cluster.runs import PROFILE, STUDY
 from cluster.virtual import VirtualCluster
 
 SCORES = [f"results/tiny/scores/pythia-{size}/code-0000.parquet" for size in ("xs", "s")]
@@ -29,11 +29,15 @@ def until(ready: Callable[[], object], what: str, seconds: float = 300) -> None:
 
 @dataclass
 class Struck:
-    """A checkout in which the undisturbed study has run, models and scores taken away, and the faults of its jobs."""
+    """A checkout in which the undisturbed study has run, models and scores taken away, and the faults of its jobs.
+
+    before: files that must stay, with their times. earlier: numbers of the jobs of other tests, which SLURM remembers.
+    """
 
     checkout: Checkout
     slurm: VirtualCluster
     before: dict[Path, int]
+    earlier: set[str]
 
     @property
     def folder(self) -> Path:
@@ -46,6 +50,14 @@ class Struck:
 
     def struck(self, name: str) -> bool:
         return (self.folder / f"struck-{name}").exists()
+
+    def jobs(self) -> list[tuple[str, str, str]]:
+        """Number, state and comment of this test's jobs."""
+        return [job for job in self.slurm.jobs() if job[0] not in self.earlier]
+
+    def submitted(self) -> Counter[str]:
+        """How often each job was submitted."""
+        return Counter(comment for _, _, comment in self.jobs())
 
     def job(self, comment: str) -> str:
         """Number of the running job of this comment."""
@@ -81,7 +93,7 @@ def struck(
     ]
     before = {path: path.stat().st_mtime_ns for path in kept if path.is_file() and path.name != "complete"}
     monkeypatch.setenv("RECITE_FAULTS", str(checkout.root / "faults"))
-    yield Struck(checkout, slurm, before)
+    yield Struck(checkout, slurm, before, {number for number, _, _ in slurm.jobs()})
 
 
 def end(head: "subprocess.Popen[str]") -> str:
@@ -108,7 +120,7 @@ def test_killed_requeued_out_of_memory_and_a_node_lost(struck: Struck, undisturb
     slurm.ask("scontrol", "requeue", requeued)
     end(head)
     struck.check(undisturbed)
-    jobs = submitted(slurm)
+    jobs = struck.submitted()
     assert {comment: jobs[comment] for comment in (*TRAINED, *SCORED)} == {
         TRAINED[0]: 2,  # killed: Snakemake submits it again
         TRAINED[1]: 1,  # its node was lost: SLURM starts it again
@@ -116,31 +128,25 @@ def test_killed_requeued_out_of_memory_and_a_node_lost(struck: Struck, undisturb
         SCORED[1]: 1,  # requeued
     }
     assert struck.detail(requeued, "Restarts") == "1"
-    memory = [struck.detail(job, "MinMemoryNode") for job, _, comment in slurm.jobs() if comment == SCORED[0]]
+    memory = [struck.detail(job, "MinMemoryNode") for job, _, comment in struck.jobs() if comment == SCORED[0]]
     assert sorted(memory) == ["2000M", "4000M"]
 
 
-def test_time_limit_and_the_controller_away(struck: Struck, undisturbed: Checkout) -> None:
-    """A job that hangs is ended by its limit and submitted again with twice the time; silence of SLURM loses no job."""
+def test_time_limit(struck: Struck, undisturbed: Checkout) -> None:
+    """A job that hangs is ended by its limit and submitted again with twice the time."""
     slurm = struck.slurm
     struck.fault("scores-pythia-xs-code-0000.parquet", "hang")
-    struck.fault("scores-pythia-s-code-0000.parquet", "wait")
     head = struck.checkout.start(*PROFILE, *SCORES)
-    until(lambda: all(struck.struck(f"scores-pythia-{size}-code-0000.parquet") for size in ("xs", "s")), "scoring")
+    until(lambda: struck.struck("scores-pythia-xs-code-0000.parquet"), "scoring")
     hanging = struck.job(SCORED[0])
-    slurm.end("slurmctld", signal.SIGKILL)
-    time.sleep(20)
-    slurm.start_controller()
-    (struck.folder / "go").touch()
-    until(lambda: slurm.jobs("RUNNING"), "the controller")
     slurm.ask("scontrol", "update", f"jobid={hanging}", "timelimit=1")
     end(head)
     struck.check(undisturbed)
-    ended = {comment: state for job, state, comment in slurm.jobs() if job == hanging}
+    ended = {comment: state for job, state, comment in struck.jobs() if job == hanging}
     assert ended == {SCORED[0]: "TIMEOUT"}
-    jobs = submitted(slurm)
+    jobs = struck.submitted()
     assert (jobs[SCORED[0]], jobs[SCORED[1]]) == (2, 1)
-    limits = [struck.detail(job, "TimeLimit") for job, _, comment in slurm.jobs() if comment == SCORED[0]]
+    limits = [struck.detail(job, "TimeLimit") for job, _, comment in struck.jobs() if comment == SCORED[0]]
     assert sorted(limits) == ["00:01:00", "00:30:00"]
 
 
@@ -165,5 +171,5 @@ def test_head_killed_and_started_again_while_a_job_runs(struck: Struck, undistur
     until(lambda: struck.detail(orphan, "JobState") == "COMPLETED" or not slurm.jobs("RUNNING"), "the orphan ends")
     struck.check(undisturbed)
     assert other.stat().st_mtime_ns == written
-    jobs = submitted(slurm)
+    jobs = struck.submitted()
     assert (jobs[SCORED[0]], jobs[SCORED[1]]) == (1, 2)
