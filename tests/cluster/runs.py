@@ -3,8 +3,6 @@
 import re
 from collections import Counter
 
-from cluster.virtual import VirtualCluster
-
 STUDY = "tests/cluster/study.yaml"
 PROFILE = ("--profile", "slurm")
 PROFILE += ("--slurm-init-seconds-before-status-checks", "5", "--seconds-between-status-checks", "5")
@@ -12,11 +10,6 @@ PROFILE += ("--max-jobs-per-timespan", "1000/2s")
 """The profile as it is, but for how often SLURM is asked and jobs are looked for."""
 LOCAL = ("all", "samples", "figures", "summary")
 """Rules whose jobs run where snakemake runs."""
-
-
-def submitted(slurm: VirtualCluster) -> Counter[str]:
-    """How often each job was submitted, by its rule and wildcards as the plugin writes them."""
-    return Counter(comment for _, _, comment in slurm.jobs())
 
 
 def rules(jobs: Counter[str]) -> Counter[str]:
