@@ -8,7 +8,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test check bench bench-sampling bench-aggregation bench-frequency bench-audit format clean
+.PHONY: demo test test-faults check bench bench-sampling bench-aggregation bench-frequency bench-audit format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -20,6 +20,10 @@ demo: .venv/installed
 ## Unit tests of the library, and real runs of a tiny study.
 test: .venv/developing .venv-crate/installed
 	.venv/bin/python -m pytest
+
+## What befalls jobs, nodes and the head process on a real SLURM: ten minutes, as root, with slurm-wlm and munge.
+test-faults: .venv/developing
+	.venv/bin/python -m pytest -m faults tests/cluster
 
 ## Style, types and lint; nothing is changed.
 check: .venv/developing

@@ -14,6 +14,8 @@ from checkouts import Checkout, copy_checkout, digests
 from cluster.runs import PROFILE, STUDY
 from cluster.virtual import VirtualCluster
 
+pytestmark = pytest.mark.faults
+
 SCORES = [f"results/tiny/scores/pythia-{size}/code-0000.parquet" for size in ("xs", "s")]
 TRAINED = ["rule_training_wildcards_pythia-xs", "rule_training_wildcards_pythia-s"]
 SCORED = ["rule_scoring_wildcards_pythia-xs_code-0000", "rule_scoring_wildcards_pythia-s_code-0000"]
