@@ -251,4 +251,4 @@ def test_a_lost_intermediate_is_made_again(checkout: Checkout) -> None:
         jobs = checkout.jobs()
     finally:
         kept.rename(lost)
-    assert jobs == {"noise": 1, "noise_aggregation": 1, "domains": 1, "ledger": 1, "figures": 3, "summary": 1}
+    assert jobs == {"noise": 1, "noise_aggregation": 1, "domains": 1, "ledger": 1, "figures": 4, "summary": 1}
