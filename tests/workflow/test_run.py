@@ -120,7 +120,7 @@ def test_no_machine_in_the_outputs(finished: Checkout, kind: str) -> None:
     """An absolute path in an output would differ between machines and betray a user's name."""
     places = [place for place in (str(finished.root), sys.prefix, str(Path.home())) if len(place) > 1]
     for path in (path for path in (finished.results / kind).rglob("*") if path.is_file()):
-        if path.suffix == ".parquet":
+        if path.suffix == ".parquet" and kind != "records":  # whose notes bear the names of what they note
             table = pq.read_table(path)
             text = f"{table.schema.metadata}{table.drop_columns([c for c in ('text',) if c in table.column_names])}"
         else:
