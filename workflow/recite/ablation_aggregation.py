@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from recite.head_drops import Ablated, Drops, drops_of, groups_of, read_ablated
-from recite.outcomes import files_by_model
+from recite.head_drops import Ablated, Drops, drops_of, groups_of, read_models
 from recite.statistics import interval
 from recite.tables.internal import HEADS
 
@@ -17,9 +16,7 @@ Line = dict[str, Any]
 def aggregate_ablation(options: Mapping[str, Any], ablated: Sequence[Path], heads: Path) -> None:
     """Write the table heads from parts of the table of ablated rows; one model's rows are in memory at a time."""
     lines: list[Line] = []
-    for paths in files_by_model(ablated).values():
-        read = read_ablated(paths, options)
-        who = {"model": read.model, "family": read.family, "parameters": read.parameters}
+    for who, read in read_models(ablated, options):
         lines += [who | line for line in head_lines(read, options)]
     HEADS.write(heads, {name: [line[name] for line in lines] for name in HEADS.names}, {"options": dict(options)})
 

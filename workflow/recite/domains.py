@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recite.replicates import Drawn, Resampled, read_replicates, together
-from recite.statistics import adjusted, interval, sign_p_value
+from recite.statistics import adjusted, correlation, interval, sign_p_value
 from recite.tables.aggregates import KINDS, PROFILES
 
 STRUCTURAL, FREE_TEXT = "structural", "free_text"
@@ -80,13 +80,6 @@ def _profiles(models: Sequence[Resampled], confidence: float) -> Iterator[dict[s
         for side, model in (("a", models[a]), ("b", models[b])):
             line |= {f"{key}_{side}": getattr(model, key) for key in ("model", "family", "parameters")}
         yield line | _with_interval("similarity", values, confidence)
-
-
-def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson correlation along the last axis of (..., domains) arrays; NaN where one of them does not vary."""
-    first, second = (values - values.mean(axis=-1, keepdims=True) for values in (first, second))
-    norms = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    return np.divide((first * second).sum(axis=-1), norms, out=np.full(norms.shape, np.nan), where=norms > 1e-12)
 
 
 def _with_interval(name: str, values: np.ndarray, confidence: float) -> dict[str, float]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from recite.errors import ReciteError
 from recite.files import hash64
 from recite.layer_means import Bags, bags_of
-from recite.outcomes import NATURAL, PLANTED, by_domain, rows_of
+from recite.outcomes import NATURAL, PLANTED, by_domain, files_by_model, rows_of
 from recite.tables import read_metadata
 from recite.tables.ablation import ABLATED
 from recite.tables.lists import as_array
@@ -49,6 +49,13 @@ class Drops(NamedTuple):
     distinct: int
     hits: np.ndarray
     log_probability: np.ndarray
+
+
+def read_models(paths: Sequence[Path], options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Ablated]]:
+    """Each model of some parts of the table: its name elsewhere, and its rows; one is in memory at a time."""
+    for parts in files_by_model(paths).values():
+        read = read_ablated(parts, options)
+        yield {"model": read.model, "family": read.family, "parameters": read.parameters}, read
 
 
 def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:

@@ -4,13 +4,14 @@ The model is fed the true continuation (teacher forcing). Layers below the head'
 handed what the whole model gave it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from recite.branches import replaced
 from recite.checkpoints import Checkpoint
 from recite.engine import Pass, check_length, forward
 from recite.interventions import HeadReplacement, Replacement
@@ -64,7 +65,7 @@ def head_likelihoods(
             parts = []
             for pairs, pair in batches(len(row), batch_rows):
                 hidden = entered[place][row[pair].to(entered[place].device)]
-                with resumed(checkpoint.layers[:layer], hidden), replace(Pass(pair.tolist(), 0, prompt)):
+                with replaced(checkpoint.layers[:layer], hidden), replace(Pass(pair.tolist(), 0, prompt)):
                     parts.append(log_probabilities(checkpoint, tokens[row[pair]], steps)[: pairs.stop - pairs.start])
             found.ablated[rows, place] = torch.cat(parts).unflatten(0, (kept, heads))
     return found
@@ -96,19 +97,3 @@ def given(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
         for place, module in enumerate(modules):
             stack.enter_context(module.register_forward_pre_hook(see(place)))
         yield seen
-
-
-@contextmanager
-def resumed(skipped: Iterable[nn.Module], hidden: Tensor) -> Iterator[None]:
-    """Within the block the layers `skipped` do nothing but hand on `hidden`, (rows, positions, width)."""
-    before = [layer.__dict__.get("forward") for layer in skipped]
-    for layer in skipped:
-        layer.forward = lambda *_, **__: hidden
-    try:
-        yield
-    finally:
-        for layer, own in zip(skipped, before, strict=True):
-            if own is None:
-                del layer.forward
-            else:
-                layer.forward = own

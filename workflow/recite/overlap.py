@@ -13,9 +13,9 @@ import numpy as np
 from scipy import stats
 
 from recite.files import hash64
-from recite.head_drops import ALL, Ablated, drawn_weights, read_ablated, weighted_means
+from recite.head_drops import ALL, Ablated, drawn_weights, read_models, weighted_means
 from recite.layer_means import FEWEST, Bags, bags_of
-from recite.outcomes import PLANTED, files_by_model
+from recite.outcomes import PLANTED
 from recite.tables.internal import OVERLAP
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
@@ -43,9 +43,7 @@ class Ranked(NamedTuple):
 def measure_overlap(options: Mapping[str, Any], ablated: Sequence[Path], overlap: Path) -> None:
     """Write the table overlap from parts of the table of ablated rows; one model's rows are in memory at a time."""
     lines: list[Line] = []
-    for paths in files_by_model(ablated).values():
-        read = read_ablated(paths, options)
-        who = {"model": read.model, "family": read.family, "parameters": read.parameters}
+    for who, read in read_models(ablated, options):
         for measure in MEASURES:
             ranked = ranked_domains(read, measure, options)
             lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read.model, options)]

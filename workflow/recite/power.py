@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from recite.head_drops import Ablated, groups_of, read_ablated
+from recite.head_drops import Ablated, groups_of, read_models
 from recite.layer_means import FEWEST, Bags, bags_of
-from recite.outcomes import files_by_model
 from recite.tables.internal import POWER
 
 POWER_OF_TEST, LEVEL = 0.8, 0.05
@@ -29,9 +28,7 @@ Line = dict[str, Any]
 def measure_power(options: Mapping[str, Any], ablated: Sequence[Path], power: Path) -> None:
     """Write the table power from parts of the table of ablated rows; one model's rows are in memory at a time."""
     lines: list[Line] = []
-    for paths in files_by_model(ablated).values():
-        read = read_ablated(paths, options)
-        who = {"model": read.model, "family": read.family, "parameters": read.parameters}
+    for who, read in read_models(ablated, options):
         lines += [who | line for line in power_lines(read)]
     metadata = {"options": dict(options), "power": POWER_OF_TEST, "level": LEVEL}
     POWER.write(power, {name: [line[name] for line in lines] for name in POWER.names}, metadata)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from recite.files import hash64
 from recite.outcomes import NATURAL
-from recite.statistics import adjusted, wilson
+from recite.statistics import adjusted, correlation, wilson
 from recite.tables import Table
 from recite.tables.internal import HEADS, LENS, RECOVERY
 from recite.tables.signatures import SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
@@ -117,10 +117,7 @@ def common_depths(profiles: Sequence[Profile]) -> np.ndarray:
 
 def correlations(values: np.ndarray) -> np.ndarray:
     """Pearson correlation of every two rows of (models, depths); NaN where one is flat."""
-    centred = values - values.mean(axis=1, keepdims=True)
-    norms = np.sqrt((centred**2).sum(axis=1))
-    scale = np.outer(norms, norms)
-    return np.divide(centred @ centred.T, scale, out=np.full(scale.shape, np.nan), where=scale > 1e-12)
+    return correlation(values[:, None], values[None])
 
 
 def comparison_lines(alike: Alike, measure: str, options: Mapping[str, Any]) -> Iterator[Line]:

@@ -129,6 +129,13 @@ def equal_rates_p_value(first: Clusters, second: Clusters) -> float:
     return float(2 * stats.norm.sf(abs(difference) / math.sqrt(variance)))
 
 
+def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson correlation along the last axis of (..., n) arrays; NaN where one of them does not vary."""
+    first, second = (values - values.mean(axis=-1, keepdims=True) for values in (first, second))
+    norms = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
+    return np.divide((first * second).sum(axis=-1), norms, out=np.full(norms.shape, np.nan), where=norms > 1e-12)
+
+
 class Line(NamedTuple):
     """Least-squares lines y = intercept + slope x; each number an array with one entry per set of y."""
 
