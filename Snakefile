@@ -24,6 +24,7 @@ if Path(sys.executable).is_file():
     sys.executable = shlex.quote(sys.executable)
 
 from recite.errors import ReciteError
+from recite.forks import fork_jobs
 from recite.study import load_study
 
 if not workflow.overwrite_configfiles:
@@ -55,6 +56,13 @@ wildcard_constraints:
 
 
 report: "workflow/report/workflow.rst"
+
+
+# Jobs that run here need not load torch each.
+onstart:
+    settings = workflow.executor_plugin.common_settings
+    if not settings.non_local_exec and not settings.touch_exec:
+        fork_jobs(len([*workflow.dag.needrun_jobs()]))
 
 
 include: "workflow/rules/common.smk"

@@ -87,5 +87,5 @@ def copy(source: Path, target: Path) -> None:
 def digests(folder: Path) -> dict[str, str]:
     """Path -> digest of everything made, logs, timings and records, which hold times, left out."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    kept = [path for path in files if path.relative_to(folder).parts[0] not in ("logs", "benchmarks", "records")]
+    kept = [path for path in files if path.relative_to(folder).parts[0] not in ("logs", "records")]
     return {str(path.relative_to(folder)): sha256_file(path) for path in kept}

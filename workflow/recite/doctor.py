@@ -21,7 +21,7 @@ from recite.study import Study
 
 STATE = Path(".snakemake")
 """Where Snakemake keeps locks, and its records of files."""
-WITHOUT_RECORD = ("logs", "benchmarks", "records", "report.html")
+WITHOUT_RECORD = ("logs", "records", "report.html")
 """Folders and files of a study's results which Snakemake keeps no record."""
 SHOWN = 3
 """Files that a finding names."""

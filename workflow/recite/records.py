@@ -6,6 +6,7 @@ job that made them; code and package versions are kept once for all jobs that sh
 
 import hashlib
 import json
+import resource
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ ENVIRONMENTS = "records/.environments"
 FORMAT = 1
 MADE_WITH = ("model", "corpus", "revision", "weights_sha256", "parameters", "seed", "device", "dtype", "batch_rows")
 """What outputs say of their own making that a record repeats."""
+KIBIBYTE = 1024
+"""Unit in which Linux tells a process's peak memory."""
 OUTSIDE = "(elsewhere)/"
 """Stands for the folders of a path that leads out of the checkout: they may hold a user's name."""
 
@@ -57,6 +60,8 @@ def recorded(job: Any, script: Path) -> Iterator[None]:
         "threads": job.threads,
         "started": started.isoformat(timespec="milliseconds"),
         "seconds": round(time.monotonic() - clock, 3),
+        "cpu_seconds": round(time.process_time(), 3),
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE,
     }
     git = git_state(root)
     write_json(record, sealed(made | ({"git": git} if git else {})))

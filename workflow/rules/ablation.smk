@@ -14,8 +14,6 @@ rule ablation:
         ablated=f"{RESULTS}/ablation/{{model}}/layers-{{first}}/{{part}}.parquet",
     log:
         f"{RESULTS}/logs/ablation/{{model}}/layers-{{first}}/{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/ablation/{{model}}/layers-{{first}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -55,8 +53,6 @@ if study.needs_head_means:
             means=f"{RESULTS}/ablation_means/{{model}}.parquet",
         log:
             f"{RESULTS}/logs/ablation_means/{{model}}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/ablation_means/{{model}}.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:
@@ -87,8 +83,6 @@ if study.ablation_models:
             **tables_of("ablation_aggregation"),
         log:
             f"{RESULTS}/logs/ablation_aggregation.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/ablation_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

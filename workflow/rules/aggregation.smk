@@ -21,8 +21,6 @@ rule aggregation:
         replicates=f"{RESULTS}/replicates/scores.parquet",
     log:
         f"{RESULTS}/logs/aggregation.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/aggregation.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -47,8 +45,6 @@ rule noise_aggregation:
         replicates=f"{RESULTS}/replicates/noise.parquet",
     log:
         f"{RESULTS}/logs/noise_aggregation.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/noise_aggregation.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -10,8 +10,6 @@ rule batching:
         batch=f"{RESULTS}/batches/{{model}}.json",
     log:
         f"{RESULTS}/logs/batching/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/batching/{{model}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -10,8 +10,6 @@ rule candidates:
         candidates=f"{RESULTS}/candidates/{{corpus}}/{{group}}.parquet",
     log:
         f"{RESULTS}/logs/candidates/{{corpus}}/{{group}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/candidates/{{corpus}}/{{group}}.tsv"
     conda:
         "../../envs/recite.yaml"
     threads: 1 if study.trains else 16

@@ -12,8 +12,6 @@ rule compressibility:
         suffixes=f"{RESULTS}/compressibility/{{model}}/{{part}}.parquet",
     log:
         f"{RESULTS}/logs/compressibility/{{model}}/{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/compressibility/{{model}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -48,8 +46,6 @@ if study.compressibility_models:
             **tables_of("compressibility_aggregation"),
         log:
             f"{RESULTS}/logs/compressibility_aggregation.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/compressibility_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

@@ -16,8 +16,6 @@ rule corpus:
         manifest=f"{RESULTS}/corpus/manifest.json",
     log:
         f"{RESULTS}/logs/corpus.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/corpus.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -13,8 +13,6 @@ rule domains:
         **tables_of("domains"),
     log:
         f"{RESULTS}/logs/domains.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/domains.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

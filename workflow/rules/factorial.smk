@@ -12,8 +12,6 @@ if "factorial" in study.tables_of:
             **tables_of("factorial"),
         log:
             f"{RESULTS}/logs/factorial.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/factorial.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

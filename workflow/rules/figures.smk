@@ -27,8 +27,6 @@ rule figures:
         ),
     log:
         f"{RESULTS}/logs/figures/{{figure}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figures/{{figure}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -16,8 +16,6 @@ rule frequency_index:
         [f"{RESULTS}/indexes/{{corpus}}/{{units}}/{{group}}/{file}" for file in INDEX_FILES],
     log:
         f"{RESULTS}/logs/frequency_index/{{corpus}}/{{units}}/{{group}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/frequency_index/{{corpus}}/{{units}}/{{group}}.tsv"
     conda:
         "../../envs/recite.yaml"
     threads: 1 if study.trains else 16
@@ -52,8 +50,6 @@ rule frequency:
         frequencies=f"{RESULTS}/frequencies/{{family}}/{{counting}}.parquet",
     log:
         f"{RESULTS}/logs/frequency/{{family}}/{{counting}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/frequency/{{family}}/{{counting}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -83,8 +79,6 @@ if study.frequency_families:
             **tables_of("frequency_aggregation"),
         log:
             f"{RESULTS}/logs/frequency_aggregation.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/frequency_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

@@ -8,8 +8,6 @@ rule inventory:
         inventory=f"{RESULTS}/inventories/{{corpus}}.json",
     log:
         f"{RESULTS}/logs/inventory/{{corpus}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/inventory/{{corpus}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -10,8 +10,6 @@ rule ledger:
         **tables_of("ledger"),
     log:
         f"{RESULTS}/logs/ledger.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/ledger.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -14,8 +14,6 @@ rule lens:
         positions=f"{RESULTS}/lens/{{model}}/positions/{{part}}.parquet",
     log:
         f"{RESULTS}/logs/lens/{{model}}/{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/lens/{{model}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -51,8 +49,6 @@ if study.lens_models:
             **tables_of("lens_aggregation"),
         log:
             f"{RESULTS}/logs/lens_aggregation.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/lens_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

@@ -13,8 +13,6 @@ rule noise:
         scores=f"{RESULTS}/noise/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.parquet",
     log:
         f"{RESULTS}/logs/noise/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/noise/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

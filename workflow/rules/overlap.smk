@@ -12,8 +12,6 @@ if study.ablation_models:
             **tables_of("overlap"),
         log:
             f"{RESULTS}/logs/overlap.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/overlap.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

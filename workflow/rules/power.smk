@@ -12,8 +12,6 @@ if study.ablation_models:
             **tables_of("power"),
         log:
             f"{RESULTS}/logs/power.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/power.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

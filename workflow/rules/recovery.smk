@@ -12,8 +12,6 @@ rule recovery:
         recovery=f"{RESULTS}/recovery/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.parquet",
     log:
         f"{RESULTS}/logs/recovery/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/recovery/{{model}}/layer-{{layer}}/alpha-{{alpha}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -51,8 +49,6 @@ if RECOVERED:
             **tables_of("recovery_aggregation"),
         log:
             f"{RESULTS}/logs/recovery_aggregation.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/recovery_aggregation.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

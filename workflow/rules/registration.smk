@@ -8,8 +8,6 @@ rule family_tokenizer:
         tokenizer=f"{RESULTS}/tokenizers/{{family}}/{{file}}",
     log:
         f"{RESULTS}/logs/family_tokenizer/{{family}}/{{file}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/family_tokenizer/{{family}}/{{file}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -32,8 +30,6 @@ rule registration:
         record=f"{RESULTS}/checkpoints/{{model}}.json",
     log:
         f"{RESULTS}/logs/registration/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/registration/{{model}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -16,8 +16,6 @@ rule summary:
         ),
     log:
         f"{RESULTS}/logs/summary.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/summary.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -47,8 +45,6 @@ if study.planted:
             f"{RESULTS}/verification.json",
         log:
             f"{RESULTS}/logs/verification.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/verification.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

@@ -16,8 +16,6 @@ rule sampling:
         shards=[f"{RESULTS}/samples/{{family}}/{shard}.parquet" for shard in study.shards_of("{domain}")],
     log:
         f"{RESULTS}/logs/sampling/{{family}}/{{domain}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/sampling/{{family}}/{{domain}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

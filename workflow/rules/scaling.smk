@@ -10,8 +10,6 @@ rule scaling:
         **tables_of("scaling"),
     log:
         f"{RESULTS}/logs/scaling.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/scaling.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

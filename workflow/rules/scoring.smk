@@ -13,8 +13,6 @@ rule scoring:
         scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
     log:
         f"{RESULTS}/logs/scoring/{{model}}/{{part}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/scoring/{{model}}/{{part}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

@@ -12,8 +12,6 @@ if study.signature_sources:
             **tables_of("signatures"),
         log:
             f"{RESULTS}/logs/signatures.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/signatures.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:

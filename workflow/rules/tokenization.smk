@@ -12,8 +12,6 @@ rule tokenization:
         rows=f"{RESULTS}/tokenizers/{{family}}/rows.parquet",
     log:
         f"{RESULTS}/logs/tokenization/{{family}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/tokenization/{{family}}.tsv"
     conda:
         "../../envs/recite.yaml"
     resources:

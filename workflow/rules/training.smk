@@ -17,8 +17,6 @@ rule training:
         record=f"{RESULTS}/models/{{model}}/training.json",
     log:
         f"{RESULTS}/logs/training/{{model}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/training/{{model}}.tsv"
     # Everything waits for models.
     priority: 1
     conda:
