@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recite.domains import compare_domains, correlation
+from recite.domains import compare_domains
 from recite.statistics import resampled
 from recite.tables.aggregates import KINDS, PROFILES
 from recite.tables.replicates import REPLICATES
@@ -141,13 +141,6 @@ def test_a_flat_profile_resembles_nothing(tmp_path: Path) -> None:
     flat = {"a-s": RATES["a-s"], "b-s": dict.fromkeys(ROWS, 0.1)}
     (line,) = compared(tmp_path, write(tmp_path / "r", seen(flat)))["profiles"].to_dict("records")
     assert np.isnan(line["similarity"])
-
-
-def test_correlation_along_the_last_axis() -> None:
-    """Prevents resamples from being correlated with each other in place of domains."""
-    first, second = np.random.default_rng(1).random((2, 7, 4))
-    expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)]
-    assert correlation(first, second) == pytest.approx(expected)
 
 
 def test_intervals_cover_the_truth_in_a_thousand_studies(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from recite.errors import ReciteError
-from recite.lens_aggregation import Profile, aggregate_lens, correlation, pair_line
+from recite.lens_aggregation import Profile, aggregate_lens, pair_line
 from recite.tables.internal import LENS, LENS_POSITIONS, LENS_PROFILES
 from recite.tables.lens import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.tables.lists import as_lists
@@ -157,11 +157,6 @@ def test_profiles_of_different_depth() -> None:
     assert line["similarity"] == pytest.approx(1)
     assert (line["similarity_low"], line["similarity_high"]) == pytest.approx((-0.9, 0.9))  # of 1 and -1
     assert line["distinct"] == 7
-
-
-def test_flat_profiles_have_no_correlation() -> None:
-    """Prevents a division by zero where a model never gives the true token any probability."""
-    assert np.isnan(correlation(np.array([0.0, 0.0]), np.array([0.0, 1.0])))
 
 
 def test_few_memorized_texts_have_no_profile(tmp_path: Path) -> None:

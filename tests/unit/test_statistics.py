@@ -10,6 +10,7 @@ from scipy.stats import binomtest, bootstrap, chisquare, kstest, norm
 from recite.statistics import (
     adjusted,
     clusters,
+    correlation,
     effective_clusters,
     effective_rows,
     equal_rates_p_value,
@@ -246,3 +247,15 @@ def test_equal_slopes_of_lines_without_scatter() -> None:
     x, groups = np.array([4.0, 5, 6, 4, 5, 6]), list("aaabbb")
     assert equal_slopes(x, np.zeros(6), groups) is None
     assert equal_slopes(x, np.array([1.0, 2, 3, 2, 4, 6]), groups) is None
+
+
+def test_correlation() -> None:
+    """Prevents a correlation of what only rounding moves, and the loss of one between small probabilities."""
+    source = np.random.default_rng(4)
+    first, second = source.normal(size=(2, 3, 7))
+    expected = [np.corrcoef(a, b)[0, 1] for a, b in zip(first, second, strict=True)]
+    assert correlation(first, second) == pytest.approx(expected)
+    assert correlation(1e-9 * first, 1e-9 * second) == pytest.approx(expected)
+    flat = np.array([0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2, 0.3, 0.3, 0.3])
+    assert np.ptp(flat) > 0
+    assert np.isnan(correlation(first, flat)).all() and np.isnan(correlation(np.zeros(7), second)).all()

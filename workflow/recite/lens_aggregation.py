@@ -12,7 +12,7 @@ from recite.errors import ReciteError
 from recite.files import hash64
 from recite.layer_means import FEWEST, MEMORIZED, bags_of, classes, drawn_means, groups_of, layer_lines
 from recite.outcomes import NATURAL, PLANTED, Outcomes, by_domain, files_by_model, read_outcomes
-from recite.statistics import interval
+from recite.statistics import correlation, interval
 from recite.tables import read_metadata
 from recite.tables.internal import LENS, LENS_POSITIONS, LENS_PROFILES
 from recite.tables.lens import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
@@ -145,11 +145,3 @@ def at_depths(profile: Profile, depths: np.ndarray) -> np.ndarray:
     """A profile at other depths, between its layers on straight lines: (1 + resamples, depths)."""
     weights = [np.interp(depths, profile.depths, one) for one in np.eye(len(profile.depths))]
     return profile.drawn @ np.stack(weights)
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson correlation over the last axis; NaN where either is flat."""
-    a, b = (values - values.mean(axis=-1, keepdims=True) for values in (a, b))
-    scale = np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1))
-    flat = np.full(scale.shape, np.nan)
-    return np.divide((a * b).sum(axis=-1), scale, out=flat, where=scale > 0)

@@ -130,10 +130,16 @@ def equal_rates_p_value(first: Clusters, second: Clusters) -> float:
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Pearson correlation along the last axis of (..., n) arrays; NaN where one of them does not vary."""
+    """Pearson correlation along the last axis of (..., n) arrays; NaN where one of them does not vary.
+
+    What varies by no more than the rounding of its values, however small these are, does not.
+    """
+    whole = [(values**2).sum(axis=-1) for values in (first, second)]
     first, second = (values - values.mean(axis=-1, keepdims=True) for values in (first, second))
-    norms = np.sqrt((first**2).sum(axis=-1) * (second**2).sum(axis=-1))
-    return np.divide((first * second).sum(axis=-1), norms, out=np.full(norms.shape, np.nan), where=norms > 1e-12)
+    around = [(values**2).sum(axis=-1) for values in (first, second)]
+    vary = [part > ROUNDING**2 * size for part, size in zip(around, whole, strict=True)]
+    norms = np.sqrt(around[0] * around[1])
+    return np.divide((first * second).sum(axis=-1), norms, out=np.full(norms.shape, np.nan), where=vary[0] & vary[1])
 
 
 class Line(NamedTuple):
