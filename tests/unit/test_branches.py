@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from recite.activations import trace
 from recite.branches import Trace
 from recite.checkpoints import Checkpoint
-from recite.engine import CHUNK, trace
+from recite.engine import CHUNK
 
 PROMPT, STEPS, LAYERS = 32, CHUNK + 4, 3
 

@@ -19,10 +19,11 @@ from transformers import LlamaForCausalLM, PreTrainedModel
 
 from gguf_files import small_llama, write_gguf
 from recite import checkpoints
+from recite.activations import trace
 from recite.architectures import ARCHITECTURES, Shape
 from recite.branches import Restart
 from recite.checkpoints import ROOM, Checkpoint, device_map, load_checkpoint
-from recite.engine import continue_greedily, trace
+from recite.engine import continue_greedily
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file, write_json
 from recite.interventions import HeadReplacement

@@ -12,6 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, Olmo3ForCausalLM, PreTra
 
 from peers import generate
 from recite import engine
+from recite.activations import trace
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import (
@@ -21,7 +22,6 @@ from recite.engine import (
     Pass,
     check_length,
     continue_greedily,
-    trace,
 )
 from recite.errors import ReciteError
 from recite.files import read_json, write_json

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recite.activations import trace
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint
-from recite.engine import Continuation, continue_greedily, trace
+from recite.engine import Continuation, continue_greedily
 from recite.interventions import HeadReplacement, Replacement
 
 
@@ -44,7 +45,7 @@ def ablate_heads(
 
     Layers come in the order asked for; those that are asked for before a later layer wait until that is done. Memory,
     beside that of `continue_greedily` with `block_batches`, which keeps keys and values of the ablated layer and above:
-    `recite.engine.trace` of `batch_rows` rows, and `recite.branches.Branches` of at most
+    `recite.activations.trace` of `batch_rows` rows, and `recite.branches.Branches` of at most
     2 x block_batches x batch_rows x (steps - 1) nodes.
     """
     prompt, steps = context.shape[1], clean.shape[1]
