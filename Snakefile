@@ -23,6 +23,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), os.getenv("PYTHONPATH
 if Path(sys.executable).is_file():
     sys.executable = shlex.quote(sys.executable)
 
+from recite import keeping
 from recite.errors import ReciteError
 from recite.forks import fork_jobs
 from recite.study import load_study
@@ -58,11 +59,23 @@ wildcard_constraints:
 report: "workflow/report/workflow.rst"
 
 
+# A job takes back what stood of it where its inputs are made anew and come to the same bytes; one that is forced computes.
 # Jobs that run here need not load torch each.
 onstart:
+    planned = [*workflow.dag.needrun_jobs()]
+    unforced = [file for job in planned if job.rule not in workflow.dag.forcerules for file in job.output]
+    keeping.set_aside(Path(RESULTS), [file for file in unforced if file not in workflow.dag.forcefiles])
     settings = workflow.executor_plugin.common_settings
     if not settings.non_local_exec and not settings.touch_exec:
-        fork_jobs(len([*workflow.dag.needrun_jobs()]))
+        fork_jobs(len(planned))
+
+
+onsuccess:
+    keeping.drop(Path(RESULTS))
+
+
+onerror:
+    keeping.drop(Path(RESULTS))
 
 
 include: "workflow/rules/common.smk"

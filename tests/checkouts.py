@@ -42,21 +42,34 @@ class Checkout:
             output, _ = head.communicate()
         return subprocess.CompletedProcess(head.args, head.returncode, output)
 
-    def jobs(self, *arguments: str) -> dict[str, int]:
-        """Rule -> number of jobs that a dry run would start, `all` left out."""
+    def plan(self, *arguments: str) -> tuple[dict[str, int], str]:
+        """What a dry run would start: rule -> number of jobs, `all` left out; and a line each of what these jobs do."""
         run = self.snakemake("--dry-run", *arguments)
         assert run.returncode == 0, run.stdout
         if "Nothing to be done" in run.stdout:
-            return {}
+            return {}, ""
         stats = run.stdout.split("Job stats:")[-1].split("total")[0]
         found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
         assert found, run.stdout
-        return {rule: count for rule, count in found.items() if rule != "all"}
+        messages = [line for line in run.stdout.splitlines() if line.startswith("Job ")]
+        return {rule: count for rule, count in found.items() if rule != "all"}, "\n".join(messages)
 
-    def messages(self, *arguments: str) -> str:
-        """What a dry run says its jobs would do, a line each."""
-        lines = self.snakemake("--dry-run", *arguments).stdout.splitlines()
-        return "\n".join(line for line in lines if line.startswith("Job "))
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """Rule -> number of jobs that a dry run would start."""
+        return self.plan(*arguments)[0]
+
+    def lose(self, path: str) -> None:
+        """Move a file or folder out of sight."""
+        (self.root / "lost").mkdir(exist_ok=True)
+        (self.root / path).rename(self.root / "lost" / path.replace("/", "%"))
+
+    def find(self) -> None:
+        """Put what was lost back, in the place of what has come there since."""
+        for lost in (self.root / "lost").glob("*"):
+            place = self.root / lost.name.replace("%", "/")
+            if place.exists():
+                remove(place)
+            lost.rename(place)
 
     def edit(self, path: str, old: str, new: str) -> None:
         """Replace the one occurrence of `old` in a file."""
@@ -82,6 +95,11 @@ def copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     else:
         shutil.copy2(source, target)
+
+
+def remove(path: Path) -> None:
+    """A file, a link or a folder with all that is in it."""
+    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -96,3 +96,15 @@ def test_what_a_job_did_is_recorded(tmp_path: Path) -> None:
     assert made["rule"] == "scoring" and made["outputs"]["rates.csv"]["bytes"] == 1
     assert run(tmp_path, "raise ReciteError('no.')").returncode == 1
     assert not record.exists()
+
+
+def test_a_job_that_need_not_run_ends_well(tmp_path: Path) -> None:
+    """Its inputs were made anew and are the same: its block is left out, and Snakemake must find the outputs there."""
+    output, kept = tmp_path / "results/tiny/rates.csv", tmp_path / "results/tiny/records/.kept/rates.csv"
+    assert run(tmp_path, "Path(job.output[0]).write_text('1')").returncode == 0
+    kept.parent.mkdir()
+    output.rename(kept)
+    job = run(tmp_path, "Path(job.output[0]).write_text('1')")
+    assert (job.returncode, job.stdout, job.stderr) == (0, "", "")
+    assert output.read_text() == "1" and not kept.exists()
+    assert (tmp_path / "log").read_text().startswith("nothing to do: inputs, parameters, code and packages are those")

@@ -1,7 +1,9 @@
 """recite.records: what a job notes, when, and what it must not note."""
 
 import json
+import os
 import time
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import recite.fingerprint as fingerprint_module
 from recite.errors import ReciteError
 from recite.files import canonical_json, sha256_file
 from recite.fingerprint import digest_of_parts, fingerprint
-from recite.records import path_in, portable, read_records, recorded, seal_of, sealed
+from recite.keeping import set_aside
+from recite.records import Unneeded, path_in, portable, read_records, recorded, seal_of, sealed
 
 
 class Params(dict[str, Any]):
@@ -98,6 +102,74 @@ def test_a_failed_job_has_no_record(job: SimpleNamespace) -> None:
     with pytest.raises(ValueError, match="stop"), recorded(job, Path("scripts/scoring.py").absolute()):
         raise ValueError("stop")
     assert read_records(Path("results/tiny")) == {}
+
+
+def ready_to_run_again(job: SimpleNamespace) -> dict[str, Any]:
+    """Do the job, set aside what it made and remove it, as a run does before it starts the job again; its record."""
+    made = run(job)
+    set_aside(Path("results/tiny"), job.output)
+    for path in job.output:
+        Path(path).unlink()
+    return made
+
+
+def test_a_job_that_is_given_the_same_is_not_done_again(job: SimpleNamespace) -> None:
+    """Prevents inputs that were made anew and came to the same bytes from costing a computation."""
+    made = ready_to_run_again(job)
+    os.utime(job.input[0])
+    with pytest.raises(Unneeded):
+        run(job)
+    assert read_records(Path("results/tiny")) == {"scores/m/a.parquet": made}
+    for name, digest in made["outputs"].items():
+        assert sha256_file(Path("results/tiny", name)) == digest["sha256"]
+
+
+def other_input(job: SimpleNamespace) -> None:
+    Path(job.input[0]).write_bytes(b"other rows")
+
+
+def other_folder(job: SimpleNamespace) -> None:
+    """In a record both folders are "(elsewhere)/weights"."""
+    job.params["options"] = canonical_json({"seed": 3, "path": "/home/someone/else/weights"})
+
+
+def other_code(job: SimpleNamespace) -> None:
+    Path("scripts/scoring.py").write_text("print(2)\n")
+    fingerprint_module._tree.cache_clear()
+    fingerprint_module._digest.cache_clear()
+    job.params["code"] = fingerprint(Path("scripts/scoring.py").absolute())
+
+
+def other_package(job: SimpleNamespace) -> None:
+    Path("envs/recite.yaml").write_text("  - pytest==1\n  - numpy==1\n")
+
+
+def input_without_digest(job: SimpleNamespace) -> None:
+    job.input = [*job.input, str(Path("elsewhere.yaml").absolute())]
+
+
+def edited_record(job: SimpleNamespace) -> None:
+    record = Path("results/tiny/records/scores/m/a.parquet.json")
+    record.write_text(record.read_text().replace('"threads": 1', '"threads": 2'))
+
+
+def another_output(job: SimpleNamespace) -> None:
+    """`run` leaves it as it is, and the record does not name it."""
+    job.output = [*job.output, "results/tiny/scores/m/more.json"]
+    Path(job.output[-1]).write_text("{}")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [other_input, other_folder, other_code, other_package, input_without_digest, edited_record, another_output],
+)
+def test_a_job_that_is_given_something_else_is_done_again(
+    job: SimpleNamespace, change: Callable[[SimpleNamespace], None]
+) -> None:
+    """Prevents a stale result from coming back."""
+    ready_to_run_again(job)
+    change(job)
+    run(job)
 
 
 def test_an_edit_while_the_job_starts(job: SimpleNamespace) -> None:

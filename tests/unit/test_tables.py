@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recite.errors import ReciteError
+from recite.files import RULE
 from recite.tables import CATEGORY, TOKENS, Column, Table, read_metadata
 from recite.tables.aggregates import CONTROL_RATES, DISTRIBUTION, NOISE_RATES, RATES, SCALING
 from recite.tables.samples import SAMPLES
@@ -85,6 +86,15 @@ def test_reading_some_columns(written: Path) -> None:
 def test_metadata_is_returned(written: Path) -> None:
     """Prevents a table from losing what made it."""
     assert read_metadata(written) == {"dtype": "float32", "options": {"ä": [1, None]}}
+
+
+def test_the_rule_is_named_in_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a table without its record from not saying which rule made it."""
+    monkeypatch.setenv(RULE, "scoring")
+    THINGS.write(path, DATA, {"dtype": "float32"})
+    assert read_metadata(path) == {"dtype": "float32", "rule": "scoring"}
+    THINGS.write_batches(path, [THINGS.read(path)], {})
+    assert read_metadata(path) == {"rule": "scoring"}
 
 
 def test_two_writes_give_the_same_bytes(written: Path, tmp_path: Path) -> None:

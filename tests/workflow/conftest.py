@@ -1,18 +1,13 @@
 """A checkout of its own, in a path with a space, in which the tiny study has run once."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from checkouts import CONFIG, PARTS, REPOSITORY, Checkout, copy, copy_checkout, digests
+from checkouts import CONFIG, PARTS, REPOSITORY, Checkout, copy, copy_checkout, digests, remove
 
 __all__ = ["CONFIG", "REPOSITORY", "Checkout", "copy_checkout", "digests"]
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 @pytest.fixture(scope="session")
@@ -26,12 +21,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 @pytest.fixture
 def checkout(finished: Checkout, tmp_path: Path) -> Iterator[Checkout]:
-    """The finished checkout, to edit sources in; they are put back after the test, with their times."""
+    """The finished checkout, to edit sources and lose results in; all is put back after the test, with its times."""
     for part in PARTS:
         copy(finished.root / part, tmp_path / part)
     yield finished
+    finished.find()
     for part in PARTS:
-        _remove(finished.root / part)
+        remove(finished.root / part)
         copy(tmp_path / part, finished.root / part)
 
 

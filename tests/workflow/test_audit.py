@@ -352,7 +352,7 @@ def test_every_figure_that_rests_on_a_byte_is_named(finished: Checkout, tmp_path
     flip(study.file(NOISE))
     found = study.audit()
     resting = {Path(target).stem for target, files in found["figures"].items() if files}
-    redrawn = {line.rpartition(" ")[2] for line in study.messages().splitlines() if "Draw figure" in line}
+    redrawn = {line.rpartition(" ")[2] for line in study.plan()[1].splitlines() if "Draw figure" in line}
     assert resting == redrawn and 0 < len(resting) < 14
     text = study.recite("audit").stdout
     assert f"{NOISE}  TAMPERED: its bytes are not those that were written" in text

@@ -2,253 +2,308 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
-from conftest import CONFIG, Checkout, copy_checkout
+from conftest import CONFIG, Checkout, copy_checkout, digests
 
-UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 14}
-UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1, "signatures": 1}
-"""What follows from any model's scores."""
-DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 16}
-"""What follows from the scores of a model that is disturbed too."""
-ABLATED = {
-    "ablation_aggregation": 1,
-    "overlap": 1,
-    "power": 1,
-    "signatures": 1,
-    "ledger": 1,
-    "figures": 6,
-    "summary": 1,
-}
-"""What follows from a model's rows without its heads."""
-ANEW = DOWNSTREAM | {"ablation": 2, "ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 19}
-"""What follows from a model that is disturbed and has its heads ablated, layer by layer."""
+Change = Callable[[Checkout], Checkout | None]
+"""An edit of the finished checkout, or of another one, which is returned."""
 
 
-def test_comments_and_docstrings_cost_nothing(checkout: Checkout) -> None:
-    """A comment that reran two months of GPU time would never be written."""
-    checkout.edit(
-        "workflow/recite/engine.py",
-        "    length = context.shape[1] + steps - 1\n",
-        "    # a remark\n\n    length = context.shape[1] + steps - 1\n",
-    )
+class Edit(NamedTuple):
+    """An edit, and the jobs that it costs, by rule; what these name in saying what they do, and what none names."""
+
+    change: Change
+    jobs: dict[str, int]
+    named: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
+
+
+def edit(path: str, *replaced: tuple[str, str]) -> Change:
+    """Old and new texts of a file, each of which stands there once."""
+
+    def change(checkout: Checkout) -> None:
+        for old, new in replaced:
+            checkout.edit(path, old, new)
+
+    return change
+
+
+def config(*replaced: tuple[str, str]) -> Change:
+    return edit(CONFIG, *replaced)
+
+
+def code(module: str) -> Change:
+    """Something that the module did not say before."""
+
+    def change(checkout: Checkout) -> None:
+        path = checkout.root / f"workflow/recite/{module}.py"
+        path.write_text(path.read_text() + "\n\nADDED = 1\n")
+
+    return change
+
+
+def remarks(checkout: Checkout) -> None:
+    """Comments, an empty line and another docstring in what scores and trains."""
+    line = "    length = context.shape[1] + steps - 1\n"
+    checkout.edit("workflow/recite/engine.py", line, f"    # a remark\n\n{line}")
     checkout.edit("workflow/recite/training.py", '"""Training the mini', '"""Training the very mini')
     checkout.edit("scripts/scoring.py", "with door", "# a remark\nwith door")
-    assert checkout.jobs() == {}
 
 
-def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
-    """A fresh clone has new modification times everywhere."""
+def figure(checkout: Checkout) -> None:
+    """A figure of its own module: the distribution drawn once more."""
+    folder = checkout.root / "workflow/recite/figures"
+    shutil.copy(folder / "distribution.py", folder / "again.py")
+    checkout.edit("workflow/recite/figures/__init__.py", "    claims,\n", "    again,\n    claims,\n")
+    checkout.edit("workflow/recite/figures/__init__.py", '    "claims": ', '    "again": again.draw,\n    "claims": ')
+    with (checkout.root / "config/figures.yaml").open("a") as file:
+        file.write("again: {title: Again, category: Scores, tables: [distribution], caption: Once more.}\n")
+
+
+def touch(checkout: Checkout) -> None:
     for folder in ("workflow", "scripts", "config", "tests"):
         for path in (checkout.root / folder).rglob("*"):
             os.utime(path)
-    assert checkout.jobs() == {}
 
 
-def test_plot_code_redraws_only(checkout: Checkout) -> None:
-    """A changed figure size must not score anything."""
-    checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 3.3 *", "* len(parts), 3.4 *")
-    assert checkout.jobs() == {"figures": 19}
-
-
-def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
-    """The other family's models and scores must stay."""
-    checkout.edit(CONFIG, "seed: 11", "seed: 21")
-    family = {"training": 2, "scoring": 2, "compressibility": 1, "noise": 1, "recovery": 1, "lens": 1}
-    assert checkout.jobs() == {**family, **ANEW}
-    assert "pythia-xs" in checkout.messages() and "starcoder" not in checkout.messages()
-
-
-def test_a_vocabulary_reruns_its_family_from_the_tokenizer(checkout: Checkout) -> None:
-    """The tokenizer decides the sample too."""
-    checkout.edit(CONFIG, "vocabulary: 500", "vocabulary: 510")
-    family = {"tokenization": 1, "sampling": 3, "training": 2, "scoring": 2, "compressibility": 1, "lens": 1}
-    counts = {"frequency_index": 1, "frequency": 4}  # Pythia's rows are counted in StarCoder's tokens too
-    assert checkout.jobs() == {**family, **counts, **UNDISTURBED}
-    assert "starcoder-xs" in checkout.messages() and "pythia-xs" not in checkout.messages()
-
-
-def test_a_size_reruns_that_size(checkout: Checkout) -> None:
-    """The other sizes must stay."""
-    checkout.edit(CONFIG, "width: 16, heads: 2", "width: 32, heads: 2")
-    jobs = checkout.jobs()
-    assert (jobs["training"], jobs["scoring"]) == (2, 2)
-    assert "noise" not in jobs and "tokenization" not in jobs
-
-
-def test_a_new_strength_runs_alone(checkout: Checkout) -> None:
-    """Adding a point to a sweep must not repeat the sweep."""
-    checkout.edit(CONFIG, "[0.0, 0.5]", "[0.0, 0.25, 0.5]")
-    assert checkout.jobs() == {
-        "noise": 1,
-        "recovery": 1,
-        "noise_aggregation": 1,
-        "recovery_aggregation": 1,
-        "domains": 1,
-        "signatures": 1,
-        "ledger": 1,
-        "figures": 7,
-        "summary": 1,
-    }
-
-
-def test_a_new_layer_runs_alone(checkout: Checkout) -> None:
-    """Disturbing another layer must not repeat the sweep of the first."""
-    checkout.edit(CONFIG, "  strengths: [0.0, 0.5]", "  strengths: [0.0, 0.5]\n  layers: [0, 1]")
-    alone = {"noise": 1, "recovery": 1, "noise_aggregation": 1, "recovery_aggregation": 1}
-    assert checkout.jobs() == {**alone, "domains": 1, "signatures": 1, "ledger": 1, "figures": 7, "summary": 1}
-    assert "layer 0" not in checkout.messages() and "layer 1 of pythia-s" in checkout.messages()
-
-
-@pytest.mark.parametrize("module", ["engine", "checkpoints", "scoring"])
-def test_engine_code_rescores_but_does_not_retrain(checkout: Checkout, module: str) -> None:
-    """An imported module is not tracked by Snakemake; its change must not go unseen."""
-    path = checkout.root / f"workflow/recite/{module}.py"
-    path.write_text(path.read_text() + "\n\nADDED = 1\n")
-    assert checkout.jobs() == {"scoring": 4, "compressibility": 2, "noise": 1, "recovery": 1, "lens": 2, **ANEW}
-
-
-def test_measured_batch_sizes_come_before_scores(checkout: Checkout) -> None:
-    """Every model's batch size is measured once, for all of its jobs."""
-    checkout.edit(CONFIG, "batch_rows: 16", "batch_rows: auto")
-    again = {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, "lens": 2}
-    assert checkout.jobs() == {**again, **DOWNSTREAM}
-
-
-def test_one_models_precision_rescores_that_model(checkout: Checkout) -> None:
-    """The other models' scores must stay."""
-    checkout.edit(CONFIG, "batch_rows: 16", "batch_rows: 16\n  dtypes: {starcoder-s: bfloat16}")
-    assert checkout.jobs() == {"scoring": 1, "compressibility": 1, "lens": 1, **UNDISTURBED}
-
-
-def test_another_model_is_shortened_alone(checkout: Checkout) -> None:
-    """Adding a model to one analysis must not repeat the others."""
-    before = "compressibility:\n  models: [pythia-s, starcoder-s]"
-    checkout.edit(CONFIG, before, before.replace("]", ", pythia-xs]"))
-    new = {"compressibility": 1, "compressibility_aggregation": 1, "ledger": 1, "figures": 2, "summary": 1}
-    assert checkout.jobs() == new
-
-
-EDITS = {
-    "another model": (
-        "ablation:\n  models: [pythia-s]",
-        "ablation:\n  models: [pythia-s, starcoder-s]",
-        {"ablation": 2},
-    ),
-    "both layers in a job": ("layers_per_job: 1", "layers_per_job: 2", {"ablation": 1}),
-    "fewer rows": ("rows_per_domain: 10", "rows_per_domain: 9", {"ablation": 2}),
-    "other means": (
-        "layers_per_job: 1",
-        "layers_per_job: 1\n  replacement: dataset_mean",
-        {"ablation_means": 1, "ablation": 2},
-    ),
-}
-
-
-@pytest.mark.parametrize("edit", EDITS)
-def test_heads_are_ablated_alone(checkout: Checkout, edit: str) -> None:
-    """A model more is ablated by itself; which heads, rows or replacements are of no concern to other stages."""
-    old, new, jobs = EDITS[edit]
-    checkout.edit(CONFIG, old, new)
-    assert checkout.jobs() == {**jobs, **ABLATED}
-
-
-def test_another_rise_counts_nothing_again(checkout: Checkout) -> None:
-    """What a threshold is read off by is no count."""
-    checkout.edit(CONFIG, "  other: starcoder\n", "  other: starcoder\n  rise: 0.2\n")
-    assert checkout.jobs() == {"frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
-
-
-def test_another_way_of_counting_counts_alone(checkout: Checkout) -> None:
-    """Indexes that stand, and counts of the other ways, must stay."""
-    checkout.edit(
-        CONFIG, "countings: [bytes, own, other]\n  other: starcoder", "countings: [bytes, other]\n  other: pythia"
-    )
-    jobs = {"frequency": 2, "frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
-    assert checkout.jobs() == jobs
-
-
-def test_counting_code_counts_again(checkout: Checkout) -> None:
-    """A change in how spans are made must not index the corpus again, nor run a model."""
-    path = checkout.root / "workflow/recite/frequency.py"
-    path.write_text(path.read_text() + "\n\nADDED = 1\n")
-    jobs = {"frequency": 6, "frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
-    assert checkout.jobs() == jobs
-
-
-def test_another_bound_is_judged_alone(checkout: Checkout) -> None:
-    """The rule of a verdict is no measurement."""
-    checkout.edit("config/claims.yaml", "above: 0.9", "above: 0.95")
-    assert checkout.jobs() == {"ledger": 1, "figures": 1, "summary": 1}
-
-
-def test_a_swapped_pair_is_seen(checkout: Checkout) -> None:
-    """Snakemake compares params as an unordered set; two values that change places must still count."""
-    checkout.edit(
-        CONFIG, "context_tokens: 16\n  continuation_tokens: 16", "context_tokens: 12\n  continuation_tokens: 20"
-    )
-    jobs = checkout.jobs()
-    assert jobs["sampling"] == 6 and "candidates" not in jobs
-
-
-def test_a_new_domain_leaves_the_others(checkout: Checkout) -> None:
-    """The corpus is not read again for it, and no row of the other domains is drawn or scored again."""
-    checkout.edit(CONFIG, "[code, licences, control]", "[code, licences, control, headers]")
-    new = {"sampling": 2, "samples": 1, "scoring": 4, "compressibility": 2, "noise": 1, "frequency": 6, "recovery": 1}
-    new["lens"] = 2
-    assert checkout.jobs() == {**new, **ANEW}
-    assert "code-0000" not in checkout.messages()
-
-
-def test_a_new_caption_reruns_nothing(checkout: Checkout) -> None:
-    """Words in the report are no computation."""
-    checkout.edit("config/figures.yaml", "α = 0 is the", "α = 0 is, of course, the")
-    assert checkout.jobs() == {}
-
-
-def restored(finished: Checkout, root: Path, times: bool) -> Checkout:
+def restore(checkout: Checkout, times: bool = True) -> Checkout:
     """A fresh clone with the results of the study copied into it, with their times or in an order of their own."""
-    clone = copy_checkout(root / "a clone")
-    shutil.copytree(finished.results, clone.results, copy_function=shutil.copy2 if times else shutil.copy)
+    place = checkout.root.with_name("a clone")
+    shutil.rmtree(place, ignore_errors=True)
+    clone = copy_checkout(place)
+    shutil.copytree(checkout.results, clone.results, copy_function=shutil.copy2 if times else shutil.copy)
     if not times:
         for second, path in enumerate(sorted(clone.results.rglob("*"), reverse=True)):
             os.utime(path, (1_700_000_000 + second, 1_700_000_000 + second))
     return clone
 
 
-def test_results_that_are_restored_with_their_times_cost_nothing(finished: Checkout, tmp_path: Path) -> None:
-    """What Snakemake notes of its jobs stays behind; a fresh clone must not score anything again for want of it."""
-    assert restored(finished, tmp_path, times=True).jobs() == {}
+def lose(path: str) -> Change:
+    def change(checkout: Checkout) -> None:
+        checkout.lose(path)
+
+    return change
 
 
-def test_results_that_are_restored_without_their_times_need_a_touch(finished: Checkout, tmp_path: Path) -> None:
+UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 14}
+UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1, "signatures": 1}
+"""What follows from any model's scores."""
+DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 16}
+"""What follows from the scores of a model that is disturbed too."""
+ABLATED = dict.fromkeys(("ablation_aggregation", "overlap", "power", "signatures", "ledger", "summary"), 1)
+ABLATED |= {"figures": 6}
+"""What follows from a model's rows without its heads."""
+SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 19}
+"""All that sums up."""
+ANEW = SUMMED | {"ablation": 2}
+"""What follows from a model that is disturbed and has its heads ablated, layer by layer."""
+SCORED = {"scoring": 4, "compressibility": 2, "noise": 1, "recovery": 1, "lens": 2}
+"""Every model's own jobs, but for the ablation."""
+SWEPT = dict.fromkeys(("noise", "recovery", "noise_aggregation", "recovery_aggregation"), 1)
+SWEPT |= dict.fromkeys(("domains", "signatures", "ledger", "summary"), 1) | {"figures": 7}
+"""What follows from one strength in one layer."""
+COUNTED = {"frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
+"""What follows from how rows are counted."""
+PYTHIA = {"training": 2, "scoring": 2, "compressibility": 1, "noise": 1, "recovery": 1, "lens": 1}
+"""The jobs of one family's models, one of which is disturbed."""
+
+SIZE = "    s: {layers: 2, width: 64, heads: 4}\n"
+ABLATION = "ablation:\n  models: [pythia-s]"
+SHORTENED = "compressibility:\n  models: [pythia-s, starcoder-s]"
+LENGTHS = "context_tokens: 16\n  continuation_tokens: 16"
+LOST = "noise/pythia-s/layer-0/alpha-0.5/code-0000.parquet"
+
+EDITS = {
+    # What is added runs alone.
+    "new α": Edit(config(("[0.0, 0.5]", "[0.0, 0.25, 0.5]")), SWEPT),
+    "new layer to disturb": Edit(
+        config(("  strengths: [0.0, 0.5]", "  strengths: [0.0, 0.5]\n  layers: [0, 1]")),
+        SWEPT,
+        named=("layer 1 of pythia-s",),
+        spared=("layer 0",),
+    ),
+    "new model": Edit(
+        config((SIZE, f"{SIZE}    m: {{layers: 2, width: 32, heads: 2}}\n")),
+        {"training": 2, "scoring": 2, **SUMMED},
+        named=("pythia-m", "starcoder-m"),
+        spared=("pythia-s", "pythia-xs", "starcoder-s", "starcoder-xs"),
+    ),
+    "new domain": Edit(
+        config(("[code, licences, control]", "[code, licences, control, headers]")),
+        {"sampling": 2, "samples": 1, "frequency": 6, **SCORED, **ANEW},
+        spared=("code-0000",),
+    ),
+    "new figure": Edit(figure, {"figures": 20}),
+    "another model in one analysis": Edit(
+        config((SHORTENED, SHORTENED.replace("]", ", pythia-xs]"))),
+        {"compressibility": 1, "compressibility_aggregation": 1, "ledger": 1, "figures": 2, "summary": 1},
+    ),
+    "another model with its heads ablated": Edit(
+        config((ABLATION, ABLATION.replace("]", ", starcoder-s]"))), {"ablation": 2, **ABLATED}
+    ),
+    # Code.
+    "changed plot code": Edit(
+        edit("workflow/recite/figures/noise.py", ("* len(parts), 3.3 *", "* len(parts), 3.4 *")), {"figures": 19}
+    ),
+    "changed scoring code": Edit(code("scoring"), SCORED | ANEW),
+    "changed engine": Edit(code("engine"), SCORED | ANEW),
+    "changed reading of weights": Edit(code("checkpoints"), SCORED | ANEW),
+    "changed counting code": Edit(code("frequency"), {"frequency": 6, **COUNTED}),
+    "comment in scoring code": Edit(remarks, {}),
+    # Values.
+    "two seeds swapped": Edit(
+        config(("seed: 11", "seed: 12"), ("seed: 13", "seed: 11"), ("seed: 12", "seed: 13")),
+        {"training": 4, **SCORED, **ANEW},
+    ),
+    "rows and rows of a shard swapped": Edit(
+        config(("rows_per_domain: 12\n  shard_rows: 8", "rows_per_domain: 8\n  shard_rows: 12")),
+        {"candidates": 1, "sampling": 6, "frequency": 6, **SCORED, **ANEW},
+    ),
+    "two α swapped": Edit(config(("[0.0, 0.5]", "[0.5, 0.0]")), {}),
+    "tokens moved from context to continuation": Edit(
+        config((LENGTHS, "context_tokens: 12\n  continuation_tokens: 20")),
+        {"sampling": 6, "frequency": 6, **SCORED, **ANEW},
+    ),
+    "one family's recipe": Edit(
+        config(("seed: 11", "seed: 21")), PYTHIA | ANEW, named=("pythia-xs",), spared=("starcoder",)
+    ),
+    # The tokenizer decides the sample too; Pythia's rows are counted in StarCoder's tokens.
+    "one family's vocabulary": Edit(
+        config(("vocabulary: 500", "vocabulary: 510")),
+        dict.fromkeys(("tokenization", "compressibility", "lens", "frequency_index", "samples"), 1)
+        | {"sampling": 3, "training": 2, "scoring": 2, "frequency": 4}
+        | UNDISTURBED,
+        named=("starcoder-xs",),
+        spared=("pythia-xs",),
+    ),
+    "one size": Edit(
+        config(("width: 16, heads: 2", "width: 32, heads: 2")),
+        {"training": 2, "scoring": 2, **UNDISTURBED},
+        named=("pythia-xs", "starcoder-xs"),
+        spared=("starcoder-s", "noise"),
+    ),
+    "one model's precision": Edit(
+        config(("batch_rows: 16", "batch_rows: 16\n  dtypes: {starcoder-s: bfloat16}")),
+        {"scoring": 1, "compressibility": 1, "lens": 1, **UNDISTURBED},
+    ),
+    "measured batch sizes": Edit(
+        config(("batch_rows: 16", "batch_rows: auto")),
+        {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, "lens": 2, **DOWNSTREAM},
+    ),
+    "both layers' heads in a job": Edit(config(("layers_per_job: 1", "layers_per_job: 2")), {"ablation": 1, **ABLATED}),
+    "fewer rows ablated": Edit(config(("rows_per_domain: 10", "rows_per_domain: 9")), {"ablation": 2, **ABLATED}),
+    "heads replaced by means": Edit(
+        config(("layers_per_job: 1", "layers_per_job: 1\n  replacement: dataset_mean")),
+        {"ablation_means": 1, "ablation": 2, **ABLATED},
+    ),
+    "another rise": Edit(config(("  other: starcoder\n", "  other: starcoder\n  rise: 0.2\n")), COUNTED),
+    "another way of counting": Edit(
+        config(("countings: [bytes, own, other]\n  other: starcoder", "countings: [bytes, other]\n  other: pythia")),
+        {"frequency": 2, **COUNTED},
+    ),
+    "another bound of a claim": Edit(
+        edit("config/claims.yaml", ("above: 0.9", "above: 0.95")), {"ledger": 1, "figures": 1, "summary": 1}
+    ),
+    "another caption": Edit(edit("config/figures.yaml", ("α = 0 is the", "α = 0 is, of course, the")), {}),
+    # Files.
+    "fresh clone over restored results": Edit(restore, {}),
+    "touch on everything": Edit(touch, {}),
+    "deleted .snakemake": Edit(lose(".snakemake"), {}),
+    "deleted intermediate": Edit(
+        lose(f"results/tiny/{LOST}"),
+        {"noise": 1, "noise_aggregation": 1, "domains": 1, "ledger": 1, "figures": 4, "summary": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_what_runs_after_an_edit(checkout: Checkout, name: str) -> None:
+    """A job too many costs GPU time, up to months of it; a job too few leaves a stale figure."""
+    change, jobs, named, spared = EDITS[name]
+    edited = change(checkout) or checkout
+    planned, messages = edited.plan()
+    assert planned == jobs
+    assert [word for word in named if word not in messages] == []
+    assert [word for word in spared if word in messages] == []
+
+
+def test_results_that_are_restored_without_their_times_need_a_touch(finished: Checkout) -> None:
     """Copied by a tool that drops times, inputs look newer than outputs; the manual's remedy must do."""
-    clone = restored(finished, tmp_path, times=False)
+    clone = restore(finished, times=False)
     assert clone.jobs() != {}
     run = clone.snakemake("--touch")
     assert run.returncode == 0, run.stdout
     assert clone.jobs() == {}
 
 
-def test_without_what_snakemake_notes_nothing_runs(checkout: Checkout) -> None:
-    """A deleted .snakemake must not cost a computation."""
-    notes = checkout.root / ".snakemake"
-    notes.rename(checkout.root / "notes")
-    try:
-        assert checkout.jobs() == {}
-    finally:
-        shutil.rmtree(notes, ignore_errors=True)
-        (checkout.root / "notes").rename(notes)
+DOMAINS = ("code", "licences", "control")
+SHARD = "samples/pythia/code-0000.parquet"
+SCORES = "results/tiny/scores/pythia-xs/code-0000.parquet"
+TARGET = "results/tiny/figures/scaling.png"
+"""Its jobs are those of the samples, the scores, their aggregation and the lines through the rates."""
+SAMPLING = {f"samples/{family}/{domain}-0000.parquet" for family in ("pythia", "starcoder") for domain in DOMAINS}
 
 
-def test_a_lost_intermediate_is_made_again(checkout: Checkout) -> None:
-    """One file of noisy scores is lost: that job and what reads it run, and no other model."""
-    lost = checkout.results / "noise/pythia-s/layer-0/alpha-0.5/code-0000.parquet"
-    kept = lost.with_name("kept")
-    lost.rename(kept)
-    try:
-        jobs = checkout.jobs()
-    finally:
-        kept.rename(lost)
-    assert jobs == {"noise": 1, "noise_aggregation": 1, "domains": 1, "ledger": 1, "figures": 4, "summary": 1}
+@pytest.fixture
+def copied(finished: Checkout, tmp_path: Path) -> Checkout:
+    """A copy of the finished checkout, to run in."""
+    checkout = copy_checkout(tmp_path / "a checkout")
+    for folder in ("results", ".snakemake"):
+        shutil.copytree(finished.root / folder, checkout.root / folder)
+    return checkout
+
+
+def computed(checkout: Checkout, before: dict[str, str]) -> set[str]:
+    """First outputs of the jobs that have computed since."""
+    return {path.removesuffix(".json") for path, record in records(checkout).items() if record != before[path]}
+
+
+def records(checkout: Checkout) -> dict[str, str]:
+    folder = checkout.results / "records"
+    paths = (path.relative_to(folder) for path in folder.rglob("*.json"))
+    return {str(path): (folder / path).read_text() for path in paths if not path.parts[0].startswith(".")}
+
+
+CAUSES: dict[str, tuple[Change, tuple[str, ...], set[str]]] = {
+    "changed sampling code, samples as before": (code("sampling"), (), SAMPLING),
+    "one lost shard, made again": (lose(f"results/tiny/{SHARD}"), (f"results/tiny/{SHARD}",), {SHARD}),
+    "an aggregation by force": (lambda checkout: None, ("--forcerun", "aggregation"), {"tables/rates.parquet"}),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_the_same_bytes_made_again_do_not_cascade(copied: Checkout, cause: str) -> None:
+    """Months of scoring must not hang on the times of files that did not change; what stood must come back."""
+    change, arguments, expected = CAUSES[cause]
+    before, made = records(copied), digests(copied.results)
+    change(copied)
+    assert copied.jobs(TARGET, *arguments)["figures"] == 1
+    run = copied.snakemake(TARGET, *arguments)
+    assert run.returncode == 0, run.stdout
+    assert computed(copied, before) == expected
+    assert digests(copied.results) == made
+    assert copied.jobs(TARGET) == {}
+    assert not (copied.results / "records/.kept").exists()
+
+
+def test_other_bytes_do_cascade(copied: Checkout) -> None:
+    """What stood must not come back where the rows that were scored are no longer those."""
+    before = records(copied)
+    copied.edit(CONFIG, "seed: 3\n", "seed: 4\n")
+    run = copied.snakemake(SCORES)
+    assert run.returncode == 0, run.stdout
+    assert SCORES in {f"results/tiny/{path}" for path in computed(copied, before)}
+
+
+def test_restored_results_are_not_computed_again_even_without_their_times(finished: Checkout) -> None:
+    """Who forgets the touch must not pay for it with GPU time."""
+    clone = restore(finished, times=False)
+    before = records(clone)
+    run = clone.snakemake(TARGET)
+    assert run.returncode == 0, run.stdout
+    assert computed(clone, before) == set()
+    assert digests(clone.results) == digests(finished.results)

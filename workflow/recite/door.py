@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from recite.errors import ReciteError
-from recite.records import recorded
+from recite.files import RULE
+from recite.records import Unneeded, recorded
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded", "code: 28")
@@ -22,9 +23,10 @@ def door(job: Any) -> Iterator[None]:
 
     Everything printed goes to the job's log, and what was done into its record (`recite.records`). A ReciteError or a
     full disk becomes one sentence, on the terminal and in the log, and exit status 1; anything else a traceback in the
-    log.
+    log. A block that need not run again is left out: the script ends here, with exit status 0.
     """
     terminal = os.dup(2)
+    os.environ[RULE] = job.rule
     try:
         with Path(job.log[0]).open("w", buffering=1) as log:
             sys.stdout.flush()
@@ -33,6 +35,9 @@ def door(job: Any) -> Iterator[None]:
             # Snakemake runs a copy of the script, and names the original in it.
             with recorded(job, Path(sys.modules["__main__"].__file__ or "")):
                 yield
+    except Unneeded:
+        print("nothing to do: inputs, parameters, code and packages are those that the outputs were made with.")
+        raise SystemExit(0) from None
     except ReciteError as error:
         _fail(terminal, str(error))
     except Exception as error:

@@ -10,6 +10,9 @@ from typing import Any
 
 from recite.errors import ReciteError
 
+RULE = "RECITE_RULE"
+"""Environment variable by which the door of a job tells all its processes the job's rule."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:

@@ -15,7 +15,9 @@ PACKAGE = "recite"
 SOURCE_ROOT = Path(__file__).resolve().parent.parent
 # They open the way into a job and note what it did; no byte of a result comes from them, so that a better record
 # costs no recomputation. What they import counts only where a stage imports it too.
-RECORDING = frozenset({"recite.door", "recite.records", "recite.digests", "recite.environment", "recite.fingerprint"})
+RECORDING = frozenset(
+    f"recite.{module}" for module in ("door", "records", "keeping", "digests", "environment", "fingerprint")
+)
 SCRIPT = "script"
 """Key of the script itself among the parts of a stage's code."""
 

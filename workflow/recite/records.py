@@ -19,6 +19,7 @@ from recite.environment import git_state, installed_versions
 from recite.errors import ReciteError
 from recite.files import canonical_json, read_json, write_json
 from recite.fingerprint import code_parts, digest_of_parts
+from recite.keeping import discard, take_back
 
 FOLDER = "records"
 CODE = "records/.code"
@@ -32,29 +33,31 @@ OUTSIDE = "(elsewhere)/"
 """Stands for the folders of a path that leads out of the checkout: they may hold a user's name."""
 
 
+class Unneeded(Exception):  # noqa: N818 - it ends a job well
+    """A job would make once more, from the same bytes, what stood before it; that is back in its place."""
+
+
 @contextmanager
 def recorded(job: Any, script: Path) -> Iterator[None]:
     """Run the block as the work of the Snakemake job `job`, whose script is `script`, and write the job's record.
 
-    The inputs' digests are taken before the work. A job that fails has no record. Raises ReciteError where the code is
-    no longer that by which the job was called.
+    The inputs' digests are taken before the work. A job that fails has no record. Raises Unneeded where the work need
+    not be done, and ReciteError where the code is no longer that by which the job was called.
     """
     study, root = Path("results", job.config["study"]), script.parent.parent
-    record = record_path(study, path_in(study, job.output[0]))
+    outputs = [path_in(study, path) for path in job.output]
+    record = record_path(study, outputs[0])
+    earlier = _read(record)
     record.unlink(missing_ok=True)
-    code = _keep_code(study, script, job.params.code)
     started, clock = datetime.now(UTC), time.monotonic()
-    inputs = digests_of(study, job.input)
+    given = _given(job, study, script)
+    if _says(earlier, given, job.input) and take_back(study, _digests_in(earlier, outputs)):
+        write_json(record, earlier)
+        raise Unneeded
+    discard(study, outputs)
     yield
     made = {
-        "format": FORMAT,
-        "rule": job.rule,
-        "script": script.name,
-        "wildcards": dict(job.wildcards.items()),
-        "parameters": parameters_of(job.params),
-        "code": code,
-        "environment": _keep_environment(study, root),
-        "inputs": inputs,
+        **given,
         "outputs": digests_of(study, job.output),
         "made_with": _made_with([Path(path) for path in job.output]),
         "threads": job.threads,
@@ -65,6 +68,43 @@ def recorded(job: Any, script: Path) -> Iterator[None]:
     }
     git = git_state(root)
     write_json(record, sealed(made | ({"git": git} if git else {})))
+
+
+def _given(job: Any, study: Path, script: Path) -> dict[str, Any]:
+    """What decides the bytes that a job makes."""
+    params = canonical_json(dict(job.params.items()))
+    return {
+        "format": FORMAT,
+        "rule": job.rule,
+        "script": script.name,
+        "wildcards": dict(job.wildcards.items()),
+        "parameters": parameters_of(job.params),
+        # Two folders elsewhere may have one name: `parameters` does not tell them apart.
+        "params_sha256": hashlib.sha256(params.encode()).hexdigest(),
+        "code": _keep_code(study, script, job.params.code),
+        "environment": _keep_environment(study, script.parent.parent),
+        "inputs": digests_of(study, job.input),
+    }
+
+
+def _says(record: Mapping[str, Any], given: Mapping[str, Any], inputs: Any) -> bool:
+    """Whether a record is whole and of a job that was given the same, all inputs of which have digests."""
+    whole = record.get("seal") == seal_of(record) and len(given["inputs"]) == len({*inputs})
+    return whole and all(record.get(key) == value for key, value in given.items())
+
+
+def _digests_in(record: Mapping[str, Any], outputs: list[str]) -> dict[str, str]:
+    """Path -> SHA-256 of each output, by a record; "", which no file has, for one that it does not name."""
+    return {path: record["outputs"].get(path, {}).get("sha256", "") for path in outputs}
+
+
+def _read(record: Path) -> dict[str, Any]:
+    """A record; empty where there is none, or none that is whole."""
+    try:
+        found = json.loads(record.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def record_path(study: Path, first_output: str) -> Path:
@@ -170,9 +210,5 @@ def read_records(study: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.rglob("*.json")) if folder.is_dir() else ():
         name = path.relative_to(folder).as_posix()
         if not name.startswith("."):
-            try:
-                record = json.loads(path.read_text())
-            except ValueError:
-                record = {}
-            found[name.removesuffix(".json")] = record if isinstance(record, dict) else {}
+            found[name.removesuffix(".json")] = _read(path)
     return found

@@ -5,6 +5,7 @@ change the stage's code fingerprint.
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recite.errors import ReciteError
-from recite.files import atomic, canonical_json
+from recite.files import RULE, atomic, canonical_json
 
 METADATA_KEY = b"recite"
 ROWS_OF_A_GROUP = 2**16
@@ -54,7 +55,7 @@ class Table:
         return pa.schema(fields)
 
     def write(self, path: Path, data: pa.Table | Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
-        """Write `data` (columns by name) atomically, with `metadata` in the file's own metadata.
+        """Write `data` (columns by name) atomically, with `metadata` and the job's rule in the file's own metadata.
 
         Raises ReciteError where a column is missing, undeclared, null or of another type.
         """
@@ -69,15 +70,13 @@ class Table:
                 raise ReciteError(f"{path}: column {column.name} of table {self.name} holds a null.")
         if len({len(array) for array in arrays}) > 1:
             raise ReciteError(f"{path}: the columns of table {self.name} have different lengths.")
-        note = {METADATA_KEY: canonical_json(dict(metadata)).encode()}
-        table = pa.Table.from_arrays(arrays, schema=self.schema.with_metadata(note))
+        table = pa.Table.from_arrays(arrays, schema=self.schema.with_metadata(_note(metadata)))
         with atomic(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
     def write_batches(self, path: Path, batches: Iterable[pa.Table], metadata: Mapping[str, Any]) -> None:
         """Write tables of the declared schema one after the other, atomically; one at a time is in memory."""
-        note = {METADATA_KEY: canonical_json(dict(metadata)).encode()}
-        schema = self.schema.with_metadata(note)
+        schema = self.schema.with_metadata(_note(metadata))
         with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for batch in batches:
                 writer.write_table(batch.select(self.names).cast(schema), row_group_size=ROWS_OF_A_GROUP)
@@ -119,8 +118,14 @@ class Table:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """What the writer of a table noted about its making: options, digests, device, dtype."""
+    """What the writer of a table noted about its making: rule, options, digests, device, dtype."""
     return json.loads(pq.read_schema(path).metadata[METADATA_KEY])
+
+
+def _note(metadata: Mapping[str, Any]) -> dict[bytes, bytes]:
+    """What goes into a file's own metadata; no rule where no job writes it."""
+    rule = {"rule": os.environ[RULE]} if RULE in os.environ else {}
+    return {METADATA_KEY: canonical_json({**rule, **metadata}).encode()}
 
 
 def _as_array(values: Any, type_: pa.DataType) -> pa.Array | pa.ChunkedArray:
