@@ -174,7 +174,7 @@ EDITS = {
     # The tokenizer decides the sample too; Pythia's rows are counted in StarCoder's tokens.
     "one family's vocabulary": Edit(
         config(("vocabulary: 500", "vocabulary: 510")),
-        dict.fromkeys(("tokenization", "compressibility", "lens", "frequency_index", "samples"), 1)
+        dict.fromkeys(("tokenization", "compressibility", "lens", "frequency_index"), 1)
         | {"sampling": 3, "training": 2, "scoring": 2, "frequency": 4}
         | UNDISTURBED,
         named=("starcoder-xs",),
@@ -182,7 +182,8 @@ EDITS = {
     ),
     "one size": Edit(
         config(("width: 16, heads: 2", "width: 32, heads: 2")),
-        {"training": 2, "scoring": 2, **UNDISTURBED},
+        {"training": 2, "scoring": 2, "aggregation": 1, "frequency_aggregation": 1, "figures": 9}
+        | dict.fromkeys(("scaling", "domains", "ledger", "summary"), 1),
         named=("pythia-xs", "starcoder-xs"),
         spared=("starcoder-s", "noise"),
     ),
