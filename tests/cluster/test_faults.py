@@ -23,7 +23,7 @@ AWAY = 20
 SCORED = ["rule_scoring_wildcards_pythia-xs_code-0000", "rule_scoring_wildcards_pythia-s_code-0000"]
 
 
-def until(ready: Callable[[], object], what: str, seconds: float = 300) -> None:
+def until(ready: Callable[[], object], what: str, seconds: float = 1200) -> None:
     """Wait for something to be true."""
     end = time.monotonic() + seconds
     while not ready():
@@ -113,7 +113,7 @@ def struck(
 
 def end(head: "subprocess.Popen[str]") -> str:
     """Output of a run that must succeed."""
-    output, _ = head.communicate(timeout=900)
+    output, _ = head.communicate(timeout=1800)
     assert head.returncode == 0, output
     return output
 
