@@ -29,10 +29,9 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualCluster
 @pytest.fixture
 def slurm(daemons: VirtualCluster) -> Iterator[VirtualCluster]:
     """SLURM with all nodes up and no jobs, before the test and after it."""
-    daemons.wait_for_nodes()
-    daemons.forget()
+    daemons.recover()
     yield daemons
-    daemons.forget()
+    daemons.recover()
 
 
 @pytest.fixture(scope="session")

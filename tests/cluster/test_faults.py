@@ -5,7 +5,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,12 @@ pytestmark = pytest.mark.faults
 
 SCORES = [f"results/tiny/scores/pythia-{size}/code-0000.parquet" for size in ("xs", "s")]
 TRAINED = ["rule_training_wildcards_pythia-xs", "rule_training_wildcards_pythia-s"]
+AWAY = 20
+"""Seconds."""
 SCORED = ["rule_scoring_wildcards_pythia-xs_code-0000", "rule_scoring_wildcards_pythia-s_code-0000"]
 
 
-def until(ready: Callable[[], object], what: str, seconds: float = 300) -> None:
+def until(ready: Callable[[], object], what: str, seconds: float = 1200) -> None:
     """Wait for something to be true."""
     end = time.monotonic() + seconds
     while not ready():
@@ -31,15 +33,29 @@ def until(ready: Callable[[], object], what: str, seconds: float = 300) -> None:
 
 @dataclass
 class Struck:
-    """A checkout in which the undisturbed study has run, models and scores taken away, and the faults of its jobs.
+    """A checkout in which the undisturbed study has run, and the faults of the jobs that make lost files again.
 
-    before: files that must stay, with their times. earlier: numbers of the jobs of other tests, which SLURM remembers.
+    earlier: numbers of the jobs of other tests, which SLURM remembers. before: files that must stay, with their times.
     """
 
     checkout: Checkout
     slurm: VirtualCluster
-    before: dict[Path, int]
     earlier: set[str]
+    before: dict[Path, int] = field(default_factory=dict)
+    heads: list["subprocess.Popen[str]"] = field(default_factory=list)
+
+    def lose(self, *folders: str) -> None:
+        """Take folders of results away; what the others hold must stay."""
+        for folder in folders:
+            shutil.rmtree(self.checkout.results / folder)
+        kept = {"corpus", "tokenizers", "samples", "models", "noise"} - set(folders)
+        paths = [path for name in kept for path in (self.checkout.results / name).rglob("*")]
+        self.before = {path: path.stat().st_mtime_ns for path in paths if path.is_file() and path.name != "complete"}
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Start the run that makes the scores."""
+        self.heads.append(self.checkout.start(*PROFILE, *SCORES))
+        return self.heads[-1]
 
     @property
     def folder(self) -> Path:
@@ -88,19 +104,16 @@ def struck(
     checkout = copy_checkout(tmp_path / "a checkout", STUDY)
     for folder in ("results", ".snakemake"):
         shutil.copytree(undisturbed.root / folder, checkout.root / folder)
-    for folder in ("models", "scores"):
-        shutil.rmtree(checkout.results / folder)
-    kept = [
-        path for name in ("corpus", "tokenizers", "samples", "noise") for path in (checkout.results / name).rglob("*")
-    ]
-    before = {path: path.stat().st_mtime_ns for path in kept if path.is_file() and path.name != "complete"}
     monkeypatch.setenv("RECITE_FAULTS", str(checkout.root / "faults"))
-    yield Struck(checkout, slurm, before, {number for number, _, _ in slurm.jobs()})
+    struck = Struck(checkout, slurm, {number for number, _, _ in slurm.jobs()})
+    yield struck
+    for head in struck.heads:  # of a failed test: it would go on with jobs
+        head.kill()
 
 
 def end(head: "subprocess.Popen[str]") -> str:
     """Output of a run that must succeed."""
-    output, _ = head.communicate(timeout=900)
+    output, _ = head.communicate(timeout=1800)
     assert head.returncode == 0, output
     return output
 
@@ -108,11 +121,12 @@ def end(head: "subprocess.Popen[str]") -> str:
 def test_killed_requeued_out_of_memory_and_a_node_lost(struck: Struck, undisturbed: Checkout) -> None:
     """Each strikes one of four jobs between its last byte and the file's name; none may fail the run."""
     slurm = struck.slurm
+    struck.lose("models", "scores")
     struck.fault("models-pythia-xs-model.safetensors", "kill")
     struck.fault("models-pythia-s-model.safetensors", "hang")
     struck.fault("scores-pythia-xs-code-0000.parquet", "memory")
     struck.fault("scores-pythia-s-code-0000.parquet", "hang")
-    head = struck.checkout.start(*PROFILE, *SCORES)
+    head = struck.start()
     until(lambda: struck.struck("models-pythia-s-model.safetensors"), "training")
     node = struck.detail(struck.job(TRAINED[1]), "NodeList")
     slurm.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
@@ -137,8 +151,9 @@ def test_killed_requeued_out_of_memory_and_a_node_lost(struck: Struck, undisturb
 def test_time_limit(struck: Struck, undisturbed: Checkout) -> None:
     """A job that hangs is ended by its limit and submitted again with twice the time."""
     slurm = struck.slurm
+    struck.lose("scores")
     struck.fault("scores-pythia-xs-code-0000.parquet", "hang")
-    head = struck.checkout.start(*PROFILE, *SCORES)
+    head = struck.start()
     until(lambda: struck.struck("scores-pythia-xs-code-0000.parquet"), "scoring")
     hanging = struck.job(SCORED[0])
     slurm.ask("scontrol", "update", f"jobid={hanging}", "timelimit=1")
@@ -155,8 +170,9 @@ def test_time_limit(struck: Struck, undisturbed: Checkout) -> None:
 def test_head_killed_and_started_again_while_a_job_runs(struck: Struck, undisturbed: Checkout) -> None:
     """What ended without a head is not computed again, and a job that runs twice leaves one whole file."""
     slurm = struck.slurm
+    struck.lose("scores")
     struck.fault("scores-pythia-s-code-0000.parquet", "wait")
-    head = struck.checkout.start(*PROFILE, *SCORES)
+    head = struck.start()
     until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring")
     head.kill()
     head.communicate()
@@ -167,7 +183,7 @@ def test_head_killed_and_started_again_while_a_job_runs(struck: Struck, undistur
     locked = struck.checkout.snakemake(*PROFILE, *SCORES)
     assert locked.returncode == 1 and "--unlock" in locked.stdout
     assert struck.checkout.snakemake("--unlock").returncode == 0
-    end(struck.checkout.start(*PROFILE, *SCORES))
+    end(struck.start())
     orphan = struck.job(SCORED[1])
     (struck.folder / "go").touch()
     until(lambda: struck.detail(orphan, "JobState") == "COMPLETED" or not slurm.jobs("RUNNING"), "the orphan ends")
@@ -175,3 +191,31 @@ def test_head_killed_and_started_again_while_a_job_runs(struck: Struck, undistur
     assert other.stat().st_mtime_ns == written
     jobs = struck.submitted()
     assert (jobs[SCORED[0]], jobs[SCORED[1]]) == (1, 2)
+
+
+def test_controller_away(struck: Struck, undisturbed: Checkout) -> None:
+    """Away as a job is to be submitted, and again as one ends: each is submitted once, and none is forgotten."""
+    slurm = struck.slurm
+    struck.lose("models", "scores")
+    struck.fault("scores-pythia-s-code-0000.parquet", "wait")
+    slurm.end("slurmctld")
+    head = struck.start()
+    until((struck.checkout.root / ".snakemake/slurm_logs/rule_training").exists, "a job is ready")
+    time.sleep(AWAY)
+    slurm.start_controller()
+    until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring")
+    slurm.end("slurmctld")
+    until(lambda: {"scontrol", "squeue"} & children(head.pid), "the head asks for its jobs")
+    (struck.folder / "go").touch()
+    time.sleep(AWAY)
+    slurm.start_controller()
+    end(head)
+    struck.check(undisturbed)
+    jobs = struck.submitted()
+    assert {comment: jobs[comment] for comment in (*TRAINED, *SCORED)} == dict.fromkeys((*TRAINED, *SCORED), 1)
+
+
+def children(process: int) -> set[str]:
+    """Names of what a process has started and that runs."""
+    run = subprocess.run(["ps", "--ppid", str(process), "-o", "comm="], stdout=subprocess.PIPE, text=True)
+    return set(run.stdout.split())

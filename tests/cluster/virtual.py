@@ -132,7 +132,17 @@ class VirtualCluster:
         """End one daemon and wait for it."""
         daemon = self.daemons.pop(name)
         daemon.send_signal(how)
-        daemon.wait(30)
+        daemon.wait(120)
+
+    def recover(self) -> None:
+        """Undo what a failed test may have left behind: jobs, nodes set down, no controller."""
+        if "slurmctld" not in self.daemons:
+            self.start_controller()
+            self._wait(lambda: self.ask("sinfo", "-h"), "slurmctld does not answer")
+        self.forget()
+        for number in self.numbers:
+            self.ask("scontrol", "update", f"nodename=a100-{number}", "state=resume")
+        self.wait_for_nodes()
 
     def wait_for_nodes(self) -> None:
         """Until every node takes jobs."""
@@ -149,8 +159,9 @@ class VirtualCluster:
 
     def jobs(self, *states: str) -> list[tuple[str, str, str]]:
         """Number, state and comment of every job, of some states or of all."""
-        lines = self.ask("squeue", "-h", "-t", ",".join(states) or "all", "-o", "%i|%T|%k").splitlines()
-        return [tuple(line.split("|", 2)) for line in lines]  # type: ignore[misc]
+        command = ["squeue", "-h", "-t", ",".join(states) or "all", "-o", "%i|%T|%k"]
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+        return [tuple(line.split("|", 2)) for line in run.stdout.splitlines()]  # type: ignore[misc]
 
     def forget(self) -> None:
         """Cancel what is left of a test and wait until nothing runs."""
@@ -167,7 +178,7 @@ class VirtualCluster:
         for path in settings_files():
             path.unlink(missing_ok=True)
 
-    def _wait(self, ready: object, sentence: str, seconds: float = 60) -> None:
+    def _wait(self, ready: object, sentence: str, seconds: float = 180) -> None:
         end = time.monotonic() + seconds
         while not ready():  # type: ignore[operator]
             if time.monotonic() > end:

@@ -40,8 +40,8 @@ def digest(library: Path) -> Callable[[], str]:
     """The script's fingerprint as a new process would compute it."""
 
     def fresh() -> str:
-        module._tree.cache_clear()
-        module._digest.cache_clear()
+        for cached in (module.fingerprint, module._tree, module._digest, module._imports):
+            cached.cache_clear()
         return fingerprint(library / "script.py")
 
     return fresh

@@ -22,6 +22,7 @@ SCRIPT = "script"
 """Key of the script itself among the parts of a stage's code."""
 
 
+@cache
 def fingerprint(script: Path) -> str:
     """Hexadecimal digest of `script` and of its import closure within the library."""
     return digest_of_parts(code_parts(script))
@@ -71,6 +72,7 @@ class _WithoutDocstrings(ast.NodeTransformer):
         return None if is_text else node
 
 
+@cache
 def _imports(path: Path) -> list[str]:
     """Names of library modules, packages included, that the file imports anywhere."""
     names: list[str] = []

@@ -8,8 +8,9 @@ LIMITS = Limits(study)
 
 # `fetch` reaches the jobs by the config and not by their params: turning it on makes nothing anew.
 def code(stage):
-    """Fingerprint of a stage's script and of all that it imports: a changed comment changes nothing."""
-    return fingerprint(Path(workflow.basedir, "scripts", f"{stage}.py"))
+    """Params function: fingerprint of a stage's script and of all that it imports; a changed comment changes nothing."""
+    # As a function it is asked by the jobs of the stage alone, and not by each process that reads the rules.
+    return lambda wildcards: fingerprint(Path(workflow.basedir, "scripts", f"{stage}.py"))
 
 
 def tokenizer_of(file):
