@@ -69,6 +69,15 @@ class Audit:
         lines = [f"{found.sha256}  {path}\n" for path, found in sorted(self.findings.items()) if found.sha256]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    def record_of(self, path: str) -> dict[str, Any] | None:
+        """The record of the job that wrote a file; None where there is none that is as its job wrote it."""
+        record = self.records.get(self.job_that_wrote(path))
+        return record if record is not None and _is_whole(record) else None
+
+    def job_that_wrote(self, path: str) -> str:
+        """The job, by its first output, whose record says that it wrote a file; the file itself where none does."""
+        return self._written.get(path, path)
+
     def below(self, paths: Iterable[str]) -> dict[str, Finding]:
         """The findings on files and on all that they rest on."""
         found = {path: self.findings[path] for path in paths}
