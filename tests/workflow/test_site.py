@@ -47,7 +47,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 
 @pytest.fixture
 def page(browser: Page, site: Path) -> Iterator[Page]:
-    """The page in a desk's window; whatever a test did, nothing may have complained or asked for anything but the page."""
+    """The page in a desk's window; whatever a test does, nothing complains or asks for anything but the page."""
     browser.open(site, DESK)
     yield browser
     assert browser.complaints == []
@@ -83,17 +83,7 @@ def test_lineage_opens_and_its_steps_tell(page: Page) -> None:
     page.evaluate(f"document.querySelectorAll('{FIGURE} .lineage a')[{place}].id = 'chosen'")
     page.click("#chosen rect")
     (record,) = texts(page, f"{FIGURE} .record")
-    for word in (
-        "scripts/scoring.py",
-        "float32",
-        "cpu",
-        "model",
-        "duration",
-        "git commit",
-        "batch rows",
-        "Code",
-        "Packages",
-    ):
+    for word in ("scripts/scoring.py", "float32", "cpu", "duration", "git commit", "batch rows", "Code", "Packages"):
         assert word in record, word
     assert page.evaluate("document.querySelectorAll('.lineage a[aria-current]').length") == len(FIGURES)
     assert page.evaluate("document.querySelector('#chosen').getAttribute('aria-current')") == "true"
