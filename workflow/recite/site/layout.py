@@ -130,8 +130,8 @@ def _spread(wished: Sequence[float], row: Sequence[Vertex]) -> list[float]:
     for wish, offset in zip(wished, offsets, strict=True):
         pools.append((wish - offset, 1))
         while len(pools) > 1 and pools[-2][0] >= pools[-1][0]:
-            (one, n), (other, m) = pools[-2:]
-            pools[-2:] = [((one * n + other * m) / (n + m), n + m)]
+            (left, n), (right, m) = pools[-2:]
+            pools[-2:] = [((left * n + right * m) / (n + m), n + m)]
     flat = [value for value, count in pools for _ in range(count)]
     return [value + offset for value, offset in zip(flat, offsets, strict=True)]
 
