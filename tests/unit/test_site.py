@@ -15,7 +15,7 @@ from recite.errors import ReciteError
 from recite.lineage import Step, lineage
 from recite.records import record_path
 from recite.site import build, write_site
-from recite.site.layout import BETWEEN, HEIGHT, ROW, WIDTH, layout
+from recite.site.layout import BETWEEN, COLUMN, HEIGHT, WIDTH, layout
 from recite.site.listing import MOST_ROWS, list_numbers, list_table, read_numbers
 from recite.site.making import MOST_FILES, making_of
 from recorded import audited, jobs, write_record, write_study
@@ -229,25 +229,25 @@ def steps_of(seed: int) -> list[Step]:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_layout(seed: int) -> None:
-    """No step lies on another or outside of the picture; each is above those that it was made from."""
+    """No step lies on another or outside of the picture; each is left of those that it was made from."""
     steps = steps_of(seed)
     found = layout(steps)
     assert layout(steps) == found
-    assert found.places[-1][1] == BETWEEN == min(y for _, y in found.places)
+    assert found.places[-1][0] == BETWEEN == min(x for x, _ in found.places)
     for step, (x, y) in zip(steps, found.places, strict=True):
         assert 0 <= x <= found.width - WIDTH and 0 <= y <= found.height - HEIGHT
-        assert all(found.places[place][1] >= y + ROW for place in step.inputs)
-    for one, other in pairwise(sorted(found.places, key=lambda place: (place[1], place[0]))):
-        assert one[1] < other[1] or other[0] - one[0] >= WIDTH
-    assert len(found.edges) == sum(len(step.inputs) for step in steps)
+        assert all(found.places[place][0] >= x + COLUMN for place in step.inputs)
+    for one, other in pairwise(sorted(found.places)):
+        assert one[0] < other[0] or other[1] - one[1] >= HEIGHT
 
 
 def test_edges_pass_between_steps() -> None:
-    """An edge over a row that another step stands in goes around it."""
-    steps = [Step("a", ("a",), ()), Step("b", ("b",), (0,)), Step("c", ("c",), (0, 1))]
-    found = layout(steps)
-    long = next(edge for edge in found.edges if "V" in edge)
-    x = int(re.findall(r"(-?\d+) -?\d+V", long)[0])
-    left = found.places[1][0]
-    assert not left <= x <= left + WIDTH
-    assert len(found.edges) == 3
+    """An edge over a column that another step stands in goes around it; where a longer way leads there is none."""
+    steps = [Step("a", ("a",), ()), Step("b", ("b",), (0,)), Step("c", ("c",), ()), Step("d", ("d",), (0, 1, 2))]
+    assert len(layout(steps).edges) == 3
+    steps = [Step("a", ("a",), ()), Step("b", ("b",), ()), Step("c", ("c",), (0, 1)), Step("d", ("d",), (1,))]
+    found = layout([*steps, Step("e", ("e",), (2,)), Step("f", ("f",), (3, 4))])
+    (long,) = [edge for edge in found.edges if "H" in edge]
+    y = int(re.findall(r"(\d+)H", long)[0])
+    top = found.places[2][1]
+    assert not top <= y <= top + HEIGHT

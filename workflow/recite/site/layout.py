@@ -1,7 +1,7 @@
-"""Where the steps of a lineage stand in its picture: what was asked for on top, every step above what it was made from.
+"""Where the steps of a lineage stand in its picture: what was asked for at the left, every step left of its inputs.
 
-The layers of Sugiyama et al. (1981): an edge over several rows is cut by bends, rows are ordered by the means of their
-neighbours' places, and each row is then put as near to its neighbours as its widths allow.
+The layers of Sugiyama et al. (1981): an edge over several columns is cut by bends, columns are ordered by the means of
+their neighbours' places, and each is then put as near to its neighbours as its heights allow.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +13,12 @@ from recite.lineage import Step
 WIDTH, HEIGHT = 184, 44
 """Of a step, in px."""
 BEND = 10
-"""Room that an edge takes where it passes a row."""
-BETWEEN, ROW = 14, 92
-"""Between two of a row; from one row to the next."""
+"""Room that an edge takes where it passes a column."""
+BETWEEN, COLUMN = 14, WIDTH + 56
+"""Between two of a column; from one column to the next."""
 SWEEPS = 12
 Vertex = tuple[int, int, int]
-"""A step as (step, step, row), or the bend of an edge as (upper step, lower step, row)."""
+"""A step as (step, step, column), or the bend of an edge as (step, its input, column)."""
 Neighbours = Mapping[Vertex, list[Vertex]]
 
 
@@ -32,82 +32,93 @@ class Layout(NamedTuple):
 
 
 def layout(steps: Sequence[Step]) -> Layout:
-    """Place the steps of a lineage, each of which comes after its inputs."""
-    depths = _depths(steps)
-    chains = [_chain(depths, upper, lower) for upper, step in enumerate(steps) for lower in step.inputs]
-    rows: list[list[Vertex]] = [[] for _ in range(max(depths) + 1)]
+    """Place the steps of a lineage, each of which comes after its inputs.
+
+    No edge is drawn from a step to an input of its inputs, to which a longer way leads.
+    """
+    inputs = _reduced(steps)
+    depths = _depths(inputs)
+    chains = [_chain(depths, step, lower) for step, names in enumerate(inputs) for lower in names]
+    columns: list[list[Vertex]] = [[] for _ in range(max(depths) + 1)]
     for vertex in sorted({(i, i, depths[i]) for i in range(len(steps))} | {v for chain in chains for v in chain}):
-        rows[vertex[2]].append(vertex)
-    above: dict[Vertex, list[Vertex]] = {vertex: [] for row in rows for vertex in row}
-    below: dict[Vertex, list[Vertex]] = {vertex: [] for row in rows for vertex in row}
+        columns[vertex[2]].append(vertex)
+    before: dict[Vertex, list[Vertex]] = {vertex: [] for column in columns for vertex in column}
+    after: dict[Vertex, list[Vertex]] = {vertex: [] for column in columns for vertex in column}
     for chain in chains:
         for one, other in pairwise(chain):
-            below[one].append(other)
-            above[other].append(one)
-    rows = _ordered(rows, above, below)
-    x = _columns(rows, above, below)
-    left = min(x[vertex] - _width(vertex) / 2 for row in rows for vertex in row)
-    right = max(x[vertex] + _width(vertex) / 2 for row in rows for vertex in row)
-    centres = {vertex: (round(x[vertex] - left) + BETWEEN, vertex[2] * ROW + HEIGHT // 2 + BETWEEN) for vertex in x}
-    places = [centres[i, i, depths[i]] for i in range(len(steps))]
+            after[one].append(other)
+            before[other].append(one)
+    y = _heights(_ordered(columns, before, after), before, after)
+    top = min(y[vertex] - _height(vertex) / 2 for vertex in y)
+    bottom = max(y[vertex] + _height(vertex) / 2 for vertex in y)
+    middles = {vertex: (vertex[2] * COLUMN + WIDTH // 2 + BETWEEN, round(y[vertex] - top) + BETWEEN) for vertex in y}
+    places = [middles[i, i, depths[i]] for i in range(len(steps))]
     return Layout(
-        round(right - left) + 2 * BETWEEN,
-        (len(rows) - 1) * ROW + HEIGHT + 2 * BETWEEN,
-        [(cx - WIDTH // 2, cy - HEIGHT // 2) for cx, cy in places],
-        [_path([centres[vertex] for vertex in chain]) for chain in chains],
+        (len(columns) - 1) * COLUMN + WIDTH + 2 * BETWEEN,
+        round(bottom - top) + 2 * BETWEEN,
+        [(x - WIDTH // 2, y - HEIGHT // 2) for x, y in places],
+        [_path([middles[vertex] for vertex in chain]) for chain in chains],
     )
 
 
-def _depths(steps: Sequence[Step]) -> list[int]:
-    """Row of each step: the longest way to it from the top."""
-    depths = [0] * len(steps)
-    for place in reversed(range(len(steps))):
-        for lower in steps[place].inputs:
+def _reduced(steps: Sequence[Step]) -> list[list[int]]:
+    """The inputs of each step but for those that its other inputs rest on."""
+    below: list[set[int]] = []
+    for step in steps:
+        below.append({*step.inputs}.union(*(below[place] for place in step.inputs)))
+    return [[p for p in step.inputs if not any(p in below[other] for other in step.inputs)] for step in steps]
+
+
+def _depths(inputs: Sequence[Sequence[int]]) -> list[int]:
+    """Column of each step: the longest way to it from the left."""
+    depths = [0] * len(inputs)
+    for place in reversed(range(len(inputs))):
+        for lower in inputs[place]:
             depths[lower] = max(depths[lower], depths[place] + 1)
     return depths
 
 
-def _chain(depths: Sequence[int], upper: int, lower: int) -> list[Vertex]:
-    """An edge from step to step, with a bend in every row between."""
-    bends = [(upper, lower, row) for row in range(depths[upper] + 1, depths[lower])]
-    return [(upper, upper, depths[upper]), *bends, (lower, lower, depths[lower])]
+def _chain(depths: Sequence[int], step: int, lower: int) -> list[Vertex]:
+    """An edge from a step to its input, with a bend in every column between."""
+    bends = [(step, lower, column) for column in range(depths[step] + 1, depths[lower])]
+    return [(step, step, depths[step]), *bends, (lower, lower, depths[lower])]
 
 
-def _ordered(rows: list[list[Vertex]], above: Neighbours, below: Neighbours) -> list[list[Vertex]]:
-    """The rows in the order with the fewest crossings that the sweeps come by."""
-    best, fewest = rows, _crossings(rows, below)
+def _ordered(columns: list[list[Vertex]], before: Neighbours, after: Neighbours) -> list[list[Vertex]]:
+    """The columns in the order with the fewest crossings that the sweeps come by."""
+    best, fewest = columns, _crossings(columns, after)
     for sweep in range(SWEEPS):
-        neighbours = above if sweep % 2 == 0 else below
-        rows = [list(row) for row in rows]
-        for row in rows if sweep % 2 == 0 else reversed(rows):
-            at = {vertex: place for other in rows for place, vertex in enumerate(other)}
-            row.sort(key=_mean_of(at, neighbours))
-        crossings = _crossings(rows, below)
+        neighbours = before if sweep % 2 == 0 else after
+        columns = [list(column) for column in columns]
+        for column in columns if sweep % 2 == 0 else reversed(columns):
+            at = {vertex: place for other in columns for place, vertex in enumerate(other)}
+            column.sort(key=_mean_of(at, neighbours))
+        crossings = _crossings(columns, after)
         if crossings < fewest:
-            best, fewest = rows, crossings
+            best, fewest = columns, crossings
     return best
 
 
-def _crossings(rows: list[list[Vertex]], below: Neighbours) -> int:
-    at = {vertex: place for row in rows for place, vertex in enumerate(row)}
+def _crossings(columns: list[list[Vertex]], after: Neighbours) -> int:
+    at = {vertex: place for column in columns for place, vertex in enumerate(column)}
     count = 0
-    for row in rows:
-        ends = [[at[lower] for lower in below[vertex]] for vertex in row]
+    for column in columns:
+        ends = [[at[lower] for lower in after[vertex]] for vertex in column]
         pairs = ((left, right) for i, left in enumerate(ends) for right in ends[i + 1 :])
         count += sum(a > b for left, right in pairs for a in left for b in right)
     return count
 
 
-def _columns(rows: list[list[Vertex]], above: Neighbours, below: Neighbours) -> dict[Vertex, float]:
-    """The middle of each vertex: near the mean of its neighbours, without overlaps, in the order of its row."""
-    x: dict[Vertex, float] = {}
-    for row in rows:
-        x |= zip(row, _spread([0.0] * len(row), row), strict=True)
+def _heights(columns: list[list[Vertex]], before: Neighbours, after: Neighbours) -> dict[Vertex, float]:
+    """The middle of each vertex: near the mean of its neighbours, without overlaps, in the order of its column."""
+    y: dict[Vertex, float] = {}
+    for column in columns:
+        y |= zip(column, _spread([0.0] * len(column), column), strict=True)
     for sweep in range(SWEEPS):
-        neighbours = above if sweep % 2 == 0 else below
-        for row in rows if sweep % 2 == 0 else reversed(rows):
-            x |= zip(row, _spread(list(map(_mean_of(x, neighbours), row)), row), strict=True)
-    return x
+        neighbours = before if sweep % 2 == 0 else after
+        for column in columns if sweep % 2 == 0 else reversed(columns):
+            y |= zip(column, _spread(list(map(_mean_of(y, neighbours), column)), column), strict=True)
+    return y
 
 
 def _mean_of(at: Mapping[Vertex, float], neighbours: Neighbours) -> Callable[[Vertex], float]:
@@ -120,11 +131,11 @@ def _mean_of(at: Mapping[Vertex, float], neighbours: Neighbours) -> Callable[[Ve
     return mean
 
 
-def _spread(wished: Sequence[float], row: Sequence[Vertex]) -> list[float]:
-    """The places nearest to those wished for (least squares) at which a row does not overlap."""
+def _spread(wished: Sequence[float], column: Sequence[Vertex]) -> list[float]:
+    """The places nearest to those wished for (least squares) at which a column does not overlap."""
     offsets = [0.0]
-    for one, other in pairwise(row):
-        offsets.append(offsets[-1] + (_width(one) + _width(other)) / 2 + BETWEEN)
+    for one, other in pairwise(column):
+        offsets.append(offsets[-1] + (_height(one) + _height(other)) / 2 + BETWEEN)
     # Without the offsets the places must not fall: pools of neighbours that would are put at their mean.
     pools: list[tuple[float, int]] = []
     for wish, offset in zip(wished, offsets, strict=True):
@@ -136,20 +147,19 @@ def _spread(wished: Sequence[float], row: Sequence[Vertex]) -> list[float]:
     return [value + offset for value, offset in zip(flat, offsets, strict=True)]
 
 
-def _width(vertex: Vertex) -> int:
-    return WIDTH if vertex[0] == vertex[1] else BEND
+def _height(vertex: Vertex) -> int:
+    return HEIGHT if vertex[0] == vertex[1] else BEND
 
 
 def _path(points: Sequence[tuple[int, int]]) -> str:
-    """From the lower side of the first step through the bends to the upper side of the last."""
-    half = HEIGHT // 2
+    """From the right side of the first step through the bends to the left side of the last."""
+    half = WIDTH // 2
     (x, y), *rest = points
-    text = f"M{x} {y + half}"
+    text = f"M{x + half} {y}"
     for place, (to_x, to_y) in enumerate(rest):
-        start, end = (y + half, to_y - half)
-        middle = (start + end) // 2
-        text += f"C{x} {middle} {to_x} {middle} {to_x} {end}"
+        middle = (x + to_x) // 2
+        text += f"C{middle} {y} {middle} {to_y} {to_x - half} {to_y}"
         if place < len(rest) - 1:
-            text += f"V{to_y + half}"
+            text += f"H{to_x + half}"
         x, y = to_x, to_y
     return text
