@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pytest
 from conftest import Checkout
 from test_audit import Restored, flip
-from test_run import FIGURES
 
 import chromium
 from chromium import Page
@@ -22,10 +20,16 @@ FIGURE = "#figure-scaling"
 
 
 @pytest.fixture(scope="module")
-def site(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of the tiny study, made in a copy and then alone in a folder."""
-    study = Restored(tmp_path_factory.mktemp("site") / "copy")
+def study(finished: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Restored:
+    """A copy of the tiny study; tests put back what they change."""
+    study = Restored(tmp_path_factory.mktemp("site") / "a copy")
     shutil.copytree(finished.root, study.root, symlinks=True)
+    return study
+
+
+@pytest.fixture(scope="module")
+def site(study: Restored, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the tiny study, alone in a folder."""
     run = study.recite("site")
     assert run.returncode == 0 and run.stdout == "Wrote results/tiny/site.html\n", run.stderr
     first = study.file("site.html").read_bytes()
@@ -59,12 +63,11 @@ def texts(page: Page, selector: str) -> list[str]:
     return page.evaluate(f"[...document.querySelectorAll('{selector}')].map((found) => found.innerText)")
 
 
-def test_figures_are_seen(page: Page) -> None:
+def test_figures_are_seen(page: Page, finished: Checkout) -> None:
     """Each with a text for who cannot see it, a caption and what it rests on."""
     page.wait(LOADED)
-    assert set(page.evaluate("[...document.querySelectorAll('article')].map((a) => a.id)")) == {
-        f"figure-{name}" for name in FIGURES
-    }
+    shown = page.evaluate("[...document.querySelectorAll('article')].map((article) => article.id)")
+    assert sorted(shown) == sorted(f"figure-{path.stem}" for path in (finished.results / "figures").glob("*.png"))
     assert page.evaluate("[...document.images].every((image) => image.alt.length > 40)")
     assert all(len(caption) > 80 for caption in texts(page, "figcaption"))
     assert all("verified" in note for note in texts(page, "figure + .note"))
@@ -85,8 +88,8 @@ def test_lineage_opens_and_its_steps_tell(page: Page) -> None:
     (record,) = texts(page, f"{FIGURE} .record")
     for word in ("scripts/scoring.py", "float32", "cpu", "duration", "git commit", "batch rows", "Code", "Packages"):
         assert word in record, word
-    assert page.evaluate("document.querySelectorAll('.lineage a[aria-current]').length") == len(FIGURES)
-    assert page.evaluate("document.querySelector('#chosen').getAttribute('aria-current')") == "true"
+    chosen = f"[...document.querySelectorAll('{FIGURE} .lineage a[aria-current]')].map((a) => a.id)"
+    assert page.evaluate(chosen) == ["chosen"]
     assert page.evaluate("location.hash") == ""
 
 
@@ -98,9 +101,9 @@ def test_by_keyboard(page: Page) -> None:
     for _ in range(3):
         page.press("Tab")
     assert page.evaluate("document.activeElement.matches('.lineage a')")
-    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("aggregation, ")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("scaling, 1 job, ")
     page.press("Enter")
-    assert "scripts/aggregation.py" in texts(page, f"{FIGURE} .record")[0]
+    assert "scripts/scaling.py" in texts(page, f"{FIGURE} .record")[0]
     page.evaluate("document.querySelector('#table-rates > summary').focus()")
     page.press("Enter")
     page.evaluate("document.querySelector('#table-rates th button').focus()")
@@ -174,19 +177,20 @@ def test_nothing_of_this_machine(site: Path, finished: Checkout) -> None:
     assert not [place for place in known if len(place) > 4 and place in text]
 
 
-def test_a_figure_that_rests_on_a_changed_file_says_so(finished: Checkout, tmp_path: Path) -> None:
-    study = Restored(tmp_path / "copy")
-    shutil.copytree(finished.root, study.root, symlinks=True)
+def test_a_changed_figure_is_called_that(study: Restored, site: Path) -> None:
+    """It is shown, as what it is."""
     flip(study.file("figures/noise.png"))
-    assert study.recite("site").returncode == 0
+    run = study.recite("site")
+    flip(study.file("figures/noise.png"))
+    assert run.returncode == 0
     page = study.file("site.html").read_text()
     noise = page[page.index('<article id="figure-noise">') :]
-    assert noise.index("tampered") < noise.index("</article>") and "1 of " in noise
+    assert noise.index('<span class="badge tampered">tampered</span> 1 of ') < noise.index("</article>")
 
 
-def test_without_results(finished: Checkout, tmp_path: Path) -> None:
-    study = Restored(tmp_path / "copy")
-    shutil.copytree(finished.root, study.root, symlinks=True, ignore=lambda *_: ["results"])
-    run: subprocess.CompletedProcess[str] = study.recite("site")
+def test_without_results(study: Restored, site: Path) -> None:
+    aside = study.results.rename(study.root / "aside")
+    run = study.recite("site")
+    aside.rename(study.results)
     assert run.returncode == 1 and run.stdout == ""
     assert run.stderr.startswith("recite: ") and "run the study" in run.stderr and run.stderr.count("\n") == 1
