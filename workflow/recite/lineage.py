@@ -33,7 +33,7 @@ def lineage(audit: Audit, targets: Iterable[str]) -> list[Step]:
     for job in sorted(below):
         places.setdefault((heights[job], _rule(audit, job)), []).append(job)
     ordered = sorted(places)
-    index = {job: ordered.index(key) for key in ordered for job in places[key]}
+    index = {job: place for place, key in enumerate(ordered) for job in places[key]}
     return [
         Step(key[1], tuple(places[key]), tuple(sorted({index[name] for job in places[key] for name in below[job]})))
         for key in ordered
