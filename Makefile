@@ -4,6 +4,7 @@ PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 PIP_VLLM = .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE = .venv/bin/python -m snakemake
 REPORT = results/mini/report.html
+SITE = results/mini/site.html
 VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
@@ -15,7 +16,9 @@ demo: .venv/installed
 	$(SNAKEMAKE) all verification
 	@if [ -f $(REPORT) ] && [ -z "$$(find $(SHOWN) -type f -newer $(REPORT))" ]; then true; \
 	else echo "Write the report" && $(SNAKEMAKE) --report results/mini/.report.html && mv results/mini/.report.html $(REPORT); fi
-	@echo "Done: read results/mini/summary.md, open $(REPORT) in a browser."
+	@if [ -f $(SITE) ] && [ -z "$$(find results/mini workflow config -type f -newer $(SITE))" ]; then true; \
+	else .venv/bin/recite site; fi
+	@echo "Done: read results/mini/summary.md, open $(SITE) or $(REPORT) in a browser."
 
 ## Unit tests of the library, and real runs of a tiny study.
 test: .venv/developing .venv-crate/installed

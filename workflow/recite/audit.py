@@ -52,6 +52,7 @@ class Audit:
         self._written = {path: name for name, record in self.records.items() for path in record.get("outputs", ())}
         self._versions = installed_versions(blueprint.root)
         self._jobs: dict[str, list[tuple[str, str]]] = {}
+        self._whole: dict[str, bool] = {}
         self._parts: dict[str, dict[str, str]] = {}
         reached = self._reach()
         digests.gather(reached)
@@ -68,6 +69,17 @@ class Audit:
         """One digest of all files that were found: what a paper may print, to be compared by whoever audits again."""
         lines = [f"{found.sha256}  {path}\n" for path, found in sorted(self.findings.items()) if found.sha256]
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def record_of(self, path: str) -> dict[str, Any] | None:
+        """The record of the job that wrote a file; None where there is none that is as its job wrote it."""
+        job = self.job_that_wrote(path)
+        if job not in self._whole:
+            self._whole[job] = _is_whole(self.records.get(job, {}))
+        return self.records[job] if self._whole[job] else None
+
+    def job_that_wrote(self, path: str) -> str:
+        """The job, by its first output, whose record says that it wrote a file; the file itself where none does."""
+        return self._written.get(path, path)
 
     def below(self, paths: Iterable[str]) -> dict[str, Finding]:
         """The findings on files and on all that they rest on."""

@@ -80,7 +80,7 @@ def read_blueprint(root: Path, configfile: Path) -> Blueprint:
         found = _ask_snakemake(root, configfile)
         write_json(kept, found)
     jobs = [Planned._make([*job[:5], tuple(job[5]), tuple(job[6])]) for job in found["jobs"]]
-    return Blueprint(root, Path(found["study"]), found["figures"], found["asked"], found["beside"], jobs)
+    return Blueprint(root, Path(found["study"]), dict(found["figures"]), found["asked"], found["beside"], jobs)
 
 
 def _key(root: Path, configfile: Path) -> str:
@@ -119,7 +119,7 @@ def _ask_snakemake(root: Path, configfile: Path) -> dict[str, Any]:
         beside = [name for rule in plain for name in _names(rule.output, study) if name not in asked]
         return {
             "study": study.as_posix(),
-            "figures": workflow.config["figures"],
+            "figures": list(workflow.config["figures"].items()),
             "asked": list(asked),
             "beside": beside,
             "jobs": list(_walk(rules, [*asked, *beside], study)),

@@ -134,3 +134,17 @@ def export(
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command()
+def site(configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG) -> None:
+    """Write the report as one page: claims, figures, how each was made, tables that sort and filter."""
+    from recite.auditing import audited
+    from recite.site import write_site
+
+    try:
+        page = write_site(audited(configfile))
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"Wrote {page}")
