@@ -18,11 +18,11 @@ ABLATED = {
     "power": 1,
     "signatures": 1,
     "ledger": 1,
-    "figures": 6,
+    "figures": 7,
     "summary": 1,
 }
 """What follows from a model's rows without its heads."""
-ANEW = DOWNSTREAM | {"ablation": 2, "ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 19}
+ANEW = DOWNSTREAM | {"ablation": 2, "ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 20}
 """What follows from a model that is disturbed and has its heads ablated, layer by layer."""
 
 
@@ -49,7 +49,7 @@ def test_touching_everything_costs_nothing(checkout: Checkout) -> None:
 def test_plot_code_redraws_only(checkout: Checkout) -> None:
     """A changed figure size must not score anything."""
     checkout.edit("workflow/recite/figures/noise.py", "* len(parts), 3.3 *", "* len(parts), 3.4 *")
-    assert checkout.jobs() == {"figures": 19}
+    assert checkout.jobs() == {"figures": 20}
 
 
 def test_one_recipe_reruns_one_family(checkout: Checkout) -> None:
@@ -152,6 +152,12 @@ def test_heads_are_ablated_alone(checkout: Checkout, edit: str) -> None:
     old, new, jobs = EDITS[edit]
     checkout.edit(CONFIG, old, new)
     assert checkout.jobs() == {**jobs, **ABLATED}
+
+
+def test_screened_heads_are_ablated_anew(checkout: Checkout) -> None:
+    """Screening is a stage of its own, leaves signatures to the other layers, and asks for no recall."""
+    checkout.edit(CONFIG, "layers_per_job: 1", "layers_per_job: 1\n  screening: {share: 0.5}")
+    assert checkout.jobs() == {"screening": 1, "ablation": 2, **ABLATED, "figures": 6}
 
 
 def test_another_rise_counts_nothing_again(checkout: Checkout) -> None:
