@@ -1,4 +1,4 @@
-"""Door to recite.screening: what every head of one model is estimated to be worth over its ablated rows."""
+"""Door to recite.screening: how much every head of one model is estimated to matter to its ablated rows."""
 
 import json
 from pathlib import Path

@@ -12,8 +12,7 @@ from transformers import PreTrainedModel
 
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.head_estimates import estimated_drops
-from recite.head_likelihoods import head_likelihoods
+from recite.head_estimates import contributions, estimated_changes
 from recite.interventions import Replacement
 
 BATCH = 16
@@ -48,8 +47,14 @@ def test_finite_differences(
     others = outputs_of(family, reference, donors)
     means = [part.mean(dim=(0, 1)) for part in others]
     flat = [mean.flatten() for mean in means]
-    found = estimated_drops(checkpoint, text, STEPS, BATCH, range(LAYERS), by=by, means=flat, donors=donors)
-    assert found.shape == (7, LAYERS, HEADS) and found.dtype == torch.float32
+    how = {"by": by, "means": flat, "donors": donors}
+    parts = list(contributions(checkpoint, text, STEPS, BATCH, range(LAYERS), **how))
+    assert [rows for rows, _ in parts] == [slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)]
+    added = torch.cat([part for _, part in parts])
+    assert added.shape == (7, LAYERS, HEADS, text.shape[1] - 1) and added.dtype == torch.float32
+    found = added.sum(dim=-1)
+    sizes = estimated_changes(checkpoint, text, STEPS, BATCH, range(LAYERS), **how)
+    assert torch.equal(sizes, added.abs().sum(dim=-1))
     for layer in range(LAYERS):
         for head in range(HEADS):
             rest = [other for other in range(HEADS) if other != head]
@@ -73,40 +78,30 @@ def test_finite_differences(
 
 
 def test_planted_heads(family: str, reference: PreTrainedModel, text: Tensor, tmp_path: Path) -> None:
-    """Heads that the projections do not read are worth nothing, the others stand in the order of exact ablation."""
-    model, entry = copy.deepcopy(reference), ARCHITECTURES[family]
-    read = {(0, 1): 0.05, (2, 0): 0.05}
-    for layer in range(LAYERS):
+    """Heads that the projections do not read are worth nothing, and only these: another slice would show."""
+    model, entry, unread = copy.deepcopy(reference), ARCHITECTURES[family], {(0, 1), (2, 0)}
+    for layer, head in unread:
         weight = model.get_submodule(f"{entry.layers}.{layer}.{entry.attention_output}").weight
-        for head in range(HEADS):
-            weight.data[:, head * WIDTH : (head + 1) * WIDTH] *= read.get((layer, head), 0)
+        weight.data[:, head * WIDTH : (head + 1) * WIDTH] = 0
     model.save_pretrained(tmp_path)
-    loaded = load_checkpoint(tmp_path, "float32", 8)
-    found = estimated_drops(loaded, text, STEPS, BATCH, range(LAYERS))
-    exact = head_likelihoods(loaded, text, STEPS, 4, range(LAYERS))
-    drops = exact.clean[:, None, None] - exact.ablated
-    for layer in range(LAYERS):
-        for head in range(HEADS):
-            if (layer, head) in read:
-                assert found[:, layer, head].abs().amin() > 0
-            else:
-                assert (found[:, layer, head] == 0).all()
-    assert torch.equal(found.sum(dim=0).flatten().argsort(), drops.sum(dim=0).flatten().argsort())
+    found = estimated_changes(load_checkpoint(tmp_path, "float32", 8), text, STEPS, BATCH, range(LAYERS))
+    nothing = {(layer, head) for layer in range(LAYERS) for head in range(HEADS) if not found[:, layer, head].any()}
+    assert nothing == unread
 
 
 def test_bits_do_not_depend_on_shards_or_layers(checkpoint: Checkpoint, text: Tensor) -> None:
     """Neither the rows beside a row nor the layers of a job change a bit."""
-    whole = estimated_drops(checkpoint, text, STEPS, BATCH, range(LAYERS))
+    whole = estimated_changes(checkpoint, text, STEPS, BATCH, range(LAYERS))
     for rows, layers in ((slice(0, 3), range(2, 3)), (slice(3, 7), range(0, 2)), (slice(6, 7), range(1, 3))):
-        part = estimated_drops(checkpoint, text[rows], STEPS, BATCH, layers)
+        part = estimated_changes(checkpoint, text[rows], STEPS, BATCH, layers)
         assert torch.equal(part, whole[rows, layers.start : layers.stop])
     order = torch.tensor([4, 2, 6, 0, 5, 1, 3])
-    assert torch.equal(estimated_drops(checkpoint, text[order], STEPS, BATCH, range(LAYERS)), whole[order])
+    assert torch.equal(estimated_changes(checkpoint, text[order], STEPS, BATCH, range(LAYERS)), whole[order])
 
 
 def test_size_of_batches(checkpoint: Checkpoint, text: Tensor) -> None:
     """Prevents a gradient that is shared by the rows of a pass: only the order of sums may differ."""
-    whole = estimated_drops(checkpoint, text, STEPS, BATCH, range(LAYERS))
+    whole = estimated_changes(checkpoint, text, STEPS, BATCH, range(LAYERS))
     for batch_rows in (1, 64):
-        found = estimated_drops(checkpoint, text, STEPS, batch_rows, range(LAYERS))
+        found = estimated_changes(checkpoint, text, STEPS, batch_rows, range(LAYERS))
         torch.testing.assert_close(found, whole, atol=1e-4, rtol=1e-4)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recite.checkpoints import load_checkpoint
 from recite.head_effects import measure_heads, measure_means
-from recite.head_estimates import estimated_drops
+from recite.head_estimates import estimated_changes
 from recite.screening import screen_heads
 from recite.shortlist import count_of, first, shortlist
 from recite.tables import read_metadata
@@ -39,7 +39,7 @@ def test_the_stage(screened: Path, weights: Path, context: Tensor) -> None:
     """Prevents rows beyond those asked for, planted rows among the natural ones, and heads out of their order."""
     rows, chosen = sample(context), [0, 1, 2, 4, 5, 6, 7]
     text = torch.cat([rows.context, rows.continuation], dim=1)[chosen]
-    estimates = estimated_drops(load_checkpoint(weights, "float32", 4), text, STEPS, 16, range(LAYERS)).double()
+    estimates = estimated_changes(load_checkpoint(weights, "float32", 4), text, STEPS, 16, range(LAYERS)).double()
     table = SCREENED.read(screened).to_pandas()
     assert list(dict.fromkeys(table["domain"])) == ["all", "code", "prose"]
     for domain, part in (("all", slice(0, 3)), ("code", slice(0, 3)), ("prose", slice(3, 7))):

@@ -47,7 +47,7 @@ LENS_LAYER_BYTES = 20
 HEAD_BYTES = 9
 """Bytes that each head adds to an ablated row."""
 ESTIMATE_BYTES = 20
-"""Bytes of what a head is estimated to be worth in a domain."""
+"""Bytes of how much a head is estimated to matter in a domain."""
 NUMBER_BYTES = 4
 
 # Seconds a row on one core. Scanning: reading such candidates with a filter. Sampling: 15,000 rows, a byte-level BPE of

@@ -28,7 +28,7 @@ class Ablated(NamedTuple):
     ablated. share: by which share they were screened, 1 where all were ablated. steps: tokens of the continuation.
     kinds: sampled domain -> kind. starts: domain -> its rows. texts: (rows,) ids of the rows' texts. hits: (rows,
     heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability lost of the true
-    continuation, nats; estimate: that to first order.
+    continuation, nats; estimate: size of its change to first order.
     """
 
     model: str

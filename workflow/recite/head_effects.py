@@ -1,7 +1,7 @@
 """The stage of head ablation: what every sampled row loses by every head of some layers of one model.
 
 Lost are hits of the greedy continuation (`recite.ablation`) and log-probability of the true one
-(`recite.head_likelihoods`); the latter is estimated, too (`recite.head_estimates`).
+(`recite.head_likelihoods`); how much it changes is estimated, too (`recite.head_estimates`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import continue_greedily
 from recite.errors import ReciteError
 from recite.files import hash64
-from recite.head_estimates import estimated_drops
+from recite.head_estimates import estimated_changes
 from recite.head_likelihoods import Likelihoods, head_likelihoods
 from recite.interventions import Replacement
 from recite.memory import halving
@@ -32,7 +32,7 @@ class Effects(NamedTuple):
     """Some rows with and without each head of some layers.
 
     clean_hits: (rows,), hits: (rows, layers, heads), both uint8. likelihoods: of the true continuation. estimates:
-    (rows, layers, heads) float32, what that loses to first order. Of heads that are not ablated hits are 0.
+    (rows, layers, heads) float32, size of their change to first order. Of heads that are not ablated hits are 0.
     """
 
     clean_hits: Tensor
@@ -132,14 +132,14 @@ def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int, st
 def replacement_of(
     options: Mapping[str, Any], parts: Sequence[Rows], text: Tensor, means: Path | None
 ) -> dict[str, Any]:
-    """By what heads are replaced, as keywords of `effects` and `recite.head_estimates.estimated_drops`."""
+    """By what heads are replaced, as keywords of `effects` and `recite.head_estimates.estimated_changes`."""
     by = options["replacement"]
     donors = text[donors_of(parts, options["seed"])] if by == "resample" else None
     return {"by": by, "means": read_means(means) if means else None, "donors": donors}
 
 
 def read_estimates(path: Path, heads: int) -> list[np.ndarray]:
-    """What each of so many heads is estimated to be worth, (heads,), by each group of the table of screened heads."""
+    """How much each of so many heads is estimated to matter, (heads,), to each group of the table of screened heads."""
     table = SCREENED.read(path)
     return list(table["estimate"].to_numpy().reshape(-1, heads))
 
@@ -179,7 +179,7 @@ def effects(
         (clean == true).sum(dim=1).to(torch.uint8),
         hits,
         head_likelihoods(*arguments, chosen=every, **replacement),
-        estimated_drops(*arguments, **replacement),
+        estimated_changes(*arguments, **replacement),
     )
 
 

@@ -1,4 +1,4 @@
-"""The stage of screening: what every head of one model is estimated to be worth, before any is ablated."""
+"""The stage of screening: how much every head of one model is estimated to matter, before any is ablated."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import torch
 
 from recite.checkpoints import load_checkpoint
 from recite.head_effects import first_rows, made, replacement_of, together
-from recite.head_estimates import estimated_drops
+from recite.head_estimates import estimated_changes
 from recite.memory import halving
 from recite.outcomes import PLANTED
 from recite.residuals import prompts
@@ -27,7 +27,7 @@ def screen_heads(
     screened: Path,
     threads: int,
 ) -> None:
-    """Estimate what one model's rows, those whose heads are to be ablated, lose by each head, and write the means.
+    """Estimate how much each head matters to one model's rows whose heads are to be ablated, and write the means.
 
     `options` are those of ablation without layers, and `kinds`: sampled domain -> kind. `shards` are all of the
     model's, `means` as in ablation.
@@ -41,7 +41,7 @@ def screen_heads(
     replacement = replacement_of(options, parts, text, means)
     print(f"{options['model']}: {len(text)} rows, {len(layers)} layers of {loaded.heads} heads on {loaded.device}")
     found, batch_rows = halving(
-        lambda size: estimated_drops(loaded, text, steps, size, layers, **replacement), options["batch_rows"]
+        lambda size: estimated_changes(loaded, text, steps, size, layers, **replacement), options["batch_rows"]
     )
     columns: dict[str, list[Any]] = {name: [] for name in SCREENED.names}
     for domain, chosen in groups_of(rows.domains, options["kinds"]).items():

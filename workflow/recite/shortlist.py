@@ -1,4 +1,4 @@
-"""Which heads a screening puts forward: the first of every group of rows, by what they are estimated to be worth."""
+"""Which heads a screening puts forward: the first of every group of rows, by how much they are estimated to matter."""
 
 from collections.abc import Iterable
 

@@ -61,7 +61,7 @@ def head_means_of(wildcards):
 
 
 def screened_of(wildcards):
-    """What a model's heads are estimated to be worth, where not all of them are ablated."""
+    """How much a model's heads are estimated to matter, where not all of them are ablated."""
     return [f"{RESULTS}/screening/{wildcards.model}.parquet"] if study.screens else []
 
 

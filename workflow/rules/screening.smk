@@ -6,7 +6,7 @@
 if study.screens:
 
     rule screening:
-        """Estimate what the rows whose heads are to be ablated lose by each head."""
+        """Estimate how much each head matters to the rows whose heads are to be ablated."""
         input:
             checkpoint=checkpoint_of,
             ready=ancient(rules.samples.output),

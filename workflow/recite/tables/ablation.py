@@ -18,7 +18,7 @@ ABLATED = Table(
         Column("clean_log_probability", pa.float32(), "nat", "of the true continuation under the whole model"),
         Column("hits", pa.list_(pa.uint8()), "token", f"the same number {_WITHOUT}"),
         Column("log_probability", pa.list_(pa.float32()), "nat", f"of the true continuation {_WITHOUT}"),
-        Column("estimate", pa.list_(pa.float32()), "nat", f"drop of it to first order {_WITHOUT}"),
+        Column("estimate", pa.list_(pa.float32()), "nat", f"size of its change to first order {_WITHOUT}"),
     ),
 )
 
@@ -33,7 +33,7 @@ SCREENED = Table(
             "estimate",
             pa.float64(),
             "nat",
-            "mean drop without the head of the true continuation's log-probability, to first order",
+            "mean size of the change of the true continuation's log-probability without the head, to first order",
         ),
     ),
 )
