@@ -54,7 +54,7 @@ def test_intervals_take_equal_texts_as_one(tmp_path: Path) -> None:
     """Prevents rows of one text from counting as so many observations: every row twice makes no interval narrower."""
     rows, twice = Rows(), Rows()
     twice.frame = pd.concat([rows.frame, rows.frame.assign(row_id=rows.frame["row_id"] + ROWS)], ignore_index=True)
-    for name in ("clean_hits", "clean", "hits", "log_probability"):
+    for name in ("clean_hits", "clean", "hits", "log_probability", "estimate"):
         setattr(twice, name, np.concatenate([getattr(rows, name)] * 2))
     once, again = (
         aggregated(tmp_path, write_ablated(tmp_path / name, one, keep=keep))

@@ -30,6 +30,7 @@ from recite.tables.aggregates import (
     RECOVERY,
     RECOVERY_TESTS,
     SCALING,
+    SCREENING,
     SIGNATURE_TESTS,
     SLOPE_TESTS,
     THRESHOLDS,
@@ -287,7 +288,7 @@ PUBLISHED = [
 ]
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
 TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
-TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SIGNATURE_TESTS]
+TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SCREENING, SIGNATURE_TESTS]
 
 
 EMPTY: dict[str, bool] = {}
@@ -448,6 +449,7 @@ def test_profiles_and_samples(tmp_path: Path) -> None:
         "heads",
         "overlap",
         "power",
+        "screening",
         "signature_tests",
     ],
 )

@@ -26,7 +26,7 @@ BATCH_TRIALS = 3
 CHUNK = 8
 """Tokens that are unembedded at once, as in `recite.engine`."""
 LISTED = 1.5
-"""Heads that all domains together put forward for ablation, over those of each: XXX."""
+"""Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""
 BLOCK_BATCHES = 4
 """Batches whose keys and values are kept at once, as in `recite.compressibility`."""
 KERNELS = 2**25
