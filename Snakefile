@@ -116,6 +116,7 @@ include: "workflow/rules/frequency.smk"
 include: "workflow/rules/noise.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/lens.smk"
+include: "workflow/rules/screening.smk"
 include: "workflow/rules/ablation.smk"
 include: "workflow/rules/overlap.smk"
 include: "workflow/rules/power.smk"
@@ -146,6 +147,7 @@ rule all:
         LENS_POSITIONS,
         ABLATED,
         HEAD_MEANS,
+        SCREENED,
         expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
         expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
         f"{RESULTS}/summary.md",

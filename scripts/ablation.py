@@ -11,6 +11,7 @@ with door(snakemake):
         json.loads(snakemake.params.options),
         shards=[Path(path) for path in snakemake.input.shards],
         checkpoint=Path(snakemake.input.checkpoint[0]),
+        screened=Path(snakemake.input.screened[0]) if snakemake.input.screened else None,
         means=Path(snakemake.input.means[0]) if snakemake.input.means else None,
         ablated=Path(snakemake.output.ablated),
         threads=snakemake.threads,

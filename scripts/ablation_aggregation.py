@@ -1,4 +1,4 @@
-"""Door to recite.ablation_aggregation: the importance of every head of all models."""
+"""Door to recite.ablation_aggregation: the importance of every head of all models, and what screening is worth."""
 
 import json
 from pathlib import Path
@@ -10,5 +10,5 @@ with door(snakemake):
     aggregate_ablation(
         json.loads(snakemake.params.options),
         ablated=[Path(path) for path in snakemake.input.ablated],
-        heads=Path(snakemake.output.heads),
+        outputs={name: Path(path) for name, path in snakemake.output.items()},
     )

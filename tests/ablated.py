@@ -1,5 +1,6 @@
 """Files of ablated rows whose texts recur."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +37,34 @@ class Rows:
         self.log_probability = (self.clean[:, None] - of_text.normal(1, 1, (ROWS // 2, COUNT))[texts]).astype(
             np.float32
         )
+        self.estimate = (1 + of_text.normal(0, 1, (ROWS // 2, COUNT))[texts]).astype(np.float32)
 
 
 def write_ablated(
-    folder: Path, rows: Rows, model: str = "a-s", parts: int = 1, step: int = LAYERS, keep: int = ROWS
+    folder: Path,
+    rows: Rows,
+    model: str = "a-s",
+    parts: int = 1,
+    step: int = LAYERS,
+    keep: int = ROWS,
+    heads: Sequence[int] = range(COUNT),
+    share: float | None = None,
 ) -> list[Path]:
-    """Files of the first `keep` rows, a file for each part and block of `step` layers."""
+    """Files of the first `keep` rows, a file for each part and block of `step` layers, of `heads` if screened."""
     folder.mkdir(parents=True, exist_ok=True)
-    made: dict[str, Any] = {"options": {"model": model, "family": model[0]}, "parameters": 9}
+    options = {"model": model, "family": model[0]} | ({} if share is None else {"share": share})
+    made: dict[str, Any] = {"options": options, "parameters": 9, "ablated_of_model": len(heads)}
     made |= {"continuation_tokens": STEPS, "layers": LAYERS, "heads": HEADS_OF_A_LAYER}
     paths = []
     for first in range(0, LAYERS, step):
-        chosen = slice(first * HEADS_OF_A_LAYER, min(first + step, LAYERS) * HEADS_OF_A_LAYER)
+        chosen = [head for head in heads if first <= head // HEADS_OF_A_LAYER < first + step]
         for number, part in enumerate(np.array_split(np.arange(keep), parts)):
             columns = {name: rows.frame[name].iloc[part].tolist() for name in rows.frame}
             columns |= {"clean_hits": rows.clean_hits[part].tolist()}
             columns |= {"clean_log_probability": rows.clean[part].tolist()}
-            columns |= {"hits": as_lists(rows.hits[part, chosen].astype(np.uint8))}
-            columns |= {"log_probability": as_lists(rows.log_probability[part, chosen])}
+            columns |= {"hits": as_lists(rows.hits[part][:, chosen].astype(np.uint8))}
+            columns |= {"log_probability": as_lists(rows.log_probability[part][:, chosen])}
+            columns |= {"estimate": as_lists(rows.estimate[part][:, chosen])}
             paths.append(folder / f"{model}-{first}-{number}.parquet")
-            ABLATED.write(paths[-1], columns, made | {"first_layer": first})
+            ABLATED.write(paths[-1], columns, made | {"first_layer": first, "ablated": chosen})
     return paths

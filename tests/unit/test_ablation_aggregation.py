@@ -13,7 +13,7 @@ from recite.tables.internal import HEADS
 
 
 def aggregated(folder: Path, paths: list[Path]) -> pd.DataFrame:
-    aggregate_ablation(options_of(KINDS), paths, folder / "heads.parquet")
+    aggregate_ablation(options_of(KINDS), paths, {"heads": folder / "heads.parquet"})
     return HEADS.read(folder / "heads.parquet").to_pandas()
 
 
@@ -54,7 +54,7 @@ def test_intervals_take_equal_texts_as_one(tmp_path: Path) -> None:
     """Prevents rows of one text from counting as so many observations: every row twice makes no interval narrower."""
     rows, twice = Rows(), Rows()
     twice.frame = pd.concat([rows.frame, rows.frame.assign(row_id=rows.frame["row_id"] + ROWS)], ignore_index=True)
-    for name in ("clean_hits", "clean", "hits", "log_probability"):
+    for name in ("clean_hits", "clean", "hits", "log_probability", "estimate"):
         setattr(twice, name, np.concatenate([getattr(rows, name)] * 2))
     once, again = (
         aggregated(tmp_path, write_ablated(tmp_path / name, one, keep=keep))
@@ -70,6 +70,26 @@ def test_order_split_and_blocks_change_nothing(tmp_path: Path, parts: int, step:
     whole = aggregated(tmp_path, write_ablated(tmp_path / "whole", Rows()))
     paths = write_ablated(tmp_path / "parts", Rows(), parts=parts, step=step)
     pd.testing.assert_frame_equal(aggregated(tmp_path, paths[::-1]), whole, check_exact=False, rtol=1e-12)
+
+
+@pytest.mark.parametrize("step", [LAYERS, 1])
+def test_heads_that_were_screened(tmp_path: Path, step: int) -> None:
+    """Prevents a head's numbers under another one's, where some, or all of a layer, are left out."""
+    whole = aggregated(tmp_path, write_ablated(tmp_path / "whole", Rows()))
+    kept = [0, 1, 5]
+    found = aggregated(tmp_path, write_ablated(tmp_path / "few", Rows(), step=step, heads=kept, share=0.5))
+    expected = whole[(HEADS_OF_A_LAYER * whole["layer"] + whole["head"]).isin(kept)].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.drop(columns="rank"), expected.drop(columns="rank"), rtol=1e-12)
+    assert (found["heads"] == COUNT).all()
+    for _, part in found.groupby(["rows", "domain"]):
+        assert sorted(part["rank"]) == [1, 2, 3]
+
+
+def test_a_screened_head_that_is_missing(tmp_path: Path) -> None:
+    """Prevents a block that was lost from passing for one without heads that matter."""
+    paths = write_ablated(tmp_path, Rows(), step=1, heads=[0, 1, 5], share=0.5)
+    with pytest.raises(ReciteError, match="the layers of a-s were not all ablated on the same rows; delete them"):
+        aggregated(tmp_path, paths[:2])
 
 
 def test_two_models(tmp_path: Path) -> None:

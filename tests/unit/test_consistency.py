@@ -113,6 +113,12 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"ablation\.layers_per_job_of: 'pythia-xxl' is not a model that there is",
         ),
         ("ablation", {"replacement": "ones"}, r"ablation\.replacement: 'ones' is not one of 'mean_of_others', 'zero'"),
+        (
+            "ablation",
+            {"screening": {"share": 0.1}},
+            r"ablation\.screening\.share: 0\.1 is less than the minimum",
+        ),
+        ("ablation", {"screening": {}}, r"ablation\.screening: key 'share' is missing; add it"),
         ("ablation", {"layers_per_job": 0}, r"ablation\.layers_per_job: 0 is less than the minimum of 1"),
         (
             "sampling",

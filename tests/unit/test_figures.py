@@ -172,6 +172,7 @@ def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) ->
             about = {"rows": rows, "domain": domain, "layer": layer, "head": head, "depth": (layer + 1) / LAYERS}
             share = (13 * len(lines["heads"]) % 97 - 20) / 100
             about |= {"n": 30, "distinct": 20, "rank": 1 + layer * HEADS_OF_A_LAYER + head}
+            about["heads"] = LAYERS * HEADS_OF_A_LAYER
             ends = spread("hits_drop", share) | spread("log_probability_drop", 2 * share)
             lines["heads"].append(model | about | ends)
 
@@ -190,6 +191,14 @@ def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) 
             about = {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": not place, "heads": 6}
             about |= {"measured_n": 30, "measured_distinct": 20, "visible": 0.5}
             lines["power"].append(model | about | {"smallest": median / 2, "median": median, "largest": median + 0.1})
+
+
+def _add_screening(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+    """Lines of one model in the table of screening."""
+    for domain, measure, share in product(("all", "code"), ("hits", "log_probability"), (0.5, 0.2)):
+        about = {"rows": "natural", "domain": domain, "measure": measure, "share": share, "n": 30, "distinct": 20}
+        about |= {"heads": 6, "k": 1, "ablated": 4, "chance": share, "rank_correlation": 0.5, "cost": 0.7}
+        lines["screening"].append(model | about | spread("recall", (11 * len(lines["screening"]) % 89) / 100))
 
 
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
@@ -230,6 +239,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         _add_layers(lines, model)
         _add_heads(lines, model)
         _add_overlap(lines, model)
+        _add_screening(lines, model)
     for family in families:
         _add_countings(lines, family)
     _add_pairs(lines, models)
@@ -357,6 +367,7 @@ def behind(tables: Tables, figure: str) -> pd.DataFrame:
         ),
         "power": tables["power"][tables["power"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
         "heads": tables["heads"][tables["heads"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
+        "screening": tables["screening"][tables["screening"]["model"].isin(largest)].query("domain == 'all'"),
         "lens_positions": _of_classes(tables["lens_positions"], largest).assign(
             distinct=lambda table: table["group"].map(TEXTS)
         ),
@@ -620,6 +631,34 @@ def test_heads_stand_in_their_layer(tables: Tables) -> None:
         assert bottom < top
 
 
+def test_heads_that_were_screened_out_are_grey(tables: Tables) -> None:
+    """Prevents heads of one layer in another one's place where a layer, or a head of every layer, was left out."""
+    heads = tables["heads"]
+    whole = [panel.collections[0].get_array() for panel in panels("heads", tables)[0] if panel.get_title()]
+    kept = heads[(heads["layer"] != 1) & ~((heads["layer"] == 0) & (heads["head"] == 1))]
+    maps = [panel for panel in panels("heads", tables | {"heads": kept})[0] if panel.get_title()]
+    hidden = np.zeros((LAYERS, HEADS_OF_A_LAYER), bool)
+    hidden[1], hidden[0, 1] = True, True
+    for panel, expected in zip(maps, whole, strict=True):
+        shown = panel.collections[0].get_array()
+        assert np.array_equal(np.ma.getmaskarray(shown), hidden)
+        assert np.array_equal(shown.filled(0), np.where(hidden, 0, expected))
+        assert panel.get_facecolor()[:3] == (0.8, 0.8, 0.8)
+
+
+def test_screening_shows_a_line_per_family(tables: Tables) -> None:
+    """Prevents recall by the other importance, of a domain, or under another family's name."""
+    axes, _ = panels("screening", tables)
+    table = behind(tables, "screening")
+    for panel, measure in zip(axes, ("hits", "log_probability"), strict=False):
+        handles, labels = panel.get_legend_handles_labels()
+        assert [label.split(",")[0] for label in labels] == ["chance", *NAMES.values()]
+        for handle, family in zip(handles[1:], FAMILIES, strict=True):
+            line = table[(table["family"] == family) & (table["measure"] == measure)].sort_values("share")
+            assert handle.lines[0].get_xdata() == pytest.approx(line["share"].to_numpy(), abs=0.02)
+            assert handle.lines[0].get_ydata() == pytest.approx(line["recall"].to_numpy())
+
+
 def test_overlap_shows_a_panel_per_family(tables: Tables) -> None:
     """Prevents a comparison under another family's title or another label, and the other importance."""
     axes, shown = panels("overlap", tables)
@@ -721,6 +760,7 @@ def test_countings_show_every_family(tables: Tables) -> None:
         "heads",
         "overlap",
         "power",
+        "screening",
     ],
 )
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:

@@ -165,6 +165,21 @@ def test_jobs_leave_no_mark(checkpoint: Checkpoint, text: Tensor, by: Replacemen
         assert torch.equal(part.hits, whole.hits[rows, chosen])
         assert torch.equal(part.likelihoods.clean, whole.likelihoods.clean[rows])
         assert torch.equal(part.likelihoods.ablated, whole.likelihoods.ablated[rows, chosen])
+        assert torch.equal(part.estimates, whole.estimates[rows, chosen])
+
+
+@pytest.mark.parametrize("by", ["mean_of_others", "resample"])
+def test_chosen_heads_are_as_among_all(checkpoint: Checkpoint, text: Tensor, by: Replacement) -> None:
+    """Prevents a head's numbers in another one's place; heads that are left out must leave no mark on the others."""
+    donors = text.roll(3, dims=0)
+    whole = effects(checkpoint, text, STEPS, 4, range(LAYERS), by=by, donors=donors)
+    chosen = {0: torch.tensor([1]), 1: torch.tensor([], dtype=torch.int64), 2: torch.tensor([0, 2])}
+    found = effects(checkpoint, text, STEPS, 4, range(LAYERS), by=by, donors=donors, chosen=chosen)
+    assert torch.equal(found.clean_hits, whole.clean_hits)
+    for layer, heads in chosen.items():
+        assert torch.equal(found.hits[:, layer, heads], whole.hits[:, layer, heads])
+        assert torch.equal(found.likelihoods.ablated[:, layer, heads], whole.likelihoods.ablated[:, layer, heads])
+    assert int(found.likelihoods.ablated.isnan().sum()) == 6 * len(text)
 
 
 def test_layers_below_are_not_run_again(checkpoint: Checkpoint, text: Tensor) -> None:
@@ -227,7 +242,7 @@ def test_the_stage(
 ) -> None:
     """Prevents rows beyond those that are asked for, a lost BOS, and layers under other layers' numbers."""
     weights = checkpoint_folder("olmo2") / "model.safetensors"
-    measure_heads(job(bos=bos, layers=[1, 3]), shards, weights, None, tmp_path / "ablated.parquet", threads=1)
+    measure_heads(job(bos=bos, layers=[1, 3]), shards, weights, None, None, tmp_path / "ablated.parquet", threads=1)
     rows, chosen = sample(context), [0, 1, 2, 4, 5, 6, 7]
     text = torch.cat([rows.context, rows.continuation], dim=1)[chosen]
     text = text if bos is None else torch.cat([torch.full((7, 1), bos), text], dim=1)
@@ -238,10 +253,12 @@ def test_the_stage(
     assert table["domain"].to_pylist() == [rows.domains[row] for row in chosen]
     assert np.array_equal(as_array(table["hits"]), expected.hits.flatten(1))
     assert np.array_equal(as_array(table["log_probability"]), expected.likelihoods.ablated.flatten(1))
+    assert np.array_equal(as_array(table["estimate"]), expected.estimates.flatten(1))
     assert np.array_equal(table["clean_log_probability"].to_numpy(), expected.likelihoods.clean)
     assert np.array_equal(table["clean_hits"].to_numpy(), expected.clean_hits)
     made = read_metadata(tmp_path / "ablated.parquet")
     assert (made["first_layer"], made["layers"], made["heads"]) == (1, LAYERS, HEADS)
+    assert (made["ablated"], made["ablated_of_model"]) == (list(range(HEADS, LAYERS * HEADS)), LAYERS * HEADS)
     assert made["options"]["replacement"] == "mean_of_others"
 
 
@@ -253,7 +270,9 @@ def test_replaced_by_means_over_the_rows(
     measure_means(job(), shards, weights, means, threads=1)
     measure_means(job(), shards, weights, tmp_path / "again.parquet", threads=1)
     assert means.read_bytes() == (tmp_path / "again.parquet").read_bytes()
-    measure_heads(job(replacement="dataset_mean"), shards, weights, means, tmp_path / "ablated.parquet", threads=1)
+    measure_heads(
+        job(replacement="dataset_mean"), shards, weights, means, None, tmp_path / "ablated.parquet", threads=1
+    )
     rows, chosen = sample(context), [0, 1, 2, 4, 5, 6, 7]
     text = torch.cat([rows.context, rows.continuation], dim=1)[chosen]
     loaded = load_checkpoint(weights, "float32", 4)
@@ -292,4 +311,4 @@ def test_layers_that_the_model_has_not(
     """Prevents an IndexError where the registry is wrong about a model."""
     weights = checkpoint_folder("olmo2") / "model.safetensors"
     with pytest.raises(ReciteError, match="model m has 3 layers, but layer 3 was to be ablated; correct `layers`"):
-        measure_heads(job(layers=[2, 4]), shards, weights, None, tmp_path / "ablated.parquet", threads=1)
+        measure_heads(job(layers=[2, 4]), shards, weights, None, None, tmp_path / "ablated.parquet", threads=1)

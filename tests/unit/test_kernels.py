@@ -165,3 +165,34 @@ def test_a_dtype_without_kernels_stays_as_it_is(family: str) -> None:
     before = {name: type(module) for name, module in model.named_modules()}
     pack(model, 8)
     assert {name: type(module) for name, module in model.named_modules()} == before
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_gradient_through_packed_weights(bias: bool) -> None:
+    """Prevents a gradient by transposed weights, and one that is silently none."""
+    linear = nn.Linear(24, 40, bias=bias)
+    packed = PackedLinear(linear, 6)
+    hidden, upstream = drawn(2, 3, 24), drawn(2, 3, 40, seed=1)
+    found = torch.autograd.grad((packed(hidden.requires_grad_()) * upstream).sum(), hidden)[0]
+    torch.testing.assert_close(found, upstream @ linear.weight.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(packed(hidden), linear(hidden), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shared", [4, 2, 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gradient_through_attention(dtype: torch.dtype, shared: int) -> None:
+    """The mask is kept from earlier passes without gradients, which must not stop one."""
+    query, key, value = drawn(2, 4, 7, 8), drawn(2, shared, 7, 8, seed=1), drawn(2, shared, 7, 8, seed=2)
+    with torch.inference_mode():
+        attend(nn.Module(), *(tensor.to(dtype) for tensor in (query, key, value)), None)
+    leaves = [tensor.to(dtype).requires_grad_() for tensor in (query, key, value)]
+    output, _ = attend(nn.Module(), *leaves, None)
+    found = torch.autograd.grad(output.float().sum(), leaves)
+    exact = [tensor.double().requires_grad_() for tensor in (query, key, value)]
+    whole = [tensor.repeat_interleave(4 // shared, dim=1) for tensor in exact[1:]]
+    scores = (exact[0] @ whole[0].transpose(-1, -2) / math.sqrt(8)).masked_fill(
+        ~torch.ones(7, 7, dtype=torch.bool).tril(), -math.inf
+    )
+    expected = torch.autograd.grad((scores.softmax(-1) @ whole[1]).sum(), exact)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, atol=1e-5 if dtype == torch.float32 else 5e-2, rtol=5e-2)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, Rows, options_of, write_ablated
-from recite.head_drops import Ablated, read_ablated
+from recite.head_drops import MEASURES, Ablated, read_ablated
 from recite.overlap import (
     SHARES,
     SPLITS,
@@ -146,7 +146,8 @@ def noise(seed: int) -> Ablated:
     hits = (4 * important + rng.normal(0, 4, (rows, heads))).round().astype(np.int16)
     starts = {"code": slice(0, 30), "prose": slice(30, 60)}
     texts, log_probability = np.arange(rows, dtype=np.uint64), rng.normal(0, 1, (rows, heads)).astype(np.float32)
-    return Ablated("m", "f", 9, (2, heads // 2), 8, kinds, starts, texts, hits, log_probability)
+    shape, numbers = (2, heads // 2), np.arange(heads)
+    return Ablated("m", "f", 9, shape, numbers, 1.0, 8, kinds, starts, texts, hits, log_probability, log_probability)
 
 
 def test_intervals_have_the_width_of_the_statistics_scatter() -> None:
@@ -154,8 +155,9 @@ def test_intervals_have_the_width_of_the_statistics_scatter() -> None:
     options = {"seed": 1, "resamples": 200, "confidence": 0.95}
     seen, errors = [], []
     for seed in range(40):
-        ranked = ranked_domains(noise(seed), "hits", options)
-        lines = [line for line in overlap_lines(ranked, "m", options) if line["share"] == 0.3]
+        read = noise(seed)
+        ranked = ranked_domains(read, "hits", options)
+        lines = [line for line in overlap_lines(ranked, read, options) if line["share"] == 0.3]
         (line,) = [line for line in lines if (line["comparison"], line["domain_a"]) == ("between", "all")]
         seen.append(line["overlap"])
         errors.append((line["overlap_high"] - line["overlap_low"]) / 2 / 1.96)
@@ -175,3 +177,18 @@ def test_domains_of_few_texts(tmp_path: Path) -> None:
     rows = Rows()
     rows.frame["sequence_id"] = rows.frame["sequence_id"] % 4
     assert table_of(tmp_path, write_ablated(tmp_path, rows)).empty
+
+
+def test_heads_that_were_screened(tmp_path: Path) -> None:
+    """Prevents shares of the screened heads for shares of all, and sets that are alike because nothing else is left."""
+    whole = table_of(tmp_path, write_ablated(tmp_path / "whole", Rows()))
+    rows = Rows()
+    domains = [(rows.frame["domain"] == name).to_numpy() for name in THREE]
+    kept = sorted({head for chosen in domains for m in MEASURES for head in tops_of(rows, chosen, 2, m)})
+    assert len(kept) < COUNT
+    found = table_of(tmp_path, write_ablated(tmp_path / "few", rows, heads=kept, share=0.3))
+    assert set(found["share"]) == {share for share in SHARES if share <= 0.3}
+    exact = ["measure", "comparison", "domain_a", "domain_b", "share", "k", "heads", "overlap", "chance", "n"]
+    expected = whole[(whole["share"] <= 0.3) & (whole["comparison"] != "within")]
+    found = found[found["comparison"] != "within"]
+    pd.testing.assert_frame_equal(found[exact].reset_index(drop=True), expected[exact].reset_index(drop=True))

@@ -287,7 +287,8 @@ def test_ablation_runs_every_head_twice() -> None:
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
     job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
     assert set(job.after) == {"registration/openllama-7b", "samples"}
-    work = -(-1000 // batch) * batch * costs.ablation_flops(cost.facts, 33, 32, range(30, 32))
+    row = costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
+    work = -(-1000 // batch) * batch * row
     assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
     assert job.written == 1000 * (costs.LAYERED_BYTES + 2 * 32 * costs.HEAD_BYTES)
     assert cost.weights < job.peak < 80e9
@@ -297,6 +298,29 @@ def test_ablation_runs_every_head_twice() -> None:
     assert means["ablation_means/openllama-7b"].after == job.after
     after = means["ablation/openllama-7b/layers-30/common_crawl-0000"].after
     assert after == (*job.after, "ablation_means/openllama-7b")
+
+
+def test_screened_heads_are_not_ablated() -> None:
+    """Prevents a plan that ablates every head where a study screens, and jobs that do not wait for the estimates."""
+    ablation = {"rows_per_domain": 1000, "rows_per_domain_of": {}, "layers_per_job": 10, "layers_per_job_of": {}}
+    made = planner("paper", ablation=ablation | {"screening": {"share": 0.2}, "replacement": "dataset_mean"})
+    jobs = named(made)
+    cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
+    screening = jobs["screening/openllama-7b"]
+    assert screening.after == ("registration/openllama-7b", "samples", "ablation_means/openllama-7b")
+    rows = 1000 * len(made.study.domains[made.study.models["openllama-7b"].corpus])
+    work = 2 * -(-rows // batch) * batch * cost.row
+    assert screening.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert cost.weights < screening.peak < 80e9
+    job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
+    assert job.after == (*screening.after, screening.name)
+    share = costs.listed_share(0.2)
+    row = share * costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
+    assert job.seconds == pytest.approx(cost.load + -(-1000 // batch) * batch * row / (0.4 * 312e12))
+    assert job.written == 1000 * (costs.LAYERED_BYTES + round(share * 64) * costs.HEAD_BYTES)
+    assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation"}
+    assert "figures/screening" not in jobs and "figures/heads" in jobs
+    assert "screening/openllama-7b" not in named(planner("paper", ablation=ablation))
 
 
 def test_large_models_have_fewer_rows_ablated() -> None:

@@ -30,6 +30,7 @@ from recite.tables.aggregates import (
     RECOVERY,
     RECOVERY_TESTS,
     SCALING,
+    SCREENING,
     SIGNATURE_TESTS,
     SLOPE_TESTS,
     THRESHOLDS,
@@ -228,7 +229,7 @@ LINES |= {
     "heads": [
         model("a-l")
         | {"rows": rows, "domain": domain, "layer": layer, "head": layer + 1, "depth": (layer + 1) / 2, "n": 40}
-        | {"distinct": 30, "rank": 2 - layer}
+        | {"distinct": 30, "rank": 2 - layer, "heads": 2}
         | spread("hits_drop", 0.1 + layer / 8, layer / 4 - 0.125, 0.5)
         | spread("log_probability_drop", 0.25, -0.25, 0.5)
         for rows, domain in (("natural", "all"), ("natural", "code"), ("planted", "all"))
@@ -248,6 +249,19 @@ LINES |= {
             ("a-l", "log_probability", "between", "all", 0.2, 0.99),
             ("a-l", "hits", "universal", "all", 0.2, 0.05),
         )
+    ],
+    "screening": [
+        model("a-l")
+        | {"rows": rows, "domain": domain, "measure": measure, "share": share, "n": 40, "distinct": 30, "heads": 60}
+        | {"k": 12, "chance": share, "rank_correlation": 0.625, "ablated": 40, "cost": share + 0.25}
+        | spread("recall", recall - 0.5 + share, 0.25, 1.0)
+        for rows, domain, measure, recall in (
+            ("natural", "all", "hits", 0.75),
+            ("natural", "code", "hits", 0.55),
+            ("planted", "all", "hits", 0.55),
+            ("natural", "all", "log_probability", 1.0),
+        )
+        for share in (0.5, 0.2, 0.3, 0.4)
     ],
     "power": [
         model("a-l")
@@ -274,7 +288,7 @@ PUBLISHED = [
 ]
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
 TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
-TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SIGNATURE_TESTS]
+TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SCREENING, SIGNATURE_TESTS]
 
 
 EMPTY: dict[str, bool] = {}
@@ -435,6 +449,7 @@ def test_profiles_and_samples(tmp_path: Path) -> None:
         "heads",
         "overlap",
         "power",
+        "screening",
         "signature_tests",
     ],
 )
@@ -498,6 +513,26 @@ def test_heads(tmp_path: Path) -> None:
     assert found == [["a-l", "40", "30", "2", "1", "0", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
     assert len(header) == len(found[0])
     assert "Head ablation" not in summary(tmp_path, left_out="heads")
+
+
+def test_heads_that_were_screened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents heads that were not ablated from being counted among those that do not matter."""
+    assert "were ablated." not in summary(tmp_path)
+    monkeypatch.setitem(LINES, "heads", [line | {"heads": 5} for line in LINES["heads"]])
+    page = summary(tmp_path)
+    assert rows(page, "Head ablation")[2][3] == "2 of 5"
+    assert "Only the heads that a first-order estimate put forward were ablated." in page
+
+
+def test_screening(tmp_path: Path) -> None:
+    """Prevents single domains and planted rows from entering, and a share under another one's name."""
+    header, _, *found = rows(summary(tmp_path), "Screening of heads")
+    assert header[3:6] == ["20%", "30%", "50%"]
+    assert found == [
+        ["a-l", "60", "hits", "45%", "55%", "75%", "25 to 100", "0.62", "0.75"],
+        ["a-l", "60", "log_probability", "70%", "80%", "100%", "25 to 100", "0.62", "0.75"],
+    ]
+    assert "Screening of heads" not in summary(tmp_path, left_out="screening")
 
 
 def test_overlap_and_power(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def heads(models: dict[str, list[list[float]]], rows: str = "natural", domain: s
                     "layer": layer,
                     "head": head,
                     "depth": (layer + 1) / len(layers),
+                    "heads": 2 * len(layers),
                     "n": 9,
                     "distinct": 9,
                     "rank": 1,

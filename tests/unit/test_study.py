@@ -255,6 +255,30 @@ def test_what_replaces_a_head(config: dict[str, Any]) -> None:
     assert all(options[by]["replacement"] == by for by in made)
 
 
+def test_screening(config: dict[str, Any]) -> None:
+    """Prevents another share from estimating anew, a recall where heads are left out, and layers that are not whole."""
+    whole, half, few = (
+        loaded(config, ablation=changes)
+        for changes in ({}, {"screening": {"share": 0.5}}, {"screening": {"share": 0.2}})
+    )
+    assert (whole.screens, half.screens) == (False, True)
+    assert half.screening_options("pythia-l") == few.screening_options("pythia-l")
+    kinds = half.screening_options("pythia-l")["kinds"]
+    assert kinds["code"] == "structural" and list(kinds) == config["sampling"]["domains"]
+    options = [study.ablation_options("pythia-l", "code-0000", 0) for study in (whole, half, few)]
+    assert options == [options[0], options[0] | {"share": 0.5}, options[0] | {"share": 0.2}]
+    assert "screening" in whole.tables and "screening" in whole.figures
+    assert "screening" not in half.tables and "screening" not in half.figures
+    assert {"heads", "overlap", "power", "signatures"} <= set(half.tables)
+    assert whole.signature_sources == ["recovery", "lens", "heads"]
+    assert half.signature_sources == ["recovery", "lens"]
+    del config["recovery"], config["lens"]
+    assert "signatures" in loaded(config, ablation={}).tables
+    assert "signatures" not in loaded(config, ablation={"screening": {"share": 0.5}}).tables
+    del config["ablation"]
+    assert not loaded(config).screens
+
+
 def test_a_study_without_ablation(config: dict[str, Any]) -> None:
     """Prevents a study that ablates nothing from asking for the table or the figure of heads."""
     del config["ablation"]

@@ -95,9 +95,9 @@ UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "l
 DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 16}
 """What follows from the scores of a model that is disturbed too."""
 ABLATED = dict.fromkeys(("ablation_aggregation", "overlap", "power", "signatures", "ledger", "summary"), 1)
-ABLATED |= {"figures": 6}
+ABLATED |= {"figures": 7}
 """What follows from a model's rows without its heads."""
-SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 19}
+SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 20}
 """All that sums up."""
 ANEW = SUMMED | {"ablation": 2}
 """What follows from a model that is disturbed and has its heads ablated, layer by layer."""
@@ -137,7 +137,7 @@ EDITS = {
         {"sampling": 2, "samples": 1, "frequency": 6, **SCORED, **ANEW},
         spared=("code-0000",),
     ),
-    "new figure": Edit(figure, {"figures": 20}),
+    "new figure": Edit(figure, {"figures": 21}),
     "another model in one analysis": Edit(
         config((SHORTENED, SHORTENED.replace("]", ", pythia-xs]"))),
         {"compressibility": 1, "compressibility_aggregation": 1, "ledger": 1, "figures": 2, "summary": 1},
@@ -147,7 +147,7 @@ EDITS = {
     ),
     # Code.
     "changed plot code": Edit(
-        edit("workflow/recite/figures/noise.py", ("* len(parts), 3.3 *", "* len(parts), 3.4 *")), {"figures": 19}
+        edit("workflow/recite/figures/noise.py", ("* len(parts), 3.3 *", "* len(parts), 3.4 *")), {"figures": 20}
     ),
     "changed scoring code": Edit(code("scoring"), SCORED | ANEW),
     "changed engine": Edit(code("engine"), SCORED | ANEW),
@@ -196,6 +196,10 @@ EDITS = {
         {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, "lens": 2, **DOWNSTREAM},
     ),
     "both layers' heads in a job": Edit(config(("layers_per_job: 1", "layers_per_job: 2")), {"ablation": 1, **ABLATED}),
+    "heads screened": Edit(
+        config(("layers_per_job: 1", "layers_per_job: 1\n  screening: {share: 0.5}")),
+        {"screening": 1, "ablation": 2, **ABLATED, "figures": 6},
+    ),
     "fewer rows ablated": Edit(config(("rows_per_domain: 10", "rows_per_domain: 9")), {"ablation": 2, **ABLATED}),
     "heads replaced by means": Edit(
         config(("layers_per_job: 1", "layers_per_job: 1\n  replacement: dataset_mean")),

@@ -31,7 +31,7 @@ FIGURES = [
     "power",
     "structure",
 ]
-FIGURES += ["profiles", "signatures", "signature_clusters"]
+FIGURES += ["profiles", "screening", "signatures", "signature_clusters"]
 
 
 def test_everything_is_there_and_nothing_else(finished: Checkout) -> None:

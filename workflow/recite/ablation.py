@@ -4,7 +4,7 @@ Layers below the head's are not run again, and the clean continuation is the dra
 Layers go from the last to the first, because what lies below a head also lies below those of the layers before it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,7 +18,7 @@ from recite.interventions import HeadReplacement, Replacement
 
 
 class Ablation(NamedTuple):
-    """Some rows without each head of one layer; the continuation's tensors are (rows, heads, ...)."""
+    """Some rows without each head of one layer, or each chosen one; the continuation is (rows, heads, ...)."""
 
     rows: range
     layer: int
@@ -35,9 +35,12 @@ def ablate_heads(
     means: Sequence[Tensor] | None = None,
     donors: Tensor | None = None,
     layers: Sequence[int] | None = None,
+    chosen: Mapping[int, Tensor] | None = None,
     block_batches: int = 4,
 ) -> Iterator[Ablation]:
     """Ablate every head of `layers` (all by default) one by one, `batch_rows` rows at a time.
+
+    With `chosen`, layer -> numbers of its heads, only those; layers without any are passed over.
 
     `context` (rows, length) and `clean`, its undisturbed continuation (rows, steps), are int64 token ids. With
     `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
@@ -49,34 +52,40 @@ def ablate_heads(
     2 x block_batches x batch_rows x (steps - 1) nodes.
     """
     prompt, steps = context.shape[1], clean.shape[1]
+    every = dict.fromkeys(range(len(checkpoint.layers)), torch.arange(checkpoint.heads))
     for start in range(0, len(context), batch_rows):
         rows = range(start, min(start + batch_rows, len(context)))
-        chosen = slice(rows.start, rows.stop)
-        traced = trace(checkpoint, context[chosen], clean[chosen], batch_rows)
+        part = slice(rows.start, rows.stop)
+        traced = trace(checkpoint, context[part], clean[part], batch_rows)
         donated = None
         if by == "resample":
             assert donors is not None
-            donated = trace(checkpoint, donors[chosen, :prompt], donors[chosen, prompt:], batch_rows).heads
+            donated = trace(checkpoint, donors[part, :prompt], donors[part, prompt:], batch_rows).heads
         done: dict[int, Ablation] = {}
-        row = torch.arange(len(rows)).repeat_interleave(checkpoint.heads)
-        head = torch.arange(checkpoint.heads).repeat(len(rows))
-        waiting = list(range(len(checkpoint.layers)) if layers is None else layers)
+        heads = every if chosen is None else chosen
+        waiting = [layer for layer in (heads if layers is None else layers) if len(heads[layer])]
         for layer in sorted(waiting, reverse=True):
+            row, head = pairs(len(rows), heads[layer])
             values = donated[layer] if donated else means[layer] if means else None
             continuation = continue_greedily(
                 checkpoint,
-                context[chosen][row],
+                context[part][row],
                 steps,
                 batch_rows,
-                draft=clean[chosen][row],
+                draft=clean[part][row],
                 intervention=HeadReplacement(checkpoint, layer, head, by, values, row),
                 restart=Restart(traced, layer, row),
                 block_batches=block_batches,
             )
-            shaped = (tensor.unflatten(0, (len(rows), checkpoint.heads)) for tensor in continuation)
+            shaped = (tensor.unflatten(0, (len(rows), len(heads[layer]))) for tensor in continuation)
             done[layer] = Ablation(rows, layer, Continuation(*shaped))
             while waiting and waiting[0] in done:
                 yield done.pop(waiting.pop(0))
+
+
+def pairs(rows: int, heads: Tensor) -> tuple[Tensor, Tensor]:
+    """Every row with each of the heads: the rows and the heads of the pairs, both (rows x heads,)."""
+    return torch.arange(rows).repeat_interleave(len(heads)), heads.repeat(rows)
 
 
 def mean_outputs(checkpoint: Checkpoint, context: Tensor, clean: Tensor, batch_rows: int) -> list[Tensor]:

@@ -17,26 +17,38 @@ from recite.tables.lists import as_array
 
 ALL = "all"
 """In place of a domain: all domains of that kind of rows."""
+MEASURES = ("hits", "log_probability")
+"""What a head's importance is taken by."""
 
 
 class Ablated(NamedTuple):
     """One model's rows without each of its heads; rows by domain, then by row id.
 
-    shape: layers, and heads of a layer. steps: tokens of the continuation. kinds: sampled domain -> kind.
-    starts: domain -> its rows. texts: (rows,) ids of the rows' texts. hits: (rows, layers x heads) int16, hits lost by
-    each head. log_probability: the same shape, float32, log-probability lost of the true continuation, nats.
+    shape: layers, and heads of a layer. heads: (heads,) numbers, layer x heads of a layer + head, of those that were
+    ablated. share: by which share they were screened, 1 where all were ablated. steps: tokens of the continuation.
+    kinds: sampled domain -> kind. starts: domain -> its rows. texts: (rows,) ids of the rows' texts. hits: (rows,
+    heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability lost of the true
+    continuation, nats; estimate: size of its change to first order.
     """
 
     model: str
     family: str
     parameters: int
     shape: tuple[int, int]
+    heads: np.ndarray
+    share: float
     steps: int
     kinds: dict[str, str]
     starts: dict[str, slice]
     texts: np.ndarray
     hits: np.ndarray
     log_probability: np.ndarray
+    estimate: np.ndarray
+
+    @property
+    def layers(self) -> np.ndarray:
+        """The layer of each ablated head, ascending."""
+        return np.asarray(self.heads // self.shape[1])
 
 
 class Drops(NamedTuple):
@@ -64,35 +76,38 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
     for path in paths:
         blocks.setdefault(read_metadata(path)["first_layer"], []).append(path)
     made = read_metadata(paths[0])
-    model, heads = made["options"]["model"], made["heads"]
+    model = made["options"]["model"]
     kinds = options["kinds"][options["corpora"][model]]
-    hits: list[np.ndarray] = []
-    log_probability: list[np.ndarray] = []
-    columns, row_ids, whole = 0, None, True
+    lost: dict[str, list[np.ndarray]] = {"hits": [], "log_probability": [], "estimate": []}
+    heads: list[int] = []
+    row_ids, whole = None, True
     for first in sorted(blocks):
         parts = [ABLATED.read(path) for path in blocks[first]]
         table = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
         order, starts = by_domain(table, kinds, model)
         found, texts = (table[name].to_numpy()[order] for name in ("row_id", "sequence_id"))
-        whole = whole and columns == first * heads and (row_ids is None or np.array_equal(found, row_ids))
+        whole = whole and (row_ids is None or np.array_equal(found, row_ids))
         clean = table["clean_hits"].to_numpy()[order].astype(np.int16)
-        hits.append(clean[:, None] - as_array(table["hits"])[order].astype(np.int16))
+        lost["hits"].append(clean[:, None] - as_array(table["hits"])[order].astype(np.int16))
         clean = table["clean_log_probability"].to_numpy()[order]
-        log_probability.append(clean[:, None] - as_array(table["log_probability"])[order])
-        row_ids, columns = found, columns + hits[-1].shape[1]
-    if not whole or columns != made["layers"] * heads:
+        lost["log_probability"].append(clean[:, None] - as_array(table["log_probability"])[order])
+        lost["estimate"].append(as_array(table["estimate"])[order])
+        heads += read_metadata(blocks[first][0])["ablated"]
+        row_ids = found
+    if not whole or len(heads) != made["ablated_of_model"] or len(set(heads)) < len(heads):
         raise ReciteError(f"the layers of {model} were not all ablated on the same rows; delete them and run again.")
     return Ablated(
         model,
         made["options"]["family"],
         made["parameters"],
-        (made["layers"], heads),
+        (made["layers"], made["heads"]),
+        np.array(heads),
+        made["options"].get("share", 1.0),
         made["continuation_tokens"],
         kinds,
         starts,
         texts,
-        np.concatenate(hits, axis=1),
-        np.concatenate(log_probability, axis=1),
+        *(np.concatenate(parts, axis=1) for parts in lost.values()),
     )
 
 
@@ -114,8 +129,8 @@ def drops_of(read: Ablated, rows: np.ndarray, options: Mapping[str, Any], *names
     weights = drawn_weights(bags, options["resamples"], rng)
     return Drops(
         bags.distinct,
-        weighted_means(bags, weights, read.hits, read.shape) / read.steps,
-        weighted_means(bags, weights, read.log_probability, read.shape) / read.steps,
+        weighted_means(bags, weights, read.hits, read.layers) / read.steps,
+        weighted_means(bags, weights, read.log_probability, read.layers) / read.steps,
     )
 
 
@@ -126,14 +141,22 @@ def drawn_weights(bags: Bags, resamples: int, rng: np.random.Generator) -> np.nd
     return np.concatenate([np.ones((1, count)), drawn])
 
 
-def weighted_means(bags: Bags, weights: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Means of `values` (rows of the model, layers x heads) under weights of the bags, (weights, layers x heads).
+def weighted_means(bags: Bags, weights: np.ndarray, values: np.ndarray, layers: np.ndarray) -> np.ndarray:
+    """Means of `values` (rows of the model, heads) under weights of the bags, (weights, heads).
 
-    Layer by layer: the sums do not depend on how many layers a job had.
+    Layer by layer, as `layers` (heads,) has them, ascending: the sums do not depend on how many layers a job had.
     """
-    layers, heads = shape
     sizes = weights @ bags.sizes
-    parts = [
-        weights @ bags.sums(values[:, layer * heads : (layer + 1) * heads]) / sizes[:, None] for layer in range(layers)
-    ]
-    return np.concatenate(parts, axis=1)
+    blocks = np.split(values, np.flatnonzero(np.diff(layers)) + 1, axis=1)
+    return np.concatenate([weights @ bags.sums(block) / sizes[:, None] for block in blocks], axis=1)
+
+
+def ranks(read: Ablated, bags: Bags, weights: np.ndarray, measure: str) -> np.ndarray:
+    """Ranks of the ablated heads, from 0, under weights of the bags, (weights, heads).
+
+    By the mean drop in hits and, of equal ones, by that in log-probability; or by log-probability alone.
+    """
+    second = weighted_means(bags, weights, read.log_probability, read.layers)
+    first = weighted_means(bags, weights, read.hits, read.layers) if measure == "hits" else np.zeros_like(second)
+    order = np.lexsort((-second, -first), axis=1)
+    return order.argsort(axis=1).astype(np.int32)

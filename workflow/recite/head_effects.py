@@ -1,13 +1,14 @@
 """The stage of head ablation: what every sampled row loses by every head of some layers of one model.
 
 Lost are hits of the greedy continuation (`recite.ablation`) and log-probability of the true one
-(`recite.head_likelihoods`).
+(`recite.head_likelihoods`); how much it changes is estimated, too (`recite.head_estimates`).
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,24 +17,28 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import continue_greedily
 from recite.errors import ReciteError
 from recite.files import hash64
+from recite.head_estimates import estimated_changes
 from recite.head_likelihoods import Likelihoods, head_likelihoods
 from recite.interventions import Replacement
 from recite.memory import halving
 from recite.residuals import prompts
 from recite.scoring import Rows, read_rows
-from recite.tables.ablation import ABLATED, HEAD_MEANS
+from recite.shortlist import shortlist
+from recite.tables.ablation import ABLATED, HEAD_MEANS, SCREENED
 from recite.tables.lists import as_array, as_lists
 
 
 class Effects(NamedTuple):
     """Some rows with and without each head of some layers.
 
-    clean_hits: (rows,), hits: (rows, layers, heads), both uint8. likelihoods: of the true continuation.
+    clean_hits: (rows,), hits: (rows, layers, heads), both uint8. likelihoods: of the true continuation. estimates:
+    (rows, layers, heads) float32, size of their change to first order. Of heads that are not ablated hits are 0.
     """
 
     clean_hits: Tensor
     hits: Tensor
     likelihoods: Likelihoods
+    estimates: Tensor
 
 
 def measure_heads(
@@ -41,6 +46,7 @@ def measure_heads(
     shards: Sequence[Path],
     checkpoint: Path,
     means: Path | None,
+    screened: Path | None,
     ablated: Path,
     threads: int,
 ) -> None:
@@ -48,39 +54,48 @@ def measure_heads(
 
     `options` are those of scoring with `rows` (shard -> how many of its rows), `layers` (first and the one after the
     last, or None for the model's last), `replacement` and, to resample, `seed`. `means` is the file of the heads' mean
-    outputs where these are the replacement.
+    outputs where these are the replacement. With the table `screened` only the first `share` of the heads are ablated.
     """
     torch.set_num_threads(threads)
     parts = first_rows(shards, options["rows"])
     rows = together(parts)
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
-    first, stop = options["layers"]
-    layers = range(first, len(loaded.layers) if stop is None else stop)
-    if layers.stop > len(loaded.layers):
-        raise ReciteError(
-            f"model {options['model']} has {len(loaded.layers)} layers, but layer {layers.stop - 1} was to be ablated; "
-            "correct `layers` of its entry in the models file."
-        )
+    layers = layers_of(options, loaded)
     text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
-    replacement: dict[str, Any] = {"by": options["replacement"]}
-    replacement["means"] = read_means(means) if means else None
-    replacement["donors"] = text[donors_of(parts, options["seed"])] if options["replacement"] == "resample" else None
+    replacement = replacement_of(options, parts, text, means)
+    count = len(loaded.layers) * loaded.heads
+    ablated_heads = shortlist(read_estimates(screened, count), options["share"]) if screened else np.arange(count)
+    here = ablated_heads[np.isin(ablated_heads // loaded.heads, layers)]
+    chosen = {layer: torch.from_numpy(here[here // loaded.heads == layer] % loaded.heads) for layer in layers}
     steps = rows.continuation.shape[1]
-    print(f"{options['model']}: {len(text)} rows, {len(layers)} layers of {loaded.heads} heads on {loaded.device}")
+    print(f"{options['model']}: {len(text)} rows, {len(here)} heads of {len(layers)} layers on {loaded.device}")
     found, batch_rows = halving(
-        lambda size: effects(loaded, text, steps, size, layers, **replacement), options["batch_rows"]
+        lambda size: effects(loaded, text, steps, size, layers, chosen=chosen, **replacement), options["batch_rows"]
     )
+    places = here - layers.start * loaded.heads
+    lists = {"hits": found.hits, "log_probability": found.likelihoods.ablated, "estimate": found.estimates}
     columns = {
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
         "domain": rows.domains,
         "clean_hits": found.clean_hits.tolist(),
         "clean_log_probability": found.likelihoods.clean.tolist(),
-        "hits": as_lists(found.hits.flatten(1).numpy()),
-        "log_probability": as_lists(found.likelihoods.ablated.flatten(1).numpy()),
-    }
-    heads = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": first}
-    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | heads)
+    } | {name: as_lists(values.flatten(1)[:, places].numpy()) for name, values in lists.items()}
+    about = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": layers.start}
+    about |= {"ablated": here.tolist(), "ablated_of_model": len(ablated_heads)}
+    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | about)
+
+
+def layers_of(options: Mapping[str, Any], checkpoint: Checkpoint) -> range:
+    """The layers of a job; ReciteError where the model has not so many."""
+    first, stop = options["layers"]
+    layers = range(first, len(checkpoint.layers) if stop is None else stop)
+    if layers.stop > len(checkpoint.layers):
+        raise ReciteError(
+            f"model {options['model']} has {len(checkpoint.layers)} layers, but layer {layers.stop - 1} was to be "
+            "ablated; correct `layers` of its entry in the models file."
+        )
+    return layers
 
 
 def measure_means(
@@ -114,6 +129,21 @@ def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int, st
     }
 
 
+def replacement_of(
+    options: Mapping[str, Any], parts: Sequence[Rows], text: Tensor, means: Path | None
+) -> dict[str, Any]:
+    """By what heads are replaced, as keywords of `effects` and `recite.head_estimates.estimated_changes`."""
+    by = options["replacement"]
+    donors = text[donors_of(parts, options["seed"])] if by == "resample" else None
+    return {"by": by, "means": read_means(means) if means else None, "donors": donors}
+
+
+def read_estimates(path: Path, heads: int) -> list[np.ndarray]:
+    """How much each of so many heads is estimated to matter, (heads,), to each group of the table of screened heads."""
+    table = SCREENED.read(path)
+    return list(table["estimate"].to_numpy().reshape(-1, heads))
+
+
 def read_means(path: Path) -> list[Tensor]:
     """Each layer's mean outputs, (heads x width)."""
     return list(torch.from_numpy(as_array(HEAD_MEANS.read(path)["mean"]).copy()))
@@ -129,22 +159,28 @@ def effects(
     by: Replacement = "mean_of_others",
     means: Sequence[Tensor] | None = None,
     donors: Tensor | None = None,
+    chosen: Mapping[int, Tensor] | None = None,
 ) -> Effects:
-    """Continue `text` (rows, prompt + `steps`) from its prompt, with and without every head of `layers`.
+    """Continue `text` (rows, prompt + `steps`) from its prompt, with and without every head of `layers`, or the chosen.
 
     The undisturbed continuation is made in the same batches as the others: a head that does nothing costs no hit.
     """
     context, true = text[:, :-steps], text[:, -steps:]
     clean = continue_greedily(checkpoint, context, steps, batch_rows, draft=true).tokens
-    hits = torch.empty(len(text), len(layers), checkpoint.heads, dtype=torch.uint8)
-    ablations = ablate_heads(
-        checkpoint, context, clean, batch_rows, by=by, means=means, donors=donors, layers=list(layers)
-    )
+    every = dict.fromkeys(layers, torch.arange(checkpoint.heads)) if chosen is None else chosen
+    hits = torch.zeros(len(text), len(layers), checkpoint.heads, dtype=torch.uint8)
+    replacement: dict[str, Any] = {"by": by, "means": means, "donors": donors}
+    ablations = ablate_heads(checkpoint, context, clean, batch_rows, layers=list(layers), chosen=every, **replacement)
     for rows, layer, continuation in ablations:
         equal = continuation.tokens == true[rows.start : rows.stop, None]
-        hits[rows.start : rows.stop, layer - layers.start] = equal.sum(dim=-1).to(torch.uint8)
-    likelihoods = head_likelihoods(checkpoint, text, steps, batch_rows, layers, by=by, means=means, donors=donors)
-    return Effects((clean == true).sum(dim=1).to(torch.uint8), hits, likelihoods)
+        hits[rows.start : rows.stop, layer - layers.start, every[layer]] = equal.sum(dim=-1).to(torch.uint8)
+    arguments = (checkpoint, text, steps, batch_rows, layers)
+    return Effects(
+        (clean == true).sum(dim=1).to(torch.uint8),
+        hits,
+        head_likelihoods(*arguments, chosen=every, **replacement),
+        estimated_changes(*arguments, **replacement),
+    )
 
 
 def first_rows(shards: Sequence[Path], counts: Mapping[str, int]) -> list[Rows]:

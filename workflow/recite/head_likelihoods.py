@@ -4,13 +4,14 @@ The model is fed the true continuation (teacher forcing). Layers below the head'
 handed what the whole model gave it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from recite.ablation import pairs
 from recite.branches import replaced
 from recite.checkpoints import Checkpoint
 from recite.engine import Pass, check_length, forward
@@ -39,35 +40,39 @@ def head_likelihoods(
     by: Replacement = "mean_of_others",
     means: Sequence[Tensor] | None = None,
     donors: Tensor | None = None,
+    chosen: Mapping[int, Tensor] | None = None,
 ) -> Likelihoods:
     """Replace every head of `layers` one by one and ask for the last `steps` tokens of `text`.
 
     `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass.
-    `by`, `means` and `donors` (texts of the shape of `text`) are those of `recite.ablation.ablate_heads`.
+    `by`, `means`, `donors` (texts of the shape of `text`) and `chosen` are those of `recite.ablation.ablate_heads`; of
+    heads that are not chosen the log-probability is NaN.
     """
     check_length(checkpoint, text.shape[1] - 1)
-    heads, prompt = checkpoint.heads, text.shape[1] - steps
-    found = Likelihoods(torch.empty(len(text)), torch.empty(len(text), len(layers), heads))
+    prompt, every = text.shape[1] - steps, torch.arange(checkpoint.heads)
+    found = Likelihoods(torch.empty(len(text)), torch.full((len(text), len(layers), len(every)), torch.nan))
     inputs = [checkpoint.layers[layer] for layer in layers]
-    for rows, chosen in batches(len(text), batch_rows):
-        tokens, kept = text[chosen], rows.stop - rows.start
+    for rows, batch in batches(len(text), batch_rows):
+        tokens, kept = text[batch], rows.stop - rows.start
         with given(inputs) as entered:
             found.clean[rows] = log_probabilities(checkpoint, tokens, steps)[:kept]
         values = list(means)[layers.start : layers.stop] if means is not None else [None] * len(layers)
         if by == "resample":
             assert donors is not None
             with given([checkpoint.attention_output(layer) for layer in layers]) as values:
-                log_probabilities(checkpoint, donors[chosen], steps)
-        row = torch.arange(kept).repeat_interleave(heads)
-        head = torch.arange(heads).repeat(kept)
+                log_probabilities(checkpoint, donors[batch], steps)
         for place, layer in enumerate(layers):
+            heads = every if chosen is None else chosen[layer]
+            if not len(heads):
+                continue
+            row, head = pairs(kept, heads)
             replace = HeadReplacement(checkpoint, layer, head, by, values[place], row)
             parts = []
-            for pairs, pair in batches(len(row), batch_rows):
+            for places, pair in batches(len(row), batch_rows):
                 hidden = entered[place][row[pair].to(entered[place].device)]
                 with replaced(checkpoint.layers[:layer], hidden), replace(Pass(pair.tolist(), 0, prompt)):
-                    parts.append(log_probabilities(checkpoint, tokens[row[pair]], steps)[: pairs.stop - pairs.start])
-            found.ablated[rows, place] = torch.cat(parts).unflatten(0, (kept, heads))
+                    parts.append(log_probabilities(checkpoint, tokens[row[pair]], steps)[: places.stop - places.start])
+            found.ablated[rows, place, heads] = torch.cat(parts).unflatten(0, (kept, len(heads)))
     return found
 
 

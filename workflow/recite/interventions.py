@@ -123,14 +123,18 @@ class HeadReplacement:
             (mixed,) = arguments
             outputs = mixed.unflatten(-1, (self.count, -1)).clone()
             heads, batch = self.heads[rows].to(outputs.device), torch.arange(len(rows), device=outputs.device)
-            outputs[batch, :, heads] = self._replacement(outputs, batch, heads, rows, pass_.start)
+            outputs[batch, :, heads] = self.replacement(outputs, rows, pass_.start)
             return (outputs.flatten(-2),)
 
         with self.projection.register_forward_pre_hook(replace):
             yield
 
-    def _replacement(self, outputs: Tensor, batch: Tensor, heads: Tensor, rows: Tensor, start: int) -> Tensor:
-        """New output of each row's head, (rows, positions, width)."""
+    def replacement(self, outputs: Tensor, rows: Tensor, start: int = 0) -> Tensor:
+        """New output of the head of each of `rows`, (rows, positions, width), where all heads' are `outputs`.
+
+        `outputs` (rows, positions, heads, width) begin at the position `start`.
+        """
+        heads, batch = self.heads[rows].to(outputs.device), torch.arange(len(rows), device=outputs.device)
         replaced = outputs[batch, :, heads]
         if self.by == "zero":
             return torch.zeros_like(replaced)

@@ -50,8 +50,9 @@ AttentionInterface.register(ATTENTION, attend)
 @lru_cache(maxsize=128)
 def _causal(queries: int, keys: int, groups: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """0 where a query may look and -inf where not, (groups * queries, keys)."""
-    visible = torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries).repeat(groups, 1)
-    return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill(~visible, -math.inf)
+    with torch.inference_mode(False):  # a tensor of that mode could not be kept for a gradient
+        visible = torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries).repeat(groups, 1)
+        return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill(~visible, -math.inf)
 
 
 class KeyValues:
@@ -105,8 +106,27 @@ class PackedLinear(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """`hidden` (..., inputs) to (..., outputs)."""
-        output: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self.weight, self.bias, "none", [], "")
+        arguments = (hidden, self.weight, self.bias)
+        output: Tensor = _PackedProduct.apply(*arguments) if hidden.requires_grad else _product(*arguments)
         return output
+
+
+def _product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    output: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, "none", [], "")
+    return output
+
+
+class _PackedProduct(torch.autograd.Function):
+    """The same with a gradient, by what it is given alone; for that the weights are unpacked, each time anew."""
+
+    @staticmethod
+    def forward(context: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        context.weight = weight
+        return _product(hidden, weight, bias)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return gradient @ context.weight.to_dense(), None, None
 
 
 def pack(model: PreTrainedModel, rows: int) -> None:

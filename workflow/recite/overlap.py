@@ -4,6 +4,7 @@ Sets of the k most important heads are compared by their Jaccard index, |A and B
 H heads share a hypergeometric number of heads; the paper's 11.1% for a fifth of the heads is 0.2 / (2 - 0.2).
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -13,21 +14,22 @@ import numpy as np
 from scipy import stats
 
 from recite.files import hash64
-from recite.head_drops import ALL, Ablated, drawn_weights, read_models, weighted_means
-from recite.layer_means import FEWEST, Bags, bags_of
+from recite.head_drops import ALL, MEASURES, Ablated, drawn_weights, ranks, read_models
+from recite.layer_means import FEWEST, bags_of
 from recite.outcomes import PLANTED
+from recite.shortlist import count_of
+from recite.statistics import around
 from recite.tables.internal import OVERLAP
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 """What share of a model's heads counts as the most important."""
 SPLITS = 50
 """How often a domain's texts are split into halves."""
-MEASURES = ("hits", "log_probability")
 Line = dict[str, Any]
 
 
 class Ranked(NamedTuple):
-    """Ranks of all heads by importance in one domain; 0 is the most important.
+    """Ranks of all ablated heads by importance in one domain; 0 is the most important.
 
     texts: distinct ones. rows: number of rows. drawn: (1 + resamples, heads), as seen and under resamples of the texts.
     halves: (2, SPLITS + resamples, heads), of the two halves of the texts: each split as seen, then each resample split
@@ -46,7 +48,7 @@ def measure_overlap(options: Mapping[str, Any], ablated: Sequence[Path], overlap
     for who, read in read_models(ablated, options):
         for measure in MEASURES:
             ranked = ranked_domains(read, measure, options)
-            lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read.model, options)]
+            lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read, options)]
     OVERLAP.write(overlap, {name: [line[name] for line in lines] for name in OVERLAP.names}, {"options": dict(options)})
 
 
@@ -80,41 +82,33 @@ def half_weights(members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.concatenate([members[:SPLITS], drawn]).astype(float)
 
 
-def ranks(read: Ablated, bags: Bags, weights: np.ndarray, measure: str) -> np.ndarray:
-    """Ranks of the heads, from 0, under weights of the bags, (weights, heads).
+def overlap_lines(ranked: Mapping[str, Ranked], read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Lines of one model and one measure: every share of the heads, every comparison.
 
-    By the mean drop in hits and, of equal ones, by that in log-probability; or by log-probability alone.
+    Shares are of all heads of the model. Of screened ones there are none beyond what was ablated of every domain.
     """
-    second = weighted_means(bags, weights, read.log_probability, read.shape)
-    first = weighted_means(bags, weights, read.hits, read.shape) if measure == "hits" else np.zeros_like(second)
-    order = np.lexsort((-second, -first), axis=1)
-    return order.argsort(axis=1).astype(np.int32)
-
-
-def overlap_lines(ranked: Mapping[str, Ranked], model: str, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Lines of one model and one measure: every share of the heads, every comparison."""
     if not ranked:
         return
-    heads = next(iter(ranked.values())).drawn.shape[1]
-    for share in SHARES:
-        k = max(1, round(share * heads))
+    heads = math.prod(read.shape)
+    for share in [share for share in SHARES if share <= read.share]:
+        k = count_of(share, heads)
         about = {"share": share, "k": k, "heads": heads}
         tops = {domain: one.drawn < k for domain, one in ranked.items()}
         halves = {domain: one.halves < k for domain, one in ranked.items()}
-        yield from (about | line for line in _within(ranked, halves, k, options))
+        yield from (about | line for line in _within(ranked, halves, heads, k, options))
         if len(ranked) > 1:
-            rng = np.random.default_rng(hash64(options["seed"], "chance", model, k, len(ranked)))
+            rng = np.random.default_rng(hash64(options["seed"], "chance", read.model, k, len(ranked)))
             random = random_tops(heads, k, len(ranked), options["resamples"], rng)
             yield from (about | line for line in _between(ranked, tops, random, k, options))
             yield about | _universal(ranked, tops, random, options)
 
 
 def _within(
-    ranked: Mapping[str, Ranked], halves: Mapping[str, np.ndarray], k: int, options: Mapping[str, Any]
+    ranked: Mapping[str, Ranked], halves: Mapping[str, np.ndarray], heads: int, k: int, options: Mapping[str, Any]
 ) -> Iterator[Line]:
     """Halves of one domain, each domain and the mean of all; chance is that of one pair."""
     found = {domain: jaccard(*sides) for domain, sides in halves.items()}
-    chance = pair_chance(next(iter(ranked.values())).drawn.shape[1], k, options["confidence"])
+    chance = pair_chance(heads, k, options["confidence"])
     for domain, values in (found | {ALL: np.mean(list(found.values()), axis=0)}).items():
         chosen = list(ranked.values()) if domain == ALL else [ranked[domain]]
         seen = np.concatenate([values[:SPLITS].mean(keepdims=True), values[SPLITS:]])
@@ -142,8 +136,8 @@ def _universal(
     ranked: Mapping[str, Ranked], tops: Mapping[str, np.ndarray], random: np.ndarray, options: Mapping[str, Any]
 ) -> Line:
     """Heads that are among the most important of all domains, as a share of the model's."""
-    values = np.all(list(tops.values()), axis=0).mean(axis=1)
     k, heads = int(random[0, 0].sum()), random.shape[2]
+    values = np.all(list(tops.values()), axis=0).sum(axis=1) / heads
     ends = _ends(random.all(axis=0).mean(axis=1), options["confidence"]) | {"chance": (k / heads) ** len(tops)}
     about = {"comparison": "universal", "domain_a": ALL, "domain_b": ALL}
     return about | _sizes(list(ranked.values())) | _around(values, options["confidence"]) | ends
@@ -156,13 +150,8 @@ def _sizes(chosen: Sequence[Ranked]) -> Line:
 
 
 def _around(values: np.ndarray, confidence: float) -> Line:
-    """The statistic that was seen, `values[0]`, and its normal interval by the standard error of the resamples' values.
-
-    The sets under resamples are noisier than those that were seen, so overlap less: percentiles would lie beside it.
-    """
-    half = float(stats.norm.ppf((1 + confidence) / 2)) * float(values[1:].std(ddof=1))
-    seen = float(values[0])
-    return {"overlap": seen, "overlap_low": max(0.0, seen - half), "overlap_high": min(1.0, seen + half)}
+    low, high = around(values, confidence)
+    return {"overlap": float(values[0]), "overlap_low": low, "overlap_high": high}
 
 
 def _ends(values: np.ndarray, confidence: float) -> Line:

@@ -19,9 +19,7 @@ CANDIDATES_CORES = 16
 """Threads of the rule `candidates` where a corpus lies in files."""
 MEMORIZED = 0.05
 """Assumed share of rows that a model recites whole, which are those whose context is shortened."""
-LAYERED = ("recovery_aggregation", "lens_aggregation", "ablation_aggregation")
-"""Rules whose tables have a line for every layer of a model."""
-GPU_STAGES = ("batching", "scoring", "compressibility", "noise", "recovery", "lens", "ablation")
+GPU_STAGES = ("batching", "scoring", "compressibility", "noise", "recovery", "lens", "screening", "ablation")
 
 
 class Planner:
@@ -277,8 +275,7 @@ class Planner:
         compared = ("aggregation", *(["noise_aggregation"] if study.noise_models else []))
         yield Job("domains", "domains", "", costs.START_SECONDS, compared)
         if study.signature_sources:
-            read_from = tuple(rule for rule in study.tables_of if rule in LAYERED)
-            yield Job("signatures", "signatures", "", costs.START_SECONDS, read_from)
+            yield Job("signatures", "signatures", "", costs.START_SECONDS, tuple(study.signature_makers))
         if "factorial" in study.tables_of:
             yield Job("factorial", "factorial", "", costs.START_SECONDS, ("signatures",))
         others = tuple(rule for rule in study.tables_of if rule != "ledger")

@@ -61,32 +61,42 @@ def lens_jobs(planner: Planner) -> Iterator[Job]:
 
 
 def ablation_jobs(planner: Planner) -> Iterator[Job]:
-    """A job for every block of layers and part of a model's ablated rows, and one for means that replace its heads."""
+    """A job for every block of layers and part of a model's ablated rows, and what these wait for.
+
+    That is one for means that replace its heads and one that screens these.
+    """
     study, names, numbers, groups = planner.study, [], 0, 0
+    share = costs.listed_share(study.config["ablation"]["screening"]["share"]) if study.screens else 1.0
     for model in study.ablation_models:
         cost, parts = planner.costs[model], study.ablation_parts(model)
         batch, tokens = study.config["ablation"]["batch_rows"], _tokens(planner, model)
         ready: tuple[str, ...] = (planner.maker(model), "samples")
         peak = _ablation_peak(planner, model)
+        rows = sum(sum(shards.values()) for shards in parts.values())
+        seconds = cost.load + 2 * -(-rows // batch) * batch * cost.row / cost.rate
+        domains = len(study.domains[study.models[model].corpus])
         if study.needs_head_means:
-            rows = sum(sum(shards.values()) for shards in parts.values())
-            seconds = cost.load + 2 * -(-rows // batch) * batch * cost.row / cost.rate
             written = costs.NUMBER_BYTES * cost.facts.layers * cost.facts.width
             mean = Job(f"ablation_means/{model}", "ablation_means", model, seconds, ready, cost.gpus, 1, written, peak)
             ready = (*ready, mean.name)
             yield mean
+        if study.screens:
+            written = costs.ESTIMATE_BYTES * cost.facts.layers * cost.facts.heads * (domains + 1)
+            screen = Job(f"screening/{model}", "screening", model, seconds, ready, cost.gpus, 1, written, peak)
+            ready = (*ready, screen.name)
+            yield screen
         for first, stop in study.ablation_blocks(model).items():
             layers = range(first, cost.facts.layers if stop is None else stop)
-            row = costs.ablation_flops(cost.facts, *tokens, layers)
+            row = share * costs.ablation_flops(cost.facts, *tokens, layers) + 2 * cost.row
             for part, shards in parts.items():
                 rows = sum(shards.values())
                 seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
-                heads = len(layers) * cost.facts.heads
+                heads = round(share * len(layers) * cost.facts.heads)
                 written = rows * (costs.LAYERED_BYTES + heads * costs.HEAD_BYTES)
                 numbers += rows * heads
                 names.append(f"ablation/{model}/layers-{first}/{part}")
                 yield Job(names[-1], "ablation", model, seconds, ready, cost.gpus, 1, written, peak)
-        groups += len(study.domains[study.models[model].corpus]) + 1
+        groups += domains + 1
     if names:
         seconds = costs.START_SECONDS + numbers * costs.HEAD_SECONDS + groups * costs.DRAWING_SECONDS
         for stage in ("ablation_aggregation", "overlap", "power"):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from recite.head_drops import Ablated, groups_of, read_models
+from recite.head_drops import MEASURES, Ablated, groups_of, read_models
 from recite.layer_means import FEWEST, Bags, bags_of
 from recite.tables.internal import POWER
 
@@ -21,7 +21,6 @@ SIZES = (2_500, 10_000)
 """Rows of a domain in the paper: of its largest models, and of the others."""
 QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 """Over a model's heads, whose drops vary more or less."""
-MEASURES = ("hits", "log_probability")
 Line = dict[str, Any]
 
 

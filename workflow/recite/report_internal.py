@@ -7,7 +7,7 @@ import pandas as pd
 
 from recite import report_cells as cells
 from recite.outcomes import NATURAL
-from recite.report_heads import heads_section, overlap_section, power_section
+from recite.report_heads import heads_section, overlap_section, power_section, screening_section
 
 
 def sections(frames: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -20,6 +20,7 @@ def sections(frames: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         yield _lens(frames["lens"], frames["lens_profiles"])
     if "heads" in frames:
         yield heads_section(frames["heads"])
+        yield screening_section(frames["screening"]) if "screening" in frames else ""
         yield overlap_section(frames["overlap"])
         yield power_section(frames["power"])
     if "signature_tests" in frames:

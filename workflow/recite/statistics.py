@@ -98,6 +98,16 @@ def interval(replicates: np.ndarray, confidence: float) -> Interval:
     return Interval(float(low), float(high))
 
 
+def around(values: np.ndarray, confidence: float) -> Interval:
+    """Normal interval, within [0, 1], of a statistic whose values are as seen and then under resamples.
+
+    By the resamples' standard error: a statistic of ranked sets is noisier under resamples and its values are lower, so
+    that percentiles would lie beside what was seen.
+    """
+    half = float(stats.norm.ppf((1 + confidence) / 2)) * float(values[1:].std(ddof=1))
+    return Interval(max(0.0, float(values[0]) - half), min(1.0, float(values[0]) + half))
+
+
 def sign_p_value(replicates: np.ndarray) -> float:
     """Two-sided p-value of the hypothesis that a statistic is 0, by inverting its percentile interval.
 

@@ -31,6 +31,7 @@ NOISE_TABLES = ("noise_rates",)
 RECOVERY_TABLES = ("recovery", "recovery_tests")
 LENS_TABLES = ("lens", "lens_positions", "lens_profiles")
 ABLATION_TABLES = ("heads",)
+SCREENING_TABLES = ("screening",)
 OVERLAP_TABLES = ("overlap",)
 POWER_TABLES = ("power",)
 COMPRESSIBILITY_TABLES = ("compressibility", "suffix_lengths")
@@ -152,6 +153,11 @@ class Study:
         """Whether heads are replaced by their means over the ablated rows."""
         return bool(self.ablation_models) and self.config["ablation"]["replacement"] == "dataset_mean"
 
+    @property
+    def screens(self) -> bool:
+        """Whether only those heads are ablated that an estimate puts forward."""
+        return bool(self.ablation_models) and "screening" in self.config["ablation"]
+
     def ablation_parts(self, model: str) -> dict[str, dict[str, int]]:
         """The parts of scoring that hold rows whose heads are ablated: part -> shard -> how many of its rows."""
         section, size = self.config["ablation"], self.config["sampling"]["shard_rows"]
@@ -216,17 +222,29 @@ class Study:
         made |= {"recovery_aggregation": RECOVERY_TABLES} if self.recovery_strengths else {}
         made |= {"lens_aggregation": LENS_TABLES} if self.lens_models else {}
         if self.ablation_models:
-            made |= {"ablation_aggregation": ABLATION_TABLES, "overlap": OVERLAP_TABLES, "power": POWER_TABLES}
+            ablation = ABLATION_TABLES + (() if self.screens else SCREENING_TABLES)
+            made |= {"ablation_aggregation": ablation, "overlap": OVERLAP_TABLES, "power": POWER_TABLES}
         made |= {"compressibility_aggregation": COMPRESSIBILITY_TABLES} if self.compressibility_models else {}
         made |= {"frequency_aggregation": FREQUENCY_TABLES} if self.frequency_families else {}
-        made |= {"signatures": SIGNATURE_TABLES} if _by_layer(made) else {}
-        made |= {"factorial": FACTORIAL_TABLES} if _by_layer(made) and self.crossed else {}
+        made |= {"signatures": SIGNATURE_TABLES} if self._profiled(made) else {}
+        made |= {"factorial": FACTORIAL_TABLES} if self._profiled(made) and self.crossed else {}
         return made | {"ledger": LEDGER_TABLES}
 
     @property
     def signature_sources(self) -> list[str]:
         """The tables whose layers are compared between models."""
-        return _by_layer(self.tables_of)
+        return [table for tables in self._profiled(self.tables_of).values() for table in tables]
+
+    @property
+    def signature_makers(self) -> list[str]:
+        """The rules that make them."""
+        return list(self._profiled(self.tables_of))
+
+    def _profiled(self, made: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+        """Rule -> its tables with a line for every layer of a model; with screened heads layers are not whole."""
+        sources = [table for table in SIGNATURE_SOURCES if table != "heads" or not self.screens]
+        kept = {rule: [table for table in tables if table in sources] for rule, tables in made.items()}
+        return {rule: tables for rule, tables in kept.items() if tables}
 
     @property
     def tables(self) -> list[str]:
@@ -350,11 +368,20 @@ class Study:
         return self.scoring_options(model) | {"batch_rows": self.config["ablation"]["batch_rows"], "rows": rows}
 
     def ablation_options(self, model: str, part: str, first: int) -> dict[str, Any]:
-        """The same for the shards of one part, with some layers; a seed where it decides something."""
-        replacement = self.config["ablation"]["replacement"]
+        """The same for the shards of one part, with some layers and what heads are replaced by."""
         own = {"rows": self.ablation_parts(model)[part], "layers": [first, self.ablation_blocks(model)[first]]}
-        seed = {"seed": self.config["seed"]} if replacement == "resample" else {}
-        return self.head_means_options(model) | own | {"replacement": replacement} | seed
+        share = {"share": self.config["ablation"]["screening"]["share"]} if self.screens else {}
+        return self.head_means_options(model) | own | self._replacement_options() | share
+
+    def screening_options(self, model: str) -> dict[str, Any]:
+        """The same for the rows of every shard and all layers; not how many heads are then ablated."""
+        kinds = self.domains[self.models[model].corpus]
+        return self.head_means_options(model) | self._replacement_options() | {"kinds": kinds}
+
+    def _replacement_options(self) -> dict[str, Any]:
+        """A seed where it decides something."""
+        replacement = self.config["ablation"]["replacement"]
+        return {"replacement": replacement} | ({"seed": self.config["seed"]} if replacement == "resample" else {})
 
     def compressibility_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size."""
@@ -401,10 +428,6 @@ class Study:
 
     def interval_options(self) -> dict[str, Any]:
         return {"confidence": self.config["aggregation"]["confidence"]}
-
-
-def _by_layer(made: Mapping[str, Sequence[str]]) -> list[str]:
-    return [table for tables in made.values() for table in tables if table in SIGNATURE_SOURCES]
 
 
 def _above_zero(strengths: list[float]) -> list[str]:

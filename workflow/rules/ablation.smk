@@ -1,8 +1,8 @@
 # Ablation: what the first rows of every domain lose by each attention head, for the models that the config lists.
 #
-# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/
+# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/, screening/<model>.parquet where heads are screened
 # out: ablation/<model>/layers-<first>/<part>.parquet, ablation_means/<model>.parquet where heads are replaced by their
-#      means over the rows, tables/heads.parquet
+#      means over the rows, tables/heads.parquet, tables/screening.parquet unless heads are screened
 rule ablation:
     """Continue every row without each head of some layers, and ask how probable the true continuation still is."""
     input:
@@ -10,6 +10,7 @@ rule ablation:
         ready=ancient(rules.samples.output),
         shards=ablated_shards_of,
         means=head_means_of,
+        screened=screened_of,
     output:
         ablated=f"{RESULTS}/ablation/{{model}}/layers-{{first}}/{{part}}.parquet",
     log:
@@ -76,7 +77,7 @@ HEAD_MEANS = [f"{RESULTS}/ablation_means/{model}.parquet" for model in study.abl
 if study.ablation_models:
 
     rule ablation_aggregation:
-        """Summarize by domain what every head is worth."""
+        """Summarize by domain what every head is worth, and what screening the heads would have found of it."""
         input:
             ablated=ABLATED,
         output:

@@ -61,6 +61,11 @@ def head_means_of(wildcards):
     return [f"{RESULTS}/ablation_means/{wildcards.model}.parquet"] if study.needs_head_means else []
 
 
+def screened_of(wildcards):
+    """How much a model's heads are estimated to matter, where not all of them are ablated."""
+    return [f"{RESULTS}/screening/{wildcards.model}.parquet"] if study.screens else []
+
+
 def batch_of(wildcards):
     """The measured batch size of a model, where the config leaves it open."""
     return [f"{RESULTS}/batches/{wildcards.model}.json"] if study.measures_batches else []

@@ -22,7 +22,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         return style.blank("No natural rows."), table
     keys = ["family", "parameters", "model"]
     models = [part for family in style.families(table) for _, part in table[table["family"] == family].groupby(keys)]
-    layers = [min(int(part["layer"].max()) + 1, 32) for part in models]
+    layers = [min(_layers(part), 32) for part in models]
     size = (7.2, 0.9 + sum(0.75 + 0.1 * count for count in layers))
     figure, panels = plt.subplots(
         len(models), 2, figsize=size, squeeze=False, height_ratios=[0.75 + 0.1 * count for count in layers]
@@ -30,8 +30,10 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     for column, (statistic, words) in zip(panels.T, STATISTICS.items(), strict=True):
         bound = float(table[statistic].abs().max()) or 1.0
         for axes, part in zip(column, models, strict=True):
-            matrix = part.pivot_table(index="layer", columns="head", values=statistic)
-            sns.heatmap(matrix, vmin=-bound, vmax=bound, cmap="vlag", cbar=False, ax=axes, rasterized=True)
+            sns.heatmap(
+                _matrix(part, statistic), vmin=-bound, vmax=bound, cmap="vlag", cbar=False, ax=axes, rasterized=True
+            )
+            axes.set_facecolor("0.8")
             axes.grid(visible=False)
             axes.invert_yaxis()
             axes.set(xlabel="", ylabel="layer")
@@ -45,3 +47,15 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             colours.formatter = PercentFormatter(1, symbol="")
             colours.update_ticks()
     return figure, table
+
+
+def _layers(table: pd.DataFrame) -> int:
+    """Layers of the model, of which some may have no ablated head."""
+    return round(float(((table["layer"] + 1) / table["depth"]).iloc[0]))
+
+
+def _matrix(table: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """The statistic by layer and head; empty where a head was not ablated."""
+    layers = _layers(table)
+    matrix = table.pivot_table(index="layer", columns="head", values=statistic)
+    return matrix.reindex(index=range(layers), columns=range(int(table["heads"].iloc[0]) // layers))

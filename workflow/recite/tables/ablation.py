@@ -1,10 +1,10 @@
-"""What each row loses by each attention head, and the mean output of each head."""
+"""What each row loses by each attention head, estimated and exactly, and the mean output of each head."""
 
 import pyarrow as pa
 
 from recite.tables import CATEGORY, Column, Table
 
-_WITHOUT = "without each head, by layer of the file and then by head"
+_WITHOUT = "without each head that was ablated, by layer of the file and then by head"
 
 ABLATED = Table(
     "ablated",
@@ -18,6 +18,23 @@ ABLATED = Table(
         Column("clean_log_probability", pa.float32(), "nat", "of the true continuation under the whole model"),
         Column("hits", pa.list_(pa.uint8()), "token", f"the same number {_WITHOUT}"),
         Column("log_probability", pa.list_(pa.float32()), "nat", f"of the true continuation {_WITHOUT}"),
+        Column("estimate", pa.list_(pa.float32()), "nat", f"size of its change to first order {_WITHOUT}"),
+    ),
+)
+
+SCREENED = Table(
+    "screened",
+    (
+        Column("domain", pa.string(), "", "domain of the rows, or all: every natural domain"),
+        Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
+        Column("head", pa.uint16(), "head", "attention head of the layer, from 0"),
+        Column("n", pa.uint64(), "row", "rows of that domain"),
+        Column(
+            "estimate",
+            pa.float64(),
+            "nat",
+            "mean size of the change of the true continuation's log-probability without the head, to first order",
+        ),
     ),
 )
 

@@ -16,6 +16,7 @@ from recite.tables.internal import (
     POWER,
     RECOVERY,
     RECOVERY_TESTS,
+    SCREENING,
 )
 from recite.tables.signatures import FACTORIAL, SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 
@@ -325,6 +326,7 @@ TABLES = {
         HEADS,
         OVERLAP,
         POWER,
+        SCREENING,
         SIGNATURES,
         SIGNATURE_PAIRS,
         SIGNATURE_TESTS,

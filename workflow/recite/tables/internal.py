@@ -112,6 +112,7 @@ HEADS = Table(
         Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
         Column("head", pa.uint16(), "head", "attention head of the layer, from 0"),
         Column("depth", pa.float64(), "", "(layer + 1) / layers of the model"),
+        Column("heads", pa.uint32(), "head", "heads of the model; a screening leaves some without a line"),
         Column("n", pa.uint64(), "row", "rows that were continued without the head"),
         Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
         *with_interval("hits_drop", "mean drop of the memorization score M without the head"),
@@ -124,13 +125,36 @@ HEADS = Table(
             "rank",
             pa.uint32(),
             "",
-            "rank of the head among the model's, from 1, by hits_drop, of equal ones by log_probability_drop",
+            "rank of the head among those ablated of the model, from 1, by hits_drop, of equal ones by "
+            "log_probability_drop",
         ),
     ),
 )
 
 _MEASURE = Column(
     "measure", pa.string(), "", "importance by hits, ties by log-probability; or by log_probability alone"
+)
+
+SCREENING = Table(
+    "screening",
+    (
+        *MODEL,
+        ROWS,
+        Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
+        _MEASURE,
+        Column("n", pa.uint64(), "row", "rows that were continued without each head"),
+        Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
+        Column("heads", pa.uint32(), "head", "heads of the model, all of which were ablated"),
+        Column("k", pa.uint32(), "head", "heads that matter most, a fifth"),
+        Column("share", pa.float64(), "", "share of the heads that the estimate puts forward"),
+        *with_interval("recall", "share of the k heads that is among those"),
+        Column("chance", pa.float64(), "", "recall of as many heads taken at random"),
+        Column("rank_correlation", pa.float64(), "", "Spearman correlation of estimate and measured importance"),
+        Column("ablated", pa.uint32(), "head", "heads that are put forward by any domain or by all natural rows"),
+        Column(
+            "cost", pa.float64(), "", "of estimating, then ablating those, over ablating all: passes of rows by layers"
+        ),
+    ),
 )
 
 OVERLAP = Table(
@@ -175,7 +199,7 @@ POWER = Table(
         Column("own", pa.bool_(), "", "whether that is the number of rows ablated here"),
         Column("measured_n", pa.uint64(), "row", "rows from which the variance is"),
         Column("measured_distinct", pa.uint64(), "text", "distinct texts among them"),
-        Column("heads", pa.uint32(), "head", "heads of the model"),
+        Column("heads", pa.uint32(), "head", "heads of the model that were ablated"),
         Column("smallest", pa.float64(), "", f"{_SEEN}; of the head that varies least"),
         Column("median", pa.float64(), "", "the same, median over the heads"),
         Column("largest", pa.float64(), "", "the same, of the head that varies most"),
