@@ -109,6 +109,14 @@ class Study:
 
     def parts(self, model: str) -> dict[str, list[str]]:
         """What one scoring job scores: name of the part -> its shards; a part bears its first shard's name."""
+        return self._parts[model]
+
+    @cached_property
+    def _parts(self) -> dict[str, dict[str, list[str]]]:
+        """The parts of every model; each of thousands of jobs asks for them."""
+        return {model: self._cut(model) for model in self.models}
+
+    def _cut(self, model: str) -> dict[str, list[str]]:
         scoring = self.config["scoring"]
         shards = self.shards(self.models[model].family)
         step = scoring["shards_per_job_of"].get(model, scoring["shards_per_job"])
@@ -160,6 +168,13 @@ class Study:
 
     def ablation_parts(self, model: str) -> dict[str, dict[str, int]]:
         """The parts of scoring that hold rows whose heads are ablated: part -> shard -> how many of its rows."""
+        return self._ablation_parts[model]
+
+    @cached_property
+    def _ablation_parts(self) -> dict[str, dict[str, dict[str, int]]]:
+        return {model: self._cut_ablation(model) for model in self.models}
+
+    def _cut_ablation(self, model: str) -> dict[str, dict[str, int]]:
         section, size = self.config["ablation"], self.config["sampling"]["shard_rows"]
         most = section["rows_per_domain_of"].get(model, section.get("rows_per_domain"))
         most = min(most or math.inf, self.config["sampling"]["rows_per_domain"])
