@@ -84,6 +84,8 @@ def write_record(study: Path, job: Planned, place: int, **changes: Any) -> None:
         "threads": 1,
         "started": f"2026-01-02T03:04:{place:02}.000+00:00",
         "seconds": 0.5 + place,
+        "cpu_seconds": 0.25 + place,
+        "peak_memory_bytes": 10**8 + place,
         "git": {"commit": "d" * 40, "dirty": False},
     }
     write_json(record_path(study, job.outputs[0]), sealed(made | changes))

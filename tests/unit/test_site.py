@@ -178,6 +178,7 @@ def test_making_of_several_jobs(study: Path) -> None:
     assert made.count == "3 jobs" and facts["device"] == "cpu" and facts["dtype"] == "float32"
     assert facts["shard"] == "3 values: a-0000, a-0001, b-0000"
     assert facts["duration"] == "13.5 s in all, 3.5 to 5.5 s a job"
+    assert facts["CPU time"] == "12.8 s in all, 3.25 to 5.25 s a job" and facts["peak memory"] == "100 MB"
     assert facts["started"] < facts["last finished"] == "2026-01-02T03:04:10.500+00:00"
     assert len(made.outputs.named) == 3 and made.outputs.more == 0
 

@@ -98,6 +98,11 @@ def _facts(records: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     if len(records) > 1:
         yield "last finished", max(map(finished, records)).isoformat(timespec="milliseconds")
     yield "duration", _duration([record["seconds"] for record in records])
+    # Records of earlier versions do not tell these.
+    if processor := [record["cpu_seconds"] for record in records if "cpu_seconds" in record]:
+        yield "CPU time", _duration(processor)
+    if peaks := [record["peak_memory_bytes"] for record in records if "peak_memory_bytes" in record]:
+        yield "peak memory", f"{max(peaks) / 1e6:,.0f} MB"
 
 
 def _commit(git: Mapping[str, Any] | None) -> str:
