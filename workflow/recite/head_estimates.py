@@ -4,7 +4,7 @@ To first order a replaced output changes the log-probability of the true continu
 of the two outputs, for all heads at once; exact ablation runs the model once for each. A trained model is near an
 optimum: what positions and rows gain and lose to first order cancels, while what a replacement costs grows with the
 size of the change. So sizes are added up, position by position (the Taylor criterion, Molchanov et al. 2017; signed, as
-in attribution patching, Nanda 2023, the sum finds no more of the heads that matter than chance does).
+in attribution patching, Nanda 2023, chance finds as many of the mini study's heads that matter).
 """
 
 from collections.abc import Iterator, Sequence

@@ -16,8 +16,6 @@ if study.screens:
             screened=f"{RESULTS}/screening/{{model}}.parquet",
         log:
             f"{RESULTS}/logs/screening/{{model}}.log",
-        benchmark:
-            f"{RESULTS}/benchmarks/screening/{{model}}.tsv"
         conda:
             "../../envs/recite.yaml"
         resources:
