@@ -143,7 +143,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """The paper's config and corpora on these files, with small models of random weights under the real names."""
     from conftest import copy_checkout
 
-    checkout = copy_checkout(tmp_path_factory.mktemp("paper") / "a checkout")
+    checkout = copy_checkout(tmp_path_factory.mktemp("paper") / "a checkout", "study.yaml")
     root = checkout.root
     for name, content in corpus_files().items():
         path = root / "data/corpora" / name
@@ -179,7 +179,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     config |= {"models_file": "models.yaml", "corpora_file": "corpora.yaml", "aggregation": {"resamples": 100}}
     for name, content in (("models", entries), ("corpora", corpora), ("study", config)):
         (root / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    run = checkout.snakemake(configfile="study.yaml")
+    run = checkout.snakemake()
     assert run.returncode == 0, run.stdout
     yield checkout
     server.close()
@@ -195,7 +195,7 @@ def test_every_family_comes_to_the_figures(paper: Checkout) -> None:
     for figure in ("scaling", "distribution", "domains", "noise"):
         assert (results / f"figures/{figure}.png").stat().st_size > 10_000
     assert "| pythia-1.4b |" in (results / "summary.md").read_text()
-    assert paper.snakemake("--dry-run", configfile="study.yaml").stdout.count("Nothing to be done") == 1
+    assert paper.snakemake("--dry-run").stdout.count("Nothing to be done") == 1
 
 
 @pytest.mark.parametrize("family", list(dict.fromkeys(MODELS.values())))
@@ -244,3 +244,20 @@ def test_what_was_skipped_is_written_out(paper: Checkout) -> None:
     assert skipped["label ada is not a domain of the corpus"]["count"] == DOCUMENTS
     assert skipped["removed"] == {"count": 1, "first": skipped["removed"]["first"]}
     assert skipped["blank line"]["count"] == 1
+
+
+def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
+    """Other weights under an old name must not keep the old scores, nor cost those of other models."""
+    registry = paper.root / "models.yaml"
+    text, (old, new) = registry.read_text(), (yaml.safe_load(registry.read_text())["pythia-1.4b"]["revision"], "a" * 40)
+    assert text.count(old) == 1
+    registry.write_text(text.replace(old, new))
+    try:
+        jobs, messages = paper.plan()
+    finally:
+        registry.write_text(text)
+    own = ("registration", "scoring", "compressibility", "recovery", "lens")
+    summed = ("compressibility_aggregation", "frequency_aggregation", "recovery_aggregation", "lens_aggregation")
+    after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
+    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 14}
+    assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}
