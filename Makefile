@@ -9,7 +9,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test test-faults check bench bench-sampling bench-aggregation bench-frequency bench-audit format clean
+.PHONY: demo test test-faults check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -55,6 +55,10 @@ bench-frequency: .venv/installed
 ## The audit beside sha256sum, on ten thousand files, and what recording adds to the jobs of the mini study.
 bench-audit: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.audit $(OPTIONS)
+
+## A dry run of the paper's study through the SLURM profile: seconds and peak memory of the head.
+bench-cluster: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench.cluster $(OPTIONS)
 
 format: .venv/developing
 	.venv/bin/ruff check --fix .
