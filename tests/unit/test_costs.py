@@ -7,7 +7,7 @@ import torch
 import transformers
 import yaml
 
-from recite import batching, costs, engine, memory
+from recite import activations, batching, costs, engine, memory
 from recite.checkpoints import Checkpoint
 from recite.costs import Facts, Machine
 from recite.errors import ReciteError
@@ -92,7 +92,7 @@ def test_traced_bytes(checkpoint: Checkpoint) -> None:
     """What the engine's own trace takes."""
     facts = facts_of(checkpoint.model, checkpoint.shared_heads)
     context, draft = torch.zeros(4, 9, dtype=torch.int64), torch.zeros(4, 8, dtype=torch.int64)
-    traced = engine.trace(checkpoint, context, draft, 4)
+    traced = activations.trace(checkpoint, context, draft, 4)
     pairs = [tensor for pair in traced.keys_values.values() for tensor in pair]
     kept = [*traced.residuals.values(), *traced.heads.values(), *pairs]
     assert sum(tensor.numel() * tensor.element_size() for tensor in kept) == costs.traced_bytes(facts, 4, 4, 16)
