@@ -1,6 +1,7 @@
 """recite.keeping: what stands of a job comes back whole, with the right bytes, or not at all."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,12 @@ def digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 
 def test_they_come_back(digests: dict[str, str]) -> None:
-    """Prevents a computation whose result is known."""
+    """Prevents a computation whose result is known, and one more plan of it: its inputs were made just now."""
+    for name in NAMES:
+        os.utime(STUDY / FOLDER / name, (0, 0))
+    start = time.time()
     assert take_back(STUDY, digests)
+    assert all((STUDY / name).stat().st_mtime > start - 1 for name in NAMES)
     assert {name: sha256_file(STUDY / name) for name in NAMES} == digests
     assert not [path for path in (STUDY / FOLDER).rglob("*") if path.is_file()]
 

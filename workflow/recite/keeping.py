@@ -37,6 +37,7 @@ def take_back(study: Path, digests: Mapping[str, str]) -> bool:
     for path, file in kept.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         file.replace(path)
+        os.utime(path)  # else Snakemake would plan the job again, as its inputs are newer
     return True
 
 
