@@ -412,7 +412,7 @@ def test_mistakes_of_trace(finished: Checkout, arguments: tuple[str, ...], sente
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("scalling",), "scalling is no figure of this study (known: claims, compressibility"),
+        (("scalling",), "scalling is no figure of this study (known: claims, scaling"),
         (("Snakefile",), "does not say what it was drawn from"),
         (("nowhere.png",), "nowhere.png is no file and no figure of this study"),
     ],
