@@ -72,7 +72,10 @@ class Audit:
 
     def record_of(self, path: str) -> dict[str, Any] | None:
         """The record of the job that wrote a file; None where there is none that is as its job wrote it."""
-        job = self.job_that_wrote(path)
+        return self._whole_record(self.job_that_wrote(path))
+
+    def _whole_record(self, job: str) -> dict[str, Any] | None:
+        """The record of a job, by its first output, if it is as the job wrote it; held against its seal once."""
         if job not in self._whole:
             self._whole[job] = _is_whole(self.records.get(job, {}))
         return self.records[job] if self._whole[job] else None
@@ -118,11 +121,11 @@ class Audit:
 
     def _hold_against_record(self, finding: Finding, job: Planned) -> None:
         first = job.outputs[0]
-        record, place = self.records.get(first), f"{FOLDER}/{first}.json"
-        if record is None:
+        record, place = self._whole_record(first), f"{FOLDER}/{first}.json"
+        if first not in self.records:
             finding.note("missing", f"its record {place} is not there")
             return
-        if not _is_whole(record) or finding.path not in record["outputs"]:
+        if record is None or finding.path not in record["outputs"]:
             finding.note("tampered", f"its record {place} is not as its job wrote it")
             return
         then = record["outputs"][finding.path]["sha256"]
@@ -180,8 +183,8 @@ class Audit:
                 read = self.findings.get(path)
                 if read is None or not read.sha256 or read.sha256 == digest["sha256"]:
                     continue
-                maker = self.records.get(self._written.get(path, ""))
-                if maker and _is_whole(maker) and finished(maker) <= datetime.fromisoformat(record["started"]):
+                maker = self.record_of(path)
+                if maker and finished(maker) <= datetime.fromisoformat(record["started"]):
                     read.note("tampered", f"it is not what {first} was made from, and says that it is older")
                 for output in record["outputs"]:
                     if output in self.findings and read.status != "tampered":

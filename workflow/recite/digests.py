@@ -14,6 +14,8 @@ from typing import NamedTuple
 from recite.files import atomic, sha256_file
 
 NOTES = "records/.digests"
+TOGETHER = 64
+"""Files that one thread takes at a time: small ones take no longer than to hand them over."""
 
 
 class Digest(NamedTuple):
@@ -43,8 +45,10 @@ class Digests:
 
     def gather(self, paths: Iterable[str]) -> None:
         """Find the digests of many files, on all cores."""
+        waiting = list(paths)
+        parts = [waiting[low : low + TOGETHER] for low in range(0, len(waiting), TOGETHER)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(self.of, paths, chunksize=8))
+            list(pool.map(lambda part: [self.of(path) for path in part], parts))
 
     def _find(self, path: str) -> Digest | None:
         file, note = self.study / path, self.study / NOTES / path
@@ -52,11 +56,11 @@ class Digests:
             state = _state(file)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        kept = None if self.full else _read(note)
-        if kept is not None and kept[0] == state:
+        kept = _read(note)
+        if kept is not None and kept[0] == state and not self.full:
             return Digest(file.stat().st_size, kept[1])
         digest = Digest(file.stat().st_size, sha256_file(file))
-        if _state(file) == state:
+        if kept != (state, digest.sha256) and _state(file) == state:
             # Results on a disk that cannot be written are audited too, only not faster the next time.
             with suppress(OSError), atomic(note) as temporary:
                 temporary.write_text(f"{state} {digest.sha256}\n")
