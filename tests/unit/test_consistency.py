@@ -92,8 +92,8 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ),
         (
             "recovery",
-            {"models": ["pythia-xs"], "strengths": [0.1, 0.25]},
-            r"recovery\.strengths: 0\.25 is not one of noise\.strengths \(0\.0, 0\.1, 0\.3, .*; add it there, or",
+            {"models": ["pythia-xs"], "strengths": [0.3, 0.25]},
+            r"recovery\.strengths: 0\.25 is not one of noise\.strengths \(0\.0, 0\.3, .*; add it there, or",
         ),
         (
             "recovery",

@@ -193,7 +193,7 @@ def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
     """Prevents an undisturbed run from being compared with itself where no strengths are named."""
     del config["recovery"]["strengths"]
     study = loaded(config)
-    assert study.recovery_strengths == study.noise_strengths == ["0.1", "0.3", "0.5"]
+    assert study.recovery_strengths == study.noise_strengths == ["0.3", "0.5"]
     config["noise"]["strengths"] = [0.0]
     still = loaded(config)
     assert still.recovery_strengths == [] and "recovery" not in still.tables
