@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from recite.ablation import pairs
 from recite.checkpoints import Checkpoint
 from recite.engine import check_length
-from recite.head_likelihoods import given, log_probabilities
+from recite.head_likelihoods import given, log_probabilities, replacing
 from recite.interventions import HeadReplacement, Replacement
 from recite.residuals import batches
 
@@ -60,11 +60,7 @@ def contributions(
     projections = [checkpoint.attention_output(layer) for layer in layers]
     row, head = pairs(size, torch.arange(heads))
     for rows, chosen in batches(len(text), size):
-        values = list(means)[layers.start : layers.stop] if means is not None else [None] * len(layers)
-        if by == "resample":
-            assert donors is not None
-            with torch.no_grad(), given(projections) as values:
-                log_probabilities(checkpoint, donors[chosen], steps)
+        values = replacing(checkpoint, steps, layers, by, means, donors, chosen)
         with given(projections) as outputs, _differentiated(projections[0]):
             gained = log_probabilities(checkpoint, text[chosen], steps)
         gradients = torch.autograd.grad(gained.sum(), outputs)

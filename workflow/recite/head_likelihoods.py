@@ -56,11 +56,7 @@ def head_likelihoods(
         tokens, kept = text[batch], rows.stop - rows.start
         with given(inputs) as entered:
             found.clean[rows] = log_probabilities(checkpoint, tokens, steps)[:kept]
-        values = list(means)[layers.start : layers.stop] if means is not None else [None] * len(layers)
-        if by == "resample":
-            assert donors is not None
-            with given([checkpoint.attention_output(layer) for layer in layers]) as values:
-                log_probabilities(checkpoint, donors[batch], steps)
+        values = replacing(checkpoint, steps, layers, by, means, donors, batch)
         for place, layer in enumerate(layers):
             heads = every if chosen is None else chosen[layer]
             if not len(heads):
@@ -85,6 +81,25 @@ def log_probabilities(checkpoint: Checkpoint, text: Tensor, steps: int) -> Tenso
         logits[:, step].float().log_softmax(-1).gather(-1, true[:, step, None]).squeeze(-1) for step in range(steps)
     ]
     return torch.stack(each).double().sum(dim=0).float().cpu()
+
+
+@torch.no_grad()
+def replacing(
+    checkpoint: Checkpoint,
+    steps: int,
+    layers: range,
+    by: Replacement,
+    means: Sequence[Tensor] | None,
+    donors: Tensor | None,
+    rows: Tensor,
+) -> Sequence[Tensor | None]:
+    """By layer, what replaces the heads of `rows`: what the rows' donors give them, else `means`, else None."""
+    if by != "resample":
+        return means[layers.start : layers.stop] if means is not None else [None] * len(layers)
+    assert donors is not None
+    with given([checkpoint.attention_output(layer) for layer in layers]) as values:
+        log_probabilities(checkpoint, donors[rows], steps)
+    return values
 
 
 @contextmanager
