@@ -1,4 +1,4 @@
-"""What the engine is held against, in the tests and in the bench."""
+"""What the engine is held against, in the tests and in the bench; on the device that the model is on."""
 
 import torch
 from torch import Tensor
@@ -7,6 +7,7 @@ from transformers import PreTrainedModel
 
 def generate(model: PreTrainedModel, context: Tensor, steps: int) -> Tensor:
     """transformers' own greedy continuation, what published memorization code calls: (rows, steps) token ids."""
+    context = context.to(model.device)
     tokens = model.generate(
         context,
         attention_mask=torch.ones_like(context),
@@ -15,4 +16,10 @@ def generate(model: PreTrainedModel, context: Tensor, steps: int) -> Tensor:
         eos_token_id=None,
         pad_token_id=0,
     )
-    return tokens[:, context.shape[1] :]
+    return tokens[:, context.shape[1] :].cpu()
+
+
+@torch.inference_mode()
+def logits_of(model: PreTrainedModel, tokens: Tensor) -> Tensor:
+    """Logits of whole rows, (rows, positions, vocabulary), on the CPU."""
+    return model(input_ids=tokens.to(model.device), use_cache=False).logits.cpu()

@@ -4,8 +4,9 @@
     PYTHONPATH=workflow:tests .venv/bin/python -m bench --quick
 
 The peers are `generate` of transformers, vLLM's CPU build (where --vllm names its Python), and the products of the
-linear layers with nothing else, by torch's `linear` and with the engine's packed weights. Weights of two published
-shapes and contexts are random. Peers take turns, in reversed order every other round. Figures are a median (least to
+linear layers with nothing else, by torch's `linear` and, on a CPU, with the engine's packed weights. All run on the GPU
+if there is one. Weights of published shapes and contexts are random; head ablation and compressibility are those of the
+first shape in the first dtype. Peers take turns, in reversed order every other round. Figures are a median (least to
 greatest), ratios are taken within a round. Tokens are held against those of `generate` in the same dtype; a row that
 differs is listed with the engine's margin, the smallest lead of its best token's logit over the second best.
 Compressibility and batch sizes, the longest comparisons, take a fifth of the rounds.
@@ -35,13 +36,18 @@ SETTLE = 0.3
 """Seconds before each call, in which the threads of the last peer fall asleep."""
 QUICK = {"rows": 8, "rounds": 2, "heads": "1", "dtypes": ["float32"], "skip": ["batches"]}
 CPU_FLAGS = {"avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_fp16", "asimd", "bf16"}
-LLAMA, NEOX = "Llama 135M", "GPT-NeoX 70M"
 SHAPES: dict[str, dict[str, Any]] = {
-    LLAMA: {"model_type": "llama", "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536}
+    "Llama 135M": {"model_type": "llama", "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536}
     | {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True},
-    NEOX: {"model_type": "gpt_neox", "vocab_size": 50304, "hidden_size": 512, "intermediate_size": 2048}
+    "GPT-NeoX 70M": {"model_type": "gpt_neox", "vocab_size": 50304, "hidden_size": 512, "intermediate_size": 2048}
     | {"num_hidden_layers": 6, "num_attention_heads": 8},
+    "Llama 3B": {"model_type": "llama", "vocab_size": 32000, "hidden_size": 3200, "intermediate_size": 8640}
+    | {"num_hidden_layers": 26, "num_attention_heads": 32},
+    "GPT-NeoX 6.9B": {"model_type": "gpt_neox", "vocab_size": 50432, "hidden_size": 4096, "intermediate_size": 16384}
+    | {"num_hidden_layers": 32, "num_attention_heads": 32, "rotary_pct": 0.25},
 }
+"""The third and fourth are for a GPU: OpenLLaMA 3B, Pythia 6.9B."""
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ENGINE, DRAFTED, GENERATE, VLLM = "engine", "engine, right draft", "generate", "vllm"
 PRODUCTS = ["linear", "linear, packed"]
 VLLM_ENVIRONMENT = {
@@ -63,9 +69,11 @@ class Bench:
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
         self.versions: dict[str, Answer] = {}
-        for name, shape in SHAPES.items():
+        for name in options.models:
             torch.manual_seed(0)
-            model = transformers.AutoModelForCausalLM.from_config(transformers.AutoConfig.for_model(**shape))
+            config = transformers.AutoConfig.for_model(**SHAPES[name])
+            with torch.device(DEVICE):
+                model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, options.dtypes[0]))
             model.save_pretrained(folder / name)
             print(f"{name}: {model.num_parameters():,} parameters")
 
@@ -94,31 +102,34 @@ class Bench:
         options = self.options
         few = max(1, options.rounds // 5)
         results: Answer = {"scoring": {}, "batches": {}}
-        peers = [ENGINE, GENERATE, *PRODUCTS] + ([VLLM] if options.vllm else [])
-        for model in SHAPES:
+        peers = [ENGINE, GENERATE, *(PRODUCTS if DEVICE == "cpu" else PRODUCTS[:1])]
+        peers += [VLLM] if options.vllm else []
+        first = options.models[0], options.dtypes[0]
+        for model in options.models:
             context = contexts(model, options.rows)
             for dtype in options.dtypes:
                 with self.workers(model, dtype, {peer: (peer, options.rows) for peer in peers}) as workers:
                     print(f"\nScoring, {model}, {dtype}, {options.rows} rows a batch")
                     results["scoring"][f"{model}, {dtype}"], clean = scoring(workers, context, options.rounds)
-                    if (model, dtype) != (LLAMA, "float32"):
+                    if (model, dtype) != first:
                         continue
                     if "ablation" not in options.skip:
                         print(f"\nHead ablation, {model}, {dtype}")
-                        results["ablation"] = ablation(workers, context, clean, options.heads)
+                        results["ablation"] = ablation(workers, SHAPES[model], context, clean, options.heads)
                     if "compressibility" not in options.skip:
                         print(f"\nCompressibility, {model}, {dtype}")
                         results["compressibility"] = compressibility(workers, context, clean, few)
         for dtype in [] if "batches" in options.skip else options.dtypes:
-            print(f"\nBatch sizes, {LLAMA}, {dtype}, {4 * options.rows} rows")
+            print(f"\nBatch sizes, {first[0]}, {dtype}, {4 * options.rows} rows")
             results["batches"][dtype] = self.batches(dtype, few)
         return results
 
     def batches(self, dtype: str, rounds: int) -> Answer:
         """The engine with half, once, twice and four times the rows a batch, on the same rows."""
-        usual, context = self.options.rows, contexts(LLAMA, 4 * self.options.rows)
+        usual, model = self.options.rows, self.options.models[0]
+        context = contexts(model, 4 * usual)
         sizes = {f"{rows} a batch": (ENGINE, rows) for rows in (usual, usual // 2, 2 * usual, 4 * usual)}
-        with self.workers(LLAMA, dtype, sizes) as workers:
+        with self.workers(model, dtype, sizes) as workers:
             calls = {name: partial(worker.ask, "score", context=context) for name, worker in workers.items()}
             answers, seconds = take_turns(calls, range(rounds))
         base = f"{usual} a batch"
@@ -141,15 +152,20 @@ def scoring(workers: Mapping[str, Worker], context: Tokens, rounds: int) -> tupl
     first[DRAFTED] = calls[DRAFTED]()
     _, seconds = take_turns(calls, range(rounds))
     result = compared(seconds, dict.fromkeys(calls, len(context)))
+    rate = first[PRODUCTS[0]]["operations"] / statistics.median(seconds[ENGINE]) / 1e12
+    print(f"  engine: {rate:.3g} TFLOP/s in the products of linear layers")
+    result["tflops"] = rate
     return result | tokens_compared(first, GENERATE, ENGINE), clean
 
 
-def ablation(workers: Mapping[str, Worker], context: Tokens, clean: Tokens, heads: str) -> Answer:
+def ablation(
+    workers: Mapping[str, Worker], shape: Mapping[str, Any], context: Tokens, clean: Tokens, heads: str
+) -> Answer:
     """Each head replaced by the mean of the others, a layer a round; `generate` ablates one of its heads, or all.
 
     The engine goes from the last layer to the first, as it would by itself.
     """
-    count, depth, rows = SHAPES[LLAMA]["num_attention_heads"], SHAPES[LLAMA]["num_hidden_layers"], len(context)
+    count, depth, rows = shape["num_attention_heads"], shape["num_hidden_layers"], len(context)
     sampled = depth if heads == "all" else min(int(heads), depth)
     layers = [(2 * index + 1) * depth // (2 * sampled) for index in reversed(range(sampled))]
     workers[ENGINE].ask("ablate", context=context, clean=clean, layers=layers)
@@ -259,6 +275,7 @@ def machine() -> Answer:
         "cpu": known.get("model name", platform.machine()),
         "cores": os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "gpu": torch.cuda.get_device_name() if DEVICE == "cuda" else None,
         "flags": sorted(CPU_FLAGS & set(flags.split())),
         "onednn_bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
         "onednn_float16": torch.ops.mkldnn._is_mkldnn_fp16_supported(),
@@ -275,6 +292,7 @@ def main() -> None:
         "--heads", default="5", help="layers (5) in which the engine ablates all heads and generate one, or all"
     )
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--models", nargs="+", default=list(SHAPES)[:2], choices=list(SHAPES))
     parser.add_argument("--skip", nargs="+", default=[], choices=["ablation", "compressibility", "batches"])
     parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM; without it vLLM is left out")
     parser.add_argument("--output", type=Path, default=Path("results/bench.json"))
@@ -283,7 +301,7 @@ def main() -> None:
         parser.set_defaults(**QUICK)
     options = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
-    chosen = ("rows", "rounds", "threads", "heads", "dtypes")
+    chosen = ("rows", "rounds", "threads", "heads", "dtypes", "models")
     about = machine() | {name: getattr(options, name) for name in chosen} | {"context": CONTEXT, "steps": STEPS}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     with tempfile.TemporaryDirectory() as folder:

@@ -100,17 +100,23 @@ class Products:
     def score(self, context: Rows) -> Answer:
         """What decoding with a cache multiplies: all contexts, then one token a row; always unembedded is one a row."""
         rows, fed = len(context), len(context) * len(context[0])
-        inputs = {width: torch.ones(fed, width, dtype=self.model.dtype) for _, width, _ in self.layers}
+        like = {"dtype": self.model.dtype, "device": self.model.device}
+        inputs = {width: torch.ones(fed, width, **like) for _, width, _ in self.layers}
+        operations = 0
         for _ in range(self.steps):
             for layer, width, unembeds in self.layers:
-                layer(inputs[width][: rows if unembeds else fed])
+                output = layer(inputs[width][: rows if unembeds else fed])
+                operations += 2 * width * output.numel()
             fed = rows
-        return {}
+        if self.model.device.type == "cuda":
+            torch.cuda.synchronize()
+        return {"operations": operations}
 
 
 def plain_model(folder: str, dtype: str) -> Any:
-    """A model as transformers loads it."""
-    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    """A model as transformers loads it, on the GPU if there is one."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval().to(device)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ rule tiny:
     output:
         "made/{{number}}",
     resources:
-        gpu=1,
-        runtime=5,
-        mem_mb=100,
+        gpu=8,
+        runtime=20,
+        mem_mb=1000,
     shell:
         "echo $SLURM_JOB_ID >> {{output}}.runs; echo {{wildcards.number}} > {{output}}"
 """

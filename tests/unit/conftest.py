@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from accelerate import dispatch_model
 from transformers.utils import logging
 
 from recite.architectures import ARCHITECTURES, Shape
@@ -44,9 +45,21 @@ def checkpoint(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpo
     return load_checkpoint(checkpoint_folder(family), "float32", batch_rows=8)
 
 
+@pytest.fixture
+def spread(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
+    """The same with every part's forward replaced by accelerate's, as of a model that lies on several GPUs."""
+    found = load_checkpoint(checkpoint_folder(family), "float32", batch_rows=8)
+    path = found.architecture.layers
+    parent, _, last = path.rpartition(".")
+    parts = [f"{parent}.{name}" for name, _ in found.model.get_submodule(parent).named_children() if name != last]
+    parts += [f"{path}.{layer}" for layer in range(SHAPE.layers)] + ["lm_head"]
+    dispatch_model(found.model, dict.fromkeys(parts, found.model.device), force_hooks=True)
+    return found
+
+
 @pytest.fixture(scope="session")
 def reference(family: str, checkpoint_folder: Callable[[str], Path]) -> transformers.PreTrainedModel:
-    """The same weights in the plain model of `transformers`: its own attention, cache and linear layers."""
+    """The same weights in the plain model of `transformers`, on the CPU: its own attention, cache and linear layers."""
     model_class = getattr(transformers, ARCHITECTURES[family].model_class)
     return model_class.from_pretrained(checkpoint_folder(family)).eval()
 

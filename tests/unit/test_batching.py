@@ -21,7 +21,9 @@ def test_search_writes_what_it_saw(tmp_path: Path, checkpoint_folder: Callable[[
     written = json.loads((tmp_path / "x.json").read_text())
     speeds = {int(rows): speed for rows, speed in written["rows_per_second"].items()}
     assert written["batch_rows"] == choose(speeds)
-    assert (written["device"], written["dtype"], written["memory_limit_bytes"]) == ("cpu", "float32", 10**9)
+    assert written["dtype"] == "float32"
+    if written["device"] == "cpu":
+        assert written["memory_limit_bytes"] == 10**9
 
 
 def test_search_stops_at_the_memory_limit(checkpoint: Checkpoint) -> None:

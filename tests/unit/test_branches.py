@@ -44,7 +44,7 @@ def followed(traced: Trace, context: Tensor, branches: Sequence[tuple[int, int, 
             tokens = torch.stack([lines[index][:end] for index in active])
             inputs = traced.branches.follow(rows, places, tokens)  # type: ignore[arg-type]
             found |= dict(zip(active, inputs[:, 0], strict=True))
-    return [found[index] for index in range(len(branches))]
+    return [found[index].cpu() for index in range(len(branches))]
 
 
 def expected(reference: PreTrainedModel, layer: int, line: Tensor) -> Tensor:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from accelerate import dispatch_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedModel
 
 from gguf_files import small_llama, write_gguf
+from peers import logits_of
 from recite import checkpoints
 from recite.activations import trace
 from recite.architectures import ARCHITECTURES, Shape
@@ -46,12 +46,6 @@ def assert_refused(match: str, source: Path | str, revision: str | None = None) 
     assert str(refusal.value).endswith(".")
 
 
-def logits_of(model: PreTrainedModel, tokens: Tensor) -> Tensor:
-    """Logits of whole rows."""
-    with torch.inference_mode():
-        return model(input_ids=tokens, use_cache=False).logits
-
-
 def test_loads_the_class_of_the_table(
     family: str, checkpoint: Checkpoint, reference: PreTrainedModel, checkpoint_folder: Any
 ) -> None:
@@ -61,7 +55,7 @@ def test_loads_the_class_of_the_table(
     assert not checkpoint.model.training
     assert checkpoint.weights_sha256 == sha256_file(checkpoint_folder(family) / "model.safetensors")
     assert checkpoint.parameters == sum(parameter.numel() for parameter in reference.parameters())
-    assert (checkpoint.dtype, checkpoint.device) == ("float32", "cpu")
+    assert checkpoint.dtype == "float32"
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -286,16 +280,9 @@ def test_device_map(family: str) -> None:
             placed(*shares)
 
 
-def test_model_that_accelerate_has_spread(
-    family: str, checkpoint: Checkpoint, checkpoint_folder: Callable[[str], Path], context: Tensor
-) -> None:
+def test_model_that_accelerate_has_spread(checkpoint: Checkpoint, spread: Checkpoint, context: Tensor) -> None:
     """Over several GPUs each layer's forward is one that moves tensors: it must work, and stay after a restart."""
-    spread = load_checkpoint(checkpoint_folder(family), "float32", 8)
     path = spread.architecture.layers
-    parent, _, last = path.rpartition(".")
-    parts = [f"{parent}.{name}" for name, _ in spread.model.get_submodule(parent).named_children() if name != last]
-    parts += [f"{path}.{layer}" for layer in range(3)] + ["lm_head"]
-    dispatch_model(spread.model, dict.fromkeys(parts, "cpu"), force_hooks=True)
     forwards = {name: module.__dict__.get("forward") for name, module in spread.model.named_modules()}
     assert all(forwards[f"{path}.{layer}"] for layer in range(3))
     draft = continue_greedily(checkpoint, context, 12, 8).tokens

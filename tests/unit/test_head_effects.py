@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import dispatch_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from peers import generate
+from peers import generate, logits_of
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import CHUNK, forward
@@ -56,8 +55,7 @@ def changed(family: str, model: PreTrainedModel, layer: int, head: int, change: 
 
 def true_logits(model: PreTrainedModel, text: Tensor) -> Tensor:
     """What the model says at the positions of the true continuation, which it is fed, (rows, steps, vocabulary)."""
-    with torch.inference_mode():
-        return model(input_ids=text[:, :-1], use_cache=False).logits[:, -STEPS:]
+    return logits_of(model, text[:, :-1])[:, -STEPS:]
 
 
 def likelihood(logits: Tensor, text: Tensor) -> Tensor:
@@ -106,7 +104,7 @@ def test_logits_by_hand(
         layer, head = divmod(place, HEADS)
         with changed(family, reference, layer, head, without("mean_of_others", head)):
             expected = true_logits(reference, text[:1])
-        torch.testing.assert_close(logits, expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(logits.cpu(), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("by", ["dataset_mean", "resample"])
@@ -198,16 +196,8 @@ def test_layers_below_are_not_run_again(checkpoint: Checkpoint, text: Tensor) ->
     assert not any("forward" in vars(layer) for layer in checkpoint.layers)
 
 
-def test_model_that_accelerate_has_spread(
-    family: str, checkpoint: Checkpoint, checkpoint_folder: Callable[[str], Path], text: Tensor
-) -> None:
+def test_model_that_accelerate_has_spread(checkpoint: Checkpoint, spread: Checkpoint, text: Tensor) -> None:
     """Over several GPUs the layers' forwards are accelerate's, and must be so again after a pass that skips them."""
-    spread = load_checkpoint(checkpoint_folder(family), "float32", 8)
-    path = spread.architecture.layers
-    parent, _, last = path.rpartition(".")
-    parts = [f"{parent}.{name}" for name, _ in spread.model.get_submodule(parent).named_children() if name != last]
-    parts += [f"{path}.{layer}" for layer in range(LAYERS)] + ["lm_head"]
-    dispatch_model(spread.model, dict.fromkeys(parts, "cpu"), force_hooks=True)
     found, expected = (head_likelihoods(one, text, STEPS, 4, range(LAYERS)) for one in (spread, checkpoint))
     assert torch.equal(found.ablated, expected.ablated) and torch.equal(found.clean, expected.clean)
     again = head_likelihoods(spread, text, STEPS, 4, range(LAYERS))

@@ -5,22 +5,24 @@ from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from peers import logits_of
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint
 from recite.engine import Intervention, Pass, continue_greedily, forward
-from recite.interventions import HeadReplacement, Replacement, ResidualNoise, RowNoise
+from recite.gaussian import row_noise
+from recite.interventions import HeadReplacement, Replacement, ResidualNoise
 from recite.kernels import KeyValues
 
 LAYER = 1
 LAYERS, HEADS, WIDTH = 3, 3, 16
 """Of the models of conftest.py."""
 NEAR_TIE = 1e-4
+CPU = torch.device("cpu")
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def outputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
     seen: list[Tensor] = []
 
     def keep(module: nn.Module, arguments: Any, output: Any) -> None:
-        seen.append((output[0] if isinstance(output, tuple) else output).clone())
+        seen.append((output[0] if isinstance(output, tuple) else output).clone().cpu())
 
     handle = layer.register_forward_hook(keep)
     try:
@@ -48,13 +50,13 @@ def added(checkpoint: Checkpoint, context: Tensor, prompt: int, alpha: float, **
     """The undisturbed output of the layer, and what noise added to it, in one pass over prompt and continuation."""
     layer, rows = checkpoint.layers[LAYER], list(range(len(context)))
     with torch.inference_mode(), outputs_of(layer) as clean:
-        checkpoint.model(input_ids=context, use_cache=False)
+        logits_of(checkpoint.model, context)
     with (
         torch.inference_mode(),
         noise_at(checkpoint, alpha, rows, **options)(Pass(rows, 0, prompt)),
         outputs_of(layer) as noisy,
     ):
-        checkpoint.model(input_ids=context, use_cache=False)
+        logits_of(checkpoint.model, context)
     return clean[0], noisy[0] - clean[0]
 
 
@@ -73,7 +75,7 @@ def test_scale_of_each_position(checkpoint: Checkpoint, context: Tensor, rms: st
     prompt = 20
     clean, noise = added(checkpoint, context, prompt, 0.3, rms=rms, positions=positions)
     for row in range(len(context)):
-        drawn = torch.from_numpy(RowNoise(9, row, LAYER).draw(0, 32, clean.shape[2]))
+        drawn = row_noise(9, [row], LAYER, 0, 32, clean.shape[2], CPU)[0]
         for place in range(32):
             over = clean[row, :prompt] if rms == "tensor" and place < prompt else clean[row, place]
             size = 0.3 * over.square().mean().sqrt() if positions == "all" or place < prompt else 0.0
@@ -143,17 +145,6 @@ def test_model_is_restored_after_an_error(checkpoint: Checkpoint, context: Tenso
             raise KeyError
     again = continue_greedily(checkpoint, context, 4, 8)
     assert torch.equal(clean.margin, again.margin)
-
-
-def test_row_noise_depends_on_seed_row_layer_and_position_only() -> None:
-    """The noise of a position must not shift with where a pass begins or how much it feeds."""
-    at_once = RowNoise(1, 2, 3).draw(0, 40, 17)
-    stream = RowNoise(1, 2, 3)
-    for start, stop in ((39, 40), (0, 32), (31, 39), (5, 5), (32, 33)):
-        assert np.array_equal(stream.draw(start, stop, 17), at_once[start:stop])
-    for other in (RowNoise(2, 2, 3), RowNoise(1, 3, 3), RowNoise(1, 2, 4)):
-        assert not (at_once == other.draw(0, 40, 17)).any()
-    assert len(np.unique(at_once)) > 0.99 * at_once.size
 
 
 Rewrite = Callable[[Tensor], Tensor]
@@ -226,15 +217,14 @@ def test_replaced_head(
     values = torch.randn(shape, generator=generator)
     donors = torch.tensor([4, 0, 0, 3])
     own = values if by == "dataset_mean" else values[donors]
-    with torch.inference_mode():
-        clean = checkpoint.model(input_ids=tokens, use_cache=False).logits
+    clean = logits_of(checkpoint.model, tokens)
     for layer in range(LAYERS):
         expected = []
         for head in range(HEADS):
             expected.append(logits_by_hand(family, reference, tokens, layer, head, by, own))
             replacement = HeadReplacement(checkpoint, layer, torch.full((4,), head), by, values, donors)
-            with torch.inference_mode(), replacement(Pass([0, 1, 2, 3], 0, 12)):
-                found = checkpoint.model(input_ids=tokens, use_cache=False).logits
+            with replacement(Pass([0, 1, 2, 3], 0, 12)):
+                found = logits_of(checkpoint.model, tokens)
             torch.testing.assert_close(found, expected[head], atol=2e-5, rtol=0)
             assert (found - clean).abs().amax() > 1e-3
         heads, rows = torch.tensor([2, 0, 1, 2]), [3, 1, 0, 2, 1]
@@ -244,9 +234,9 @@ def test_replaced_head(
         for start, end in ((0, 7), (7, 12)):
             cache.start = start
             with torch.inference_mode(), replacement(Pass(rows, start, 7)):
-                parts.append(forward(checkpoint, tokens[rows, start:end], cache, end - start))
+                fed = tokens[rows, start:end].to(checkpoint.model.device)
+                parts.append(forward(checkpoint, fed, cache, end - start).cpu())
         for place, row in enumerate(rows):
             found = torch.cat(parts, dim=1)[place]
             torch.testing.assert_close(found, expected[int(heads[row])][row], atol=2e-5, rtol=0)
-    with torch.inference_mode():
-        assert torch.equal(checkpoint.model(input_ids=tokens, use_cache=False).logits, clean)
+    assert torch.equal(logits_of(checkpoint.model, tokens), clean)

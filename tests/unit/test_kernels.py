@@ -1,17 +1,22 @@
 """What a pass runs on: attention, keys and values, packed weights, each against a few lines of plain arithmetic."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
+from peers import logits_of
 from recite import kernels
 from recite.architectures import Shape
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues, PackedLinear, attend, pack
 from recite.training import build_model
+
+cpu_only = pytest.mark.skipif(torch.cuda.is_available(), reason="weights are packed on a CPU")
 
 
 def drawn(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -37,16 +42,32 @@ def attention_by_hand(query: Tensor, key: Tensor, value: Tensor, scaling: float)
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
 @pytest.mark.parametrize("shared", [6, 2, 1])
-def test_attention(dtype: torch.dtype, tolerance: float, shared: int) -> None:
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_attention(dtype: torch.dtype, tolerance: float, shared: int, device: str) -> None:
     """A query that sees a later key, or another group's, would know what it is to predict."""
     key, value = (drawn(3, shared, 11, 8, seed=seed, dtype=dtype) for seed in (2, 3))
     for queries in (1, 5, 11):
         query = drawn(3, 6, queries, 8, seed=1, dtype=dtype)
         for scaling in (None, 0.7):
-            output, _ = attend(nn.Module(), query, key, value, None, scaling=scaling)
+            there = (tensor.to(device) for tensor in (query, key, value))
+            output, _ = attend(nn.Module(), *there, None, scaling=scaling)
             assert output.dtype == dtype
             expected = attention_by_hand(query, key, value, scaling or 1 / math.sqrt(8))
-            torch.testing.assert_close(output.double(), expected, atol=tolerance, rtol=tolerance)
+            torch.testing.assert_close(output.cpu().double(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_attention_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kernels of GPUs lay out what they return with the heads innermost, which no view turns back into groups."""
+    query, key, value = drawn(3, 6, 1, 8, dtype=torch.bfloat16), *(drawn(3, 2, 11, 8, dtype=torch.bfloat16),) * 2
+    expected, _ = attend(nn.Module(), query, key, value, None)
+
+    def kernel(*arguments: Any, **options: Any) -> Tensor:
+        output = scaled_dot_product_attention(*arguments, **options)
+        return output.transpose(1, 2).contiguous().transpose(1, 2)
+
+    monkeypatch.setattr(kernels, "scaled_dot_product_attention", kernel)
+    output, _ = attend(nn.Module(), query, key, value, None)
+    assert torch.equal(output, expected)
 
 
 def test_attention_leaves_its_arguments_alone() -> None:
@@ -132,6 +153,7 @@ def test_packed_linear(dtype: torch.dtype, tolerance: float, bias: bool) -> None
             torch.testing.assert_close(output, linear(hidden), atol=tolerance * 5, rtol=tolerance)
 
 
+@cpu_only
 def test_packed_model_has_the_plain_models_logits(
     checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor
 ) -> None:
@@ -140,12 +162,11 @@ def test_packed_model_has_the_plain_models_logits(
     packed = [module for module in checkpoint.model.modules() if isinstance(module, PackedLinear)]
     assert not linear
     assert len(packed) == sum(isinstance(module, nn.Linear) for module in reference.modules())
-    with torch.inference_mode():
-        found = checkpoint.model(input_ids=context, use_cache=False).logits
-        expected = reference(input_ids=context).logits
+    found, expected = (logits_of(model, context) for model in (checkpoint.model, reference))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
+@cpu_only
 def test_packing_keeps_a_tied_embedding(family: str, checkpoint: Checkpoint, reference: PreTrainedModel) -> None:
     """The embedding shares its weights with the unembedding in some models, and is looked up, not multiplied."""
     embedding, plain = (model.get_input_embeddings() for model in (checkpoint.model, reference))

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import dispatch_model
 from scipy.special import log_softmax
 from scipy.stats import entropy, rankdata
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from peers import logits_of
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import CHUNK
@@ -37,8 +37,7 @@ def decoded(checkpoint: Checkpoint, text: Tensor, batch_rows: int = 8) -> Decode
 
 def own_logits(model: PreTrainedModel, text: Tensor) -> Tensor:
     """What the model itself says of the last STEPS tokens."""
-    with torch.inference_mode():
-        return model(input_ids=text[:, :-1], use_cache=False).logits[:, -STEPS:].float()
+    return logits_of(model, text[:, :-1])[:, -STEPS:].float()
 
 
 def test_last_layer_is_the_model(checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor) -> None:
@@ -104,16 +103,8 @@ def test_half_precision(family: str, checkpoint_folder: Callable[[str], Path], c
     assert found.entropy.isfinite().all() and found.entropy.dtype == torch.float32
 
 
-def test_model_that_accelerate_has_spread(
-    family: str, checkpoint: Checkpoint, checkpoint_folder: Callable[[str], Path], context: Tensor
-) -> None:
+def test_model_that_accelerate_has_spread(checkpoint: Checkpoint, spread: Checkpoint, context: Tensor) -> None:
     """Over several GPUs final norm and unembedding lie elsewhere than most layers, and move what they are given."""
-    spread = load_checkpoint(checkpoint_folder(family), "float32", 8)
-    path = spread.architecture.layers
-    parent, _, last = path.rpartition(".")
-    parts = [f"{parent}.{name}" for name, _ in spread.model.get_submodule(parent).named_children() if name != last]
-    parts += [f"{path}.{layer}" for layer in range(LAYERS)] + ["lm_head"]
-    dispatch_model(spread.model, dict.fromkeys(parts, "cpu"), force_hooks=True)
     for one, other in zip(decoded(spread, context), decoded(checkpoint, context), strict=True):
         assert torch.equal(one, other)
 

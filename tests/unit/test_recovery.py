@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import dispatch_model
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -15,7 +14,8 @@ from recite.architectures import ARCHITECTURES, Shape
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import Intervention
 from recite.errors import ReciteError
-from recite.interventions import ResidualNoise, RowNoise
+from recite.gaussian import row_noise
+from recite.interventions import ResidualNoise
 from recite.recovery import cosines, mean_cosine, measure_recovery
 from recite.scoring import Rows
 from recite.tables import read_metadata
@@ -54,7 +54,7 @@ def test_equals_two_runs_by_hand(
 
     def disturb(module: Any, arguments: Any, output: Any) -> Any:
         hidden = output[0] if isinstance(output, tuple) else output
-        drawn = torch.from_numpy(np.stack([RowNoise(SEED, row, layer).draw(0, 32, hidden.shape[2]) for row in IDS]))
+        drawn = row_noise(SEED, IDS, layer, 0, 32, hidden.shape[2], hidden.device)
         over = (-1,) if rms == "token" else (-1, -2)
         noisy = hidden + alpha * hidden.square().mean(dim=over, keepdim=True).sqrt() * drawn
         return (noisy, *output[1:]) if isinstance(output, tuple) else noisy
@@ -117,16 +117,8 @@ def test_cosines_in_half_precision(checkpoint_folder: Callable[[str], Path], fam
     assert float(first.mean()) == pytest.approx(1.25**-0.5, rel=0.01)
 
 
-def test_model_that_accelerate_has_spread(
-    family: str, checkpoint: Checkpoint, checkpoint_folder: Callable[[str], Path], context: Tensor
-) -> None:
+def test_model_that_accelerate_has_spread(checkpoint: Checkpoint, spread: Checkpoint, context: Tensor) -> None:
     """Over several GPUs each layer's forward is one that moves tensors."""
-    spread = load_checkpoint(checkpoint_folder(family), "float32", 8)
-    path = spread.architecture.layers
-    parent, _, last = path.rpartition(".")
-    parts = [f"{parent}.{name}" for name, _ in spread.model.get_submodule(parent).named_children() if name != last]
-    parts += [f"{path}.{layer}" for layer in range(LAYERS)] + ["lm_head"]
-    dispatch_model(spread.model, dict.fromkeys(parts, "cpu"), force_hooks=True)
     found, expected = (cosines(model, context, noise(model, 0.3, 1), 1, 8) for model in (spread, checkpoint))
     assert torch.equal(found, expected)
 

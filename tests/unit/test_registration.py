@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from gguf_files import small_llama, write_gguf
+from peers import logits_of
 from recite import checkpoints
 from recite.architectures import ARCHITECTURES, Shape
 from recite.checkpoints import load_checkpoint
@@ -154,12 +155,6 @@ def test_what_is_missing(tmp_path: Path, copy: Callable[[str], Path]) -> None:
     with pytest.raises(ReciteError, match=r"mine is not a checkpoint folder: it has no config\.json"):
         register(entry(folder), tokenizer, record)
     assert not record.exists()
-
-
-def logits_of(model: PreTrainedModel, tokens: Tensor) -> Tensor:
-    """Logits of whole rows."""
-    with torch.inference_mode():
-        return model(input_ids=tokens, use_cache=False).logits
 
 
 def test_load_by_record(

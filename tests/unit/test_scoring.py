@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from peers import logits_of
 from recite.checkpoints import Checkpoint
 from recite.errors import ReciteError
 from recite.files import sha256_file, write_json
@@ -39,9 +40,7 @@ def brute_force(checkpoint: Checkpoint, context: Tensor, steps: int) -> Tensor:
         for row in context:
             tokens = row
             for _ in range(steps):
-                tokens = torch.cat(
-                    [tokens, checkpoint.model(input_ids=tokens[None], use_cache=False).logits[0, -1].argmax()[None]]
-                )
+                tokens = torch.cat([tokens, logits_of(checkpoint.model, tokens[None])[0, -1].argmax()[None]])
             rows.append(tokens[len(row) :])
     return torch.stack(rows)
 
@@ -107,7 +106,9 @@ def part_of(rows: Rows, start: int, end: int) -> Rows:
     return Rows(*(column[start:end] for column in rows))
 
 
-def test_files_do_not_depend_on_shards(tmp_path: Path, family: str, checkpoint_folder: Any, context: Tensor) -> None:
+def test_files_do_not_depend_on_shards(
+    tmp_path: Path, family: str, checkpoint: Checkpoint, checkpoint_folder: Any, context: Tensor
+) -> None:
     """One shard or three, twice or once: the scores file must have the same bytes."""
     rows = random_rows(context)
     one = [write_shard(tmp_path / "all.parquet", rows)]
@@ -122,7 +123,7 @@ def test_files_do_not_depend_on_shards(tmp_path: Path, family: str, checkpoint_f
     assert written["sequence_id"].to_pylist() == rows.sequences
     made = read_metadata(tmp_path / "one")
     assert made["weights_sha256"] == sha256_file(checkpoint_folder(family) / "model.safetensors")
-    assert made["dtype"] == "float32" and made["device"] == "cpu" and made["continuation_tokens"] == STEPS
+    assert made["dtype"] == "float32" and made["device"] == checkpoint.device and made["continuation_tokens"] == STEPS
     assert made["options"]["batch_rows"] == made["batch_rows"] == 8
 
 

@@ -1,39 +1,16 @@
 """Interventions: what a forward pass is changed by; each is in force for one pass and always taken back."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recite.checkpoints import Checkpoint
 from recite.engine import Pass
 from recite.errors import ReciteError
-
-
-class RowNoise:
-    """Standard normal noise of one row at one layer, a function of (seed, row id, layer, position) alone.
-
-    A counter-based stream (Philox) whose key names seed, row and layer, and whose counter begins at the position.
-    """
-
-    def __init__(self, seed: int, row_id: int, layer: int) -> None:
-        key = hashlib.blake2b(f"noise\x1f{seed}\x1f{row_id}\x1f{layer}".encode(), digest_size=16).digest()
-        self._bits = np.random.Philox(key=np.frombuffer(key, np.uint64))
-        self._state = self._bits.state
-        self._stream = np.random.Generator(self._bits)
-
-    def draw(self, start: int, stop: int, width: int) -> np.ndarray:
-        """Noise of positions [start, stop), (positions, width) float32."""
-        noise = np.empty((stop - start, width), np.float32)
-        for position in range(start, stop):
-            self._state["state"]["counter"] = np.array([0, 0, position, 0], np.uint64)
-            self._bits.state = self._state
-            self._stream.standard_normal(out=noise[position - start], dtype=np.float32)
-        return noise
+from recite.gaussian import row_noise
 
 
 class ResidualNoise:
@@ -76,15 +53,14 @@ class ResidualNoise:
         if noisy == 0:
             return hidden
         end = pass_.start + noisy
-        streams = [RowNoise(self.seed, self.row_ids[row], self.layer) for row in pass_.rows]
-        drawn = np.stack([stream.draw(pass_.start, end, hidden.shape[2]) for stream in streams])
+        ids = [self.row_ids[row] for row in pass_.rows]
+        drawn = row_noise(self.seed, ids, self.layer, pass_.start, end, hidden.shape[2], hidden.device)
         scale = hidden[:, :noisy].float().square().mean(dim=-1, keepdim=True)
         if self.rms == "tensor" and pass_.start < pass_.prompt:
             context = pass_.prompt - pass_.start
             scale[:, :context] = scale[:, :context].mean(dim=1, keepdim=True)
         disturbed = hidden.clone()
-        noise = torch.from_numpy(drawn).to(hidden.device, hidden.dtype)
-        disturbed[:, :noisy] += self.alpha * scale.sqrt().to(hidden.dtype) * noise
+        disturbed[:, :noisy] += self.alpha * scale.sqrt().to(hidden.dtype) * drawn.to(hidden.dtype)
         return disturbed
 
 

@@ -41,7 +41,7 @@ def attend(
         output = torch.matmul(scores.softmax(-1), value)
     else:
         output = scaled_dot_product_attention(query, key, value, attn_mask=hidden, scale=scaling, is_causal=plain)
-    return output.view(rows, heads, queries, width).transpose(1, 2), None
+    return output.reshape(rows, heads, queries, width).transpose(1, 2), None
 
 
 AttentionInterface.register(ATTENTION, attend)

@@ -1,0 +1,140 @@
+"""What share of a GPU's peak each stage reaches, for the model of a shape with random weights.
+
+`make bench-gpu`, on a machine with a GPU. The peak is that of a large matrix product, measured first. Operations are
+those of `recite.costs`, which the plan of a study counts with, so that the shares are the plan's `--efficiency`. The
+batch of scoring is chosen as in a study; the peak of memory stands beside the prediction.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+import transformers
+
+from bench.__main__ import CONTEXT, SHAPES, STEPS
+from recite import costs
+from recite.batching import SPARE, choose, measure
+from recite.checkpoints import Checkpoint, load_checkpoint
+from recite.costs import Facts
+from recite.engine import continue_greedily
+from recite.files import write_json
+from recite.head_effects import effects
+from recite.interventions import ResidualNoise
+from recite.lens import decode
+from recite.memory import predicted_bytes
+from recite.recovery import cosines
+
+SIDE = 8192
+TURNS = 3
+
+
+def main() -> None:
+    """Measure, print and write to a JSON file."""
+    parser = argparse.ArgumentParser("bench.gpu", description=__doc__)
+    parser.add_argument("--model", default="GPT-NeoX 6.9B", choices=list(SHAPES))
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--ablation-rows", type=int, nargs="+", default=[64, 256], help="batch sizes of ablation")
+    parser.add_argument("--output", type=Path, default=Path("results/bench-gpu.json"))
+    options = parser.parse_args()
+    if not torch.cuda.is_available():
+        parser.error("there is no GPU here.")
+    transformers.utils.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = load_checkpoint(saved(options.model, options.dtype, Path(folder)), options.dtype, 8)
+    print(f"{options.model}, {options.dtype}, on {checkpoint.device}", flush=True)
+    peak = product_rate(checkpoint.model.dtype)
+    print(f"products of {SIDE} x {SIDE}: {peak / 1e12:.0f} TFLOP/s", flush=True)
+    found = stages(checkpoint, facts_of(checkpoint), peak, options.ablation_rows)
+    about = {"device": checkpoint.device, "model": options.model, "dtype": options.dtype, "peak": peak}
+    write_json(options.output, about | found)
+
+
+def saved(name: str, dtype: str, folder: Path) -> Path:
+    """A checkpoint of random weights."""
+    torch.manual_seed(0)
+    config = transformers.AutoConfig.for_model(**SHAPES[name])
+    with torch.device("cuda"):
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+    model.save_pretrained(folder)
+    del model
+    torch.cuda.empty_cache()
+    return folder
+
+
+def facts_of(checkpoint: Checkpoint) -> Facts:
+    """What the plan of a study would know of the model."""
+    config = checkpoint.model.config
+    shape = (len(checkpoint.layers), config.hidden_size, checkpoint.heads, checkpoint.shared_heads)
+    return Facts(*shape, config.intermediate_size, config.vocab_size, checkpoint.parameters)
+
+
+def product_rate(dtype: torch.dtype) -> float:
+    """Operations a second of a large matrix product."""
+    one, other = (torch.randn(SIDE, SIDE, device="cuda").to(dtype) for _ in range(2))
+    return 2 * SIDE**3 / timed(lambda: one @ other, 10)
+
+
+def timed(call: Callable[[], object], turns: int = TURNS) -> float:
+    """Median seconds of a call, after one that is not timed."""
+    call()
+    seconds = []
+    for _ in range(turns):
+        torch.cuda.synchronize()
+        start = time.perf_counter()
+        call()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    return median(seconds)
+
+
+def stages(checkpoint: Checkpoint, facts: Facts, peak: float, ablation_rows: list[int]) -> dict[str, Any]:
+    """Rows a second and share of the peak of every stage that runs a model."""
+    free = torch.cuda.mem_get_info()[0] + torch.cuda.memory_allocated()
+    by_size = measure(checkpoint, int(free * SPARE), CONTEXT, STEPS)
+    rows = choose(by_size)
+    row = costs.row_flops(facts, CONTEXT, STEPS)
+    sizes = {str(size): shown(f"scoring, {size} rows", speed, row, peak) for size, speed in by_size.items()}
+    found: dict[str, Any] = {"scoring": sizes, "batch_rows": rows}
+    text = torch.randint(0, facts.vocabulary, (rows, CONTEXT + STEPS), generator=torch.Generator().manual_seed(1))
+    context = text[:, :CONTEXT]
+    torch.cuda.reset_peak_memory_stats()
+    continue_greedily(checkpoint, context, STEPS, rows)
+    taken, predicted = torch.cuda.max_memory_allocated(), predicted_bytes(checkpoint, rows, CONTEXT, STEPS)
+    print(f"memory: {taken / 1e9:.2f} GB, {taken / predicted:.2f} of the prediction", flush=True)
+    found["memory"] = {"taken": taken, "predicted": predicted}
+
+    def stage(name: str, size: int, operations: int, call: Callable[[], object]) -> None:
+        found[name] = shown(name, size / timed(call), operations, peak)
+
+    middle = facts.layers // 2
+    noise = ResidualNoise(checkpoint, middle, list(range(rows)), 0.3, 1, "token", "prompt")
+    stage("noise", rows, row, lambda: continue_greedily(checkpoint, context, STEPS, rows, intervention=noise))
+    few = text[:512]
+    recovery = costs.recovery_flops(facts, CONTEXT)
+    stage("recovery", len(few), recovery, lambda: cosines(checkpoint, few[:, :CONTEXT], noise, middle, 64))
+    lens = costs.decoding_flops(facts, CONTEXT, STEPS)
+    stage("lens", len(few), lens, lambda: list(decode(checkpoint, few, STEPS, 64)))
+    layers = range(middle, middle + 1)
+    heads = costs.ablation_flops(facts, CONTEXT, STEPS, layers)
+    for size in ablation_rows:
+        seconds = timed(partial(effects, checkpoint, text[:size], STEPS, size, layers), 1)
+        name = f"ablation, {size} rows"
+        found[name] = shown(name, size / seconds, heads, peak)
+    return found
+
+
+def shown(name: str, speed: float, operations: int, peak: float) -> dict[str, float]:
+    """Print rows a second and their share of the peak."""
+    share = speed * operations / peak
+    print(f"{name:24}{speed:12.1f} rows/s{share:8.1%} of the peak", flush=True)
+    return {"rows_per_second": speed, "share_of_peak": share}
+
+
+if __name__ == "__main__":
+    main()
