@@ -9,7 +9,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test test-faults check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster format clean
+.PHONY: demo test test-faults check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -59,6 +59,10 @@ bench-audit: .venv/installed
 ## A dry run of the paper's study through the SLURM profile: seconds and peak memory of the head.
 bench-cluster: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.cluster $(OPTIONS)
+
+## What share of a GPU's peak each stage reaches, and its memory: needs a GPU and a build of torch for it.
+bench-gpu: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench.gpu $(OPTIONS)
 
 format: .venv/developing
 	.venv/bin/ruff check --fix .

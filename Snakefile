@@ -27,7 +27,10 @@ from recite import keeping
 from recite.errors import ReciteError
 from recite.forks import fork_jobs
 from recite.outages import wait_through_outages
+from recite.planning import ask_once
 from recite.study import load_study
+
+ask_once()
 
 # Snakemake has imported its plugins before it reads this file, if they are there.
 if "snakemake_executor_plugin_slurm" in sys.modules:

@@ -1,6 +1,7 @@
 """What a large study costs the machine that hands it to SLURM: a dry run through the profile, seconds and peak memory.
 
-`make bench-cluster`. Nothing is submitted, so no SLURM is needed; the plugin is loaded all the same.
+`make bench-cluster`: of the paper's study, and of the same with fewer models whose heads are ablated, some 5,000 jobs.
+Nothing is submitted, so no SLURM is needed; the plugin is loaded all the same.
 """
 
 import argparse
@@ -8,12 +9,20 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+import yaml
+
+from recite.study import load_study
+
 ROOT = Path(__file__).resolve().parents[2]
+PAPER = ROOT / "config/paper.yaml"
+MANY = ("starcoderbase-7b", "starcoderbase-15.5b", "olmo2-32b", "olmo3-32b")
+"""Models that have most of the jobs of head ablation."""
 
 
 class Cost(NamedTuple):
@@ -27,19 +36,31 @@ class Cost(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--configfile", default="config/paper.yaml")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    costs = [dry_run(options.configfile) for _ in range(options.rounds)]
-    print(f"{options.configfile}: {costs[0].jobs:,} jobs, {options.rounds} dry runs, {os.cpu_count()} cores")
-    for name, unit in (("wall", "s"), ("cpu", "s"), ("megabytes", "MB")):
-        found = [getattr(cost, name) for cost in costs]
-        print(f"{name}: {median(found):,.1f} {unit} ({min(found):,.1f} to {max(found):,.1f})")
+    with tempfile.TemporaryDirectory() as folder:
+        for configfile in (PAPER, smaller(Path(folder))):
+            costs = [dry_run(configfile) for _ in range(options.rounds)]
+            print(f"{costs[0].jobs:,} jobs, {options.rounds} dry runs, {os.cpu_count()} cores")
+            for name, unit in (("wall", "s"), ("cpu", "s"), ("megabytes", "MB")):
+                found = [getattr(cost, name) for cost in costs]
+                print(f"{name}: {median(found):,.1f} {unit} ({min(found):,.1f} to {max(found):,.1f})", flush=True)
 
 
-def dry_run(configfile: str) -> Cost:
+def smaller(folder: Path) -> Path:
+    """The config of the paper's study without the heads of MANY."""
+    config = yaml.safe_load(PAPER.read_text())
+    os.chdir(ROOT)
+    study = load_study(yaml.safe_load(PAPER.read_text()), str(PAPER))
+    config["ablation"]["models"] = [model for model in study.ablation_models if model not in MANY]
+    path = folder / "smaller.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def dry_run(configfile: Path) -> Cost:
     """What one dry run through the profile costs, the commands that it starts left out."""
-    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", configfile]
+    command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", str(configfile)]
     start = time.monotonic()
     with subprocess.Popen([*command, "--dry-run", "--quiet", "rules"], cwd=ROOT, stdout=subprocess.PIPE) as head:
         output = head.stdout.read().decode()  # type: ignore[union-attr]

@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("bench.gpu", description=__doc__)
     parser.add_argument("--model", default="GPT-NeoX 6.9B", choices=list(SHAPES))
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--ablation-rows", type=int, nargs="+", default=[64, 256], help="batch sizes of ablation")
+    parser.add_argument("--ablation-rows", type=int, nargs="+", default=[64, 128, 256], help="batch sizes of ablation")
     parser.add_argument("--output", type=Path, default=Path("results/bench-gpu.json"))
     options = parser.parse_args()
     if not torch.cuda.is_available():

@@ -112,6 +112,11 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             {"layers_per_job_of": {"pythia-xxl": 5}},
             r"ablation\.layers_per_job_of: 'pythia-xxl' is not a model that there is",
         ),
+        (
+            "ablation",
+            {"batch_rows_of": {"pythia-xxl": 5}},
+            r"ablation\.batch_rows_of: 'pythia-xxl' is not a model that there is",
+        ),
         ("ablation", {"replacement": "ones"}, r"ablation\.replacement: 'ones' is not one of 'mean_of_others', 'zero'"),
         (
             "ablation",

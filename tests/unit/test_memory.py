@@ -52,7 +52,7 @@ print((peak[0] - before) / predicted_bytes(checkpoint, rows, 32, 32, batches))
 """
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="this process's own memory is measured; a GPU's by make bench-gpu")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU's memory: make bench-gpu")
 @pytest.mark.parametrize(("dtype", "rows", "batches"), [("float32", 64, 1), ("float32", 16, 6)])
 def test_peak_memory_is_as_predicted(
     dtype: str, rows: int, batches: int, tmp_path: Path, checkpoint_folder: Callable[[str], Path]

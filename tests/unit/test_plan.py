@@ -274,7 +274,7 @@ def test_lens_unembeds_every_layer() -> None:
     assert set(job.after) == {"registration/pythia-6.9b", "scoring/pythia-6.9b/pile_cc-0000"}
     cost, rows = made.costs["pythia-6.9b"], made.rows("pythia-6.9b")["pile_cc-0000"]
     work = costs.pass_flops(cost.facts, 63) + 2 * cost.facts.embedding * (32 * 32 + 1)
-    assert job.seconds == pytest.approx(cost.load + -(-rows // 64) * 64 * work / (0.4 * 312e12))
+    assert job.seconds == pytest.approx(cost.load + -(-rows // 64) * 64 * work / (0.4 * 312e12 * costs.PACES["lens"]))
     assert job.written == rows * (costs.LAYERED_BYTES + 32 * costs.LENS_LAYER_BYTES)
     assert cost.weights < job.peak < 80e9
 
@@ -289,7 +289,7 @@ def test_ablation_runs_every_head_twice() -> None:
     assert set(job.after) == {"registration/openllama-7b", "samples"}
     row = costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
     work = -(-1000 // batch) * batch * row
-    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * costs.PACES["ablation"]))
     assert job.written == 1000 * (costs.LAYERED_BYTES + 2 * 32 * costs.HEAD_BYTES)
     assert cost.weights < job.peak < 80e9
     parts = made.study.ablation_parts("openllama-7b")
@@ -316,7 +316,8 @@ def test_screened_heads_are_not_ablated() -> None:
     assert job.after == (*screening.after, screening.name)
     share = costs.listed_share(0.2)
     row = share * costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
-    assert job.seconds == pytest.approx(cost.load + -(-1000 // batch) * batch * row / (0.4 * 312e12))
+    rate = 0.4 * 312e12 * costs.PACES["ablation"]
+    assert job.seconds == pytest.approx(cost.load + -(-1000 // batch) * batch * row / rate)
     assert job.written == 1000 * (costs.LAYERED_BYTES + round(share * 64) * costs.HEAD_BYTES)
     assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation"}
     assert "figures/screening" not in jobs and "figures/heads" in jobs

@@ -272,7 +272,7 @@ def _check_ablation(
     section = config.get("ablation")
     if section is None:
         return
-    for key in ("rows_per_domain_of", "layers_per_job_of"):
+    for key in ("rows_per_domain_of", "layers_per_job_of", "batch_rows_of"):
         for name in section[key]:
             known(name, names, f"{source}: ablation.{key}", "model that there is")
     for name in section.get("models", models):

@@ -31,6 +31,8 @@ BLOCK_BATCHES = 4
 """Batches whose keys and values are kept at once, as in `recite.compressibility`."""
 KERNELS = 2**25
 """Bytes of kernels, as in `recite.memory`."""
+PACES = {"lens": 0.74, "ablation": 0.32}
+"""What other stages reach on a GPU of the efficiency of scoring (`make bench-gpu`); ablation in batches of 128 rows."""
 
 # Bytes a row on disk: 20,000 rows written by the tables' own writers, texts of 1,024 characters of the Python standard
 # library, tokens drawn from Zipf's law over 100,000 ids.

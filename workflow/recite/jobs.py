@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from recite.costs import Facts
+from recite.costs import PACES, Facts
 
 
 class Job(NamedTuple):
@@ -38,3 +38,7 @@ class ModelCost(NamedTuple):
     row: int
     batch_rows: int
     peak: int
+
+    def pace(self, stage: str) -> float:
+        """Operations a second of another stage than scoring."""
+        return self.rate * (PACES[stage] if self.gpus else 1)

@@ -14,7 +14,7 @@ from recite.plan import Planner
 from recite.study import Study
 
 MARGIN = 4
-"""How much longer a job may take than planned: the plan was never measured on a GPU."""
+"""How much longer a job may take than planned: the plan rests on one model of one size, on one GPU."""
 LEAST_MINUTES = 15
 """For small jobs, whose time is that of a file system and of imports on a busy node."""
 UNPLANNED_MINUTES = 8 * 60

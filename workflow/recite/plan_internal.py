@@ -51,7 +51,7 @@ def lens_jobs(planner: Planner) -> Iterator[Job]:
             scored.append(f"scoring/{model}/{part}")
             names.append(f"lens/{model}/{part}")
             read += rows
-            seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
+            seconds = cost.load + -(-rows // batch) * batch * row / cost.pace("lens")
             after = (planner.maker(model), scored[-1])
             yield Job(names[-1], "lens", model, seconds, after, cost.gpus, 1, rows * row_bytes, peak)
     if names:
@@ -69,7 +69,7 @@ def ablation_jobs(planner: Planner) -> Iterator[Job]:
     share = costs.listed_share(study.config["ablation"]["screening"]["share"]) if study.screens else 1.0
     for model in study.ablation_models:
         cost, parts = planner.costs[model], study.ablation_parts(model)
-        batch, tokens = study.config["ablation"]["batch_rows"], _tokens(planner, model)
+        batch, tokens = study.ablation_batch_rows(model), _tokens(planner, model)
         ready: tuple[str, ...] = (planner.maker(model), "samples")
         peak = _ablation_peak(planner, model)
         rows = sum(sum(shards.values()) for shards in parts.values())
@@ -90,7 +90,7 @@ def ablation_jobs(planner: Planner) -> Iterator[Job]:
             row = share * costs.ablation_flops(cost.facts, *tokens, layers) + 2 * cost.row
             for part, shards in parts.items():
                 rows = sum(shards.values())
-                seconds = cost.load + -(-rows // batch) * batch * row / cost.rate
+                seconds = cost.load + -(-rows // batch) * batch * row / cost.pace("ablation")
                 heads = round(share * len(layers) * cost.facts.heads)
                 written = rows * (costs.LAYERED_BYTES + heads * costs.HEAD_BYTES)
                 numbers += rows * heads
@@ -108,7 +108,7 @@ def _ablation_peak(planner: Planner, model: str) -> int:
     cost = planner.costs[model]
     if not cost.gpus:
         return 0
-    size, batch = cost.weights // cost.facts.parameters, planner.study.config["ablation"]["batch_rows"]
+    size, batch = cost.weights // cost.facts.parameters, planner.study.ablation_batch_rows(model)
     context, continuation = _tokens(planner, model)
     continued = costs.peak_bytes(cost.facts, cost.gpus, size, batch, context, continuation, costs.BLOCK_BATCHES)
     fed = context + continuation - 1

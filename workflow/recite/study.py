@@ -380,7 +380,12 @@ class Study:
     def head_means_options(self, model: str) -> dict[str, Any]:
         """Those of scoring, with batches of their own size and the rows of every shard."""
         rows = {shard: count for shards in self.ablation_parts(model).values() for shard, count in shards.items()}
-        return self.scoring_options(model) | {"batch_rows": self.config["ablation"]["batch_rows"], "rows": rows}
+        return self.scoring_options(model) | {"batch_rows": self.ablation_batch_rows(model), "rows": rows}
+
+    def ablation_batch_rows(self, model: str) -> int:
+        """Rows of every forward pass in which a model's heads are ablated."""
+        section = self.config["ablation"]
+        return int(section["batch_rows_of"].get(model, section["batch_rows"]))
 
     def ablation_options(self, model: str, part: str, first: int) -> dict[str, Any]:
         """The same for the shards of one part, with some layers and what heads are replaced by."""
