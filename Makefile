@@ -22,9 +22,10 @@ demo: .venv/installed
 
 ## Unit tests of the library, and real runs of a tiny study.
 test: .venv/developing .venv-crate/installed
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --dist worksteal tests/unit
+	.venv/bin/python -m pytest tests/cluster tests/workflow
 
-## What befalls jobs, nodes and the head process on a real SLURM: ten minutes, as root, with slurm-wlm and munge.
+## What befalls jobs, nodes and the head process on a real SLURM: twenty minutes, as root, with slurm-wlm and munge.
 test-faults: .venv/developing
 	.venv/bin/python -m pytest -m faults tests/cluster
 

@@ -36,8 +36,7 @@ class Engine:
     def ablate(self, context: Rows, clean: Rows, layers: list[int]) -> Answer:
         """Prepare `next_layer`; the run over the clean continuation falls into the first layer's time."""
         rows, draft = torch.tensor(context), torch.tensor(clean)
-        together = self.checkpoint.heads
-        self.ablations = ablate_heads(self.checkpoint, rows, draft, self.rows, layers=layers, block_batches=together)
+        self.ablations = ablate_heads(self.checkpoint, rows, draft, self.rows, layers=layers)
         return {}
 
     def next_layer(self) -> Answer:
