@@ -15,6 +15,7 @@ from cluster.virtual import VirtualCluster
 pytestmark = pytest.mark.faults
 
 JOBS = 200
+"""64 are in SLURM's hands at once; one runs on each node, by its memory, as each takes seconds of a core to start."""
 SNAKEFILE = f"""
 rule all:
     input:
@@ -25,9 +26,9 @@ rule tiny:
     output:
         "made/{{number}}",
     resources:
-        gpu=8,
+        gpu=1,
         runtime=20,
-        mem_mb=1000,
+        mem_mb=400_000,
     shell:
         "echo $SLURM_JOB_ID >> {{output}}.runs; echo {{wildcards.number}} > {{output}}"
 """
