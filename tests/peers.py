@@ -4,6 +4,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+DEVICE = f"1 x {torch.cuda.get_device_name()}" if torch.cuda.is_available() else "cpu"
+"""What outputs say of the device that small models run on."""
+
 
 def generate(model: PreTrainedModel, context: Tensor, steps: int) -> Tensor:
     """transformers' own greedy continuation, what published memorization code calls: (rows, steps) token ids."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from peers import DEVICE
 from recite import batching
 from recite.batching import choose, measure, search
 from recite.checkpoints import Checkpoint
@@ -21,9 +22,8 @@ def test_search_writes_what_it_saw(tmp_path: Path, checkpoint_folder: Callable[[
     written = json.loads((tmp_path / "x.json").read_text())
     speeds = {int(rows): speed for rows, speed in written["rows_per_second"].items()}
     assert written["batch_rows"] == choose(speeds)
-    assert written["dtype"] == "float32"
-    if written["device"] == "cpu":
-        assert written["memory_limit_bytes"] == 10**9
+    assert (written["device"], written["dtype"]) == (DEVICE, "float32")
+    assert torch.cuda.is_available() or written["memory_limit_bytes"] == 10**9
 
 
 def test_search_stops_at_the_memory_limit(checkpoint: Checkpoint) -> None:

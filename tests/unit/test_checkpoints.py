@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedModel
 
 from gguf_files import small_llama, write_gguf
-from peers import logits_of
+from peers import DEVICE, logits_of
 from recite import checkpoints
 from recite.activations import trace
 from recite.architectures import ARCHITECTURES, Shape
@@ -55,7 +55,7 @@ def test_loads_the_class_of_the_table(
     assert not checkpoint.model.training
     assert checkpoint.weights_sha256 == sha256_file(checkpoint_folder(family) / "model.safetensors")
     assert checkpoint.parameters == sum(parameter.numel() for parameter in reference.parameters())
-    assert checkpoint.dtype == "float32"
+    assert (checkpoint.dtype, checkpoint.device) == ("float32", DEVICE)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

@@ -30,14 +30,11 @@ def row_noise(
     blocks, positions = -(-width // 4), stop - start
     keys = torch.tensor([_key(seed, row, layer) for row in row_ids], dtype=torch.int64, device=device).reshape(-1, 2)
     noise = torch.empty(len(row_ids), positions, width, device=device)
-    block = torch.arange(blocks, device=device)
+    block, zero = torch.arange(blocks, device=device), torch.zeros((), dtype=torch.int64, device=device)
     position = torch.arange(start, stop, device=device)[:, None]
     rows = max(1, BLOCKS[device.type] // max(1, positions * blocks))
     for low in range(0, len(row_ids), rows):
-        key = keys[low : low + rows, :, None, None].unbind(1)
-        shape = len(key[0]), positions, blocks
-        zero = torch.zeros(shape, dtype=torch.int64, device=device)
-        words = philox((block + zero, position + zero, zero, zero), key)
+        words = philox((block, position, zero, zero), keys[low : low + rows, :, None, None].unbind(1))
         noise[low : low + rows] = _normal(words).flatten(-2)[..., :width]
     return noise
 
