@@ -11,9 +11,9 @@ from transformers import DynamicCache, PreTrainedModel
 
 from recite.architectures import ARCHITECTURES, architecture_of
 from recite.checkpoints import Checkpoint
-from recite.engine import forward
 from recite.errors import ReciteError
 from recite.kernels import KeyValues
+from recite.passes import forward
 
 
 @contextmanager

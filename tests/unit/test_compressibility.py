@@ -13,8 +13,9 @@ from transformers import PreTrainedModel
 from peers import generate
 from recite.checkpoints import Checkpoint
 from recite.compressibility import Recited, shorten, sufficient_suffixes, suffix_columns
-from recite.engine import CHUNK, continue_greedily
+from recite.engine import continue_greedily
 from recite.errors import ReciteError
+from recite.passes import CHUNK
 from recite.scoring import Rows
 from recite.tables import read_metadata
 from recite.tables.compressibility import SUFFIXES

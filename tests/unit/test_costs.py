@@ -7,7 +7,7 @@ import torch
 import transformers
 import yaml
 
-from recite import activations, batching, costs, engine, memory
+from recite import activations, batching, costs, memory, passes
 from recite.checkpoints import Checkpoint
 from recite.costs import Facts, Machine
 from recite.errors import ReciteError
@@ -119,14 +119,14 @@ def test_memory_is_what_the_engine_predicts(
     checkpoint: Checkpoint, rows: int, prompt: int, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two copies of one formula must not part; the plan's is for GPUs, where no pass is cut."""
-    monkeypatch.setattr(engine, "PASS_TOKENS", 10**9)
+    monkeypatch.setattr(passes, "PASS_TOKENS", 10**9)
     facts = facts_of(checkpoint.model, checkpoint.shared_heads)
     predicted = predicted_bytes(checkpoint, rows, prompt, steps) - weight_bytes(checkpoint.model)
     assert costs.peak_bytes(facts, 1, 4, rows, prompt, steps) - 4 * facts.parameters == predicted
 
 
 def test_numbers_that_other_modules_hold() -> None:
-    assert (costs.CHUNK, costs.KERNELS) == (engine.CHUNK, memory.KERNELS)
+    assert (costs.CHUNK, costs.KERNELS) == (passes.CHUNK, memory.KERNELS)
     assert (costs.SMALLEST_BATCH, costs.LARGEST_BATCH) == (batching.SMALLEST, batching.LARGEST)
     assert costs.SPARE == batching.SPARE
 

@@ -11,21 +11,15 @@ from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, Olmo3ForCausalLM, PreTrainedModel
 
 from peers import generate
-from recite import engine
+from recite import engine, passes
 from recite.activations import trace
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.engine import (
-    CHUNK,
-    Continuation,
-    Intervention,
-    Pass,
-    check_length,
-    continue_greedily,
-)
+from recite.engine import Continuation, Intervention, Pass, continue_greedily
 from recite.errors import ReciteError
 from recite.files import read_json, write_json
 from recite.interventions import HeadReplacement, ResidualNoise
+from recite.passes import CHUNK, check_length
 
 STEPS = 32
 FEW_STEPS = CHUNK + 4
@@ -147,8 +141,8 @@ def test_long_passes_are_cut_on_a_cpu(
     """Any cut leaves each row's tokens as they are, and traced rows are cut like those that follow their drafts."""
     context, every = context[:10], torch.arange(10)
     whole = continue_greedily(checkpoint, context, CHUNK, 8)
-    monkeypatch.setattr(engine, "PASS_TOKENS", most)
-    assert engine.pass_rows(checkpoint, 8, 32 + CHUNK - 1) == longest
+    monkeypatch.setattr(passes, "PASS_TOKENS", most)
+    assert passes.pass_rows(checkpoint, 8, 32 + CHUNK - 1) == longest
     cut = continue_greedily(checkpoint, context, CHUNK, 8, draft=whole.tokens)
     assert_same_but_near_ties(cut.tokens, whole.tokens, cut.margin)
     restart = Restart(trace(checkpoint, context, whole.tokens, 8), 2, every)

@@ -14,11 +14,11 @@ from transformers import PreTrainedModel
 from peers import generate, logits_of
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.engine import CHUNK, forward
 from recite.errors import ReciteError
 from recite.head_effects import donors_of, effects, measure_heads, measure_means, read_means
 from recite.head_likelihoods import head_likelihoods
 from recite.interventions import Replacement
+from recite.passes import CHUNK, forward
 from recite.scoring import Rows
 from recite.tables import read_metadata
 from recite.tables.ablation import ABLATED

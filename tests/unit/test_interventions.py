@@ -13,10 +13,11 @@ from transformers import PreTrainedModel
 from peers import logits_of
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint
-from recite.engine import Intervention, Pass, continue_greedily, forward
+from recite.engine import Intervention, Pass, continue_greedily
 from recite.gaussian import row_noise
 from recite.interventions import HeadReplacement, Replacement, ResidualNoise
 from recite.kernels import KeyValues
+from recite.passes import forward
 
 LAYER = 1
 LAYERS, HEADS, WIDTH = 3, 3, 16

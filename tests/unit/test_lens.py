@@ -15,9 +15,9 @@ from transformers import PreTrainedModel
 from peers import logits_of
 from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.engine import CHUNK
 from recite.errors import ReciteError
 from recite.lens import Decoded, decode, decode_layers, outcomes_of
+from recite.passes import CHUNK
 from recite.scoring import Rows
 from recite.tables import read_metadata
 from recite.tables.lens import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS

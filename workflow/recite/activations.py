@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from recite.branches import Branches, Trace
 from recite.checkpoints import Checkpoint
-from recite.engine import CHUNK, check_length, forward, pass_rows
 from recite.kernels import KeyValues
+from recite.passes import CHUNK, check_length, forward, pass_rows
 
 
 @torch.inference_mode()

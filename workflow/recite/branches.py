@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
+from recite.passes import fitting_rows, replaced
 
 Key = tuple[int, int, tuple[int, ...]]
 """A node: row of the trace, position of the first token that is not the traced one, tokens from there on."""
@@ -59,19 +60,21 @@ class Branches:
         sequences = zip(rows, places, tokens.tolist(), strict=True)
         keys = [(row, place, tuple(sequence[place:])) for row, place, sequence in sequences]
         new = [key for key in dict.fromkeys(keys) if key not in self.paths]
-        for low in range(0, len(new), self.batch_rows):
-            self._grow(new[low : low + self.batch_rows], tokens.shape[1] - 1)
+        size = fitting_rows(self.checkpoint, self.batch_rows, 1, len(new), self.batch_rows) if new else 1
+        for low in range(0, len(new), size):
+            self._grow(new[low : low + size], tokens.shape[1] - 1, size)
         nodes = torch.tensor([self.paths[key][-1] for key in keys])
         inputs = self.inputs[self.layer]
         return inputs[nodes.to(inputs.device)][:, None]
 
-    def _grow(self, keys: Sequence[Key], position: int) -> None:
-        """Run the layers below over one more token of each row, at `position`, as a batch that the last row fills."""
+    def _grow(self, keys: Sequence[Key], position: int, rows: int) -> None:
+        """Run the layers below over one more token of each key, at `position`; the last fills a pass of `rows` rows."""
         count = len(self.paths)
         nodes = range(count, count + len(keys))
         for node, (row, place, tokens) in zip(nodes, keys, strict=True):
             self.paths[row, place, tokens] = (*self.paths.get((row, place, tokens[:-1]), ()), node)
-        filled = [*keys, *[keys[-1]] * (self.batch_rows - len(keys))]
+        filled = [*keys, *[keys[-1]] * (rows - len(keys))]
+        self.cache.window = self.cache.written = slice(0, rows)
         self._fill(keys, position)
         fed = torch.tensor([[tokens[-1]] for _, _, tokens in filled], device=self.checkpoint.model.device)
         seen: dict[int, Tensor] = {}
@@ -137,27 +140,6 @@ class Restart(NamedTuple):
     trace: Trace
     layer: int
     rows: Tensor
-
-
-@contextmanager
-def replaced(layers: nn.ModuleList, output: Tensor | None) -> Iterator[None]:
-    """Within the block the layers hand on `output`, or without it what they are given, and do nothing else."""
-
-    def forward(hidden: Tensor, *_: Any, **__: Any) -> Tensor:
-        return hidden if output is None else output
-
-    skipped = list(layers)
-    before = [layer.__dict__.get("forward") for layer in skipped]
-    for layer in skipped:
-        layer.forward = forward
-    try:
-        yield
-    finally:
-        for layer, own in zip(skipped, before, strict=True):
-            if own is None:
-                del layer.forward
-            else:
-                layer.forward = own
 
 
 @contextmanager

@@ -24,7 +24,7 @@ SPARE = 0.9
 BATCH_TRIALS = 3
 """How often each batch size is timed, as in `recite.batching`."""
 CHUNK = 8
-"""Tokens that are unembedded at once, as in `recite.engine`."""
+"""Tokens that are unembedded at once, as in `recite.passes`."""
 LISTED = 1.5
 """Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""
 BLOCK_BATCHES = 4

@@ -1,8 +1,8 @@
 """The one primitive that calls a model: continue greedily, against a draft and under an intervention where given.
 
-All rows have one length, every pass of one kind has one shape, and a batch that rows do not fill is filled with
-what is thrown away: there is no padding token and no attention mask. A row's result therefore does not depend on the
-rows that share its batch, on the shard, or on a restart.
+All rows have one length: there is no padding token and no attention mask. A pass has the same number of rows as every
+other of its kind, or any number that is known to change no bit (`recite.passes`). A row's result therefore does not
+depend on the rows that share its batch, on the shard, or on a restart.
 
 A draft is a guess of the continuation. A pass over several of its tokens at once gives the model's own choices up
 to and including the first that is not the draft's, just as step-by-step decoding would; only from there the
@@ -17,15 +17,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from recite.branches import Restart, replaced
+from recite.branches import Restart
 from recite.checkpoints import Checkpoint
-from recite.errors import ReciteError
 from recite.kernels import KeyValues
+from recite.passes import CHUNK, check_length, fitting_rows, forward, replaced
 
-CHUNK = 8
-"""Tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
-PASS_TOKENS = 640
-"""Most tokens of a pass on a CPU, where its caches hold what a layer makes of these; longer rows go one by one."""
 BLOCK = 128
 """Logits of which `_choose` looks at the greatest first."""
 
@@ -74,8 +70,8 @@ def continue_greedily(
 ) -> Continuation:
     """Continue every row of `context` (rows, length; int64 token ids) by `steps` greedy tokens.
 
-    `batch_rows` is the number of rows of a forward pass, see `pass_rows`. `draft` (rows, steps) saves time where it is
-    right and changes nothing where it is wrong. `intervention` is in force in every pass; a `restart` (with a draft
+    `batch_rows` is the number of rows of a forward pass, see `fitting_rows`. `draft` (rows, steps) saves time where it
+    is right and changes nothing where it is wrong. `intervention` is in force in every pass; a `restart` (with a draft
     only, the one that was traced) is for interventions that leave the layers below it as they are. Without
     `to_the_end` a row is dropped where it leaves its draft: `first_mismatch` is exact, later tokens are not made.
     Rows that have left their drafts share batches within a block of `block_batches` batches.
@@ -88,32 +84,14 @@ def continue_greedily(
     if len(context) == 0:
         empty = context.new_zeros(0)
         return Continuation(context.new_zeros(0, steps), empty, empty.float())
-    block_rows = min(block_batches * batch_rows, -(-len(context) // batch_rows) * batch_rows)
+    batches = -(-len(context) // batch_rows)
+    block_rows = -(-batches // -(-batches // block_batches)) * batch_rows
     block = _Block(checkpoint, batch_rows, block_rows, context.shape[1], steps, intervention, restart)
     parts = [
         block.run(range(start, min(start + block_rows, len(context))), context, draft, to_the_end)
         for start in range(0, len(context), block_rows)
     ]
     return Continuation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
-
-
-def check_length(checkpoint: Checkpoint, length: int) -> None:
-    """Refuse rows of `length` tokens that the model cannot attend over as a whole."""
-    config = checkpoint.model.config
-    for key in ("max_position_embeddings", "sliding_window"):
-        longest = getattr(config, key, None)
-        if longest is not None and length > longest:
-            raise ReciteError(
-                f"rows of {length} tokens are longer than the model's {key} ({longest}); choose shorter rows."
-            )
-
-
-def pass_rows(checkpoint: Checkpoint, batch_rows: int, fed: int) -> int:
-    """Rows of every pass over `fed` positions: on a CPU `batch_rows` is halved until the tokens stay in its caches."""
-    rows = batch_rows
-    while checkpoint.model.device.type == "cpu" and rows > 1 and rows * fed > PASS_TOKENS:
-        rows //= 2
-    return rows
 
 
 class _Block:
@@ -215,7 +193,8 @@ class _Block:
         A restarted layer is given what the trace holds or, for slots [0, last) that have left it, `branched`.
         """
         choices, gaps = [], []
-        size = pass_rows(self.checkpoint, self.batch_rows, end - start)
+        most = min(len(self.text), CHUNK * self.batch_rows)
+        size = fitting_rows(self.checkpoint, self.batch_rows, end - start, last - first, most)
         for low in range(first, last, size):
             high = min(low + size, last)
             base = min(low, len(self.text) - size)
@@ -238,14 +217,6 @@ class _Block:
             choices.append(choice)
             gaps.append(gap)
         return torch.cat(choices), torch.cat(gaps)
-
-
-def forward(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: int) -> Tensor:
-    """Logits (rows, keep, vocabulary) of the last `keep` of the positions fed."""
-    logits: Tensor = checkpoint.model(
-        input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=keep
-    ).logits
-    return logits
 
 
 def _choose(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from recite.ablation import pairs
 from recite.checkpoints import Checkpoint
-from recite.engine import check_length
 from recite.head_likelihoods import given, log_probabilities, replacing
 from recite.interventions import HeadReplacement, Replacement
+from recite.passes import check_length
 from recite.residuals import batches
 
 GRADIENT_SHARE = 8

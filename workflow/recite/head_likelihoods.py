@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from recite.ablation import pairs
-from recite.branches import replaced
 from recite.checkpoints import Checkpoint
-from recite.engine import Pass, check_length, forward
+from recite.engine import Pass
 from recite.interventions import HeadReplacement, Replacement
+from recite.passes import check_length, forward, replaced
 from recite.residuals import Unkept, batches
 
 

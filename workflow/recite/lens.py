@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.engine import CHUNK, check_length
 from recite.errors import ReciteError
 from recite.memory import halving
+from recite.passes import CHUNK, check_length
 from recite.residuals import batches, prompts, run
 from recite.scoring import Rows, read_rows
 from recite.tables.lens import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS

@@ -6,9 +6,9 @@ from typing import TypeVar
 import torch
 
 from recite.checkpoints import Checkpoint
-from recite.engine import CHUNK, pass_rows
 from recite.errors import ReciteError
 from recite.kernels import weight_bytes
+from recite.passes import CHUNK, pass_rows
 
 Result = TypeVar("Result")
 

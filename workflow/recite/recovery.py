@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.engine import Intervention, Pass, check_length
+from recite.engine import Intervention, Pass
 from recite.errors import ReciteError
 from recite.interventions import ResidualNoise
 from recite.memory import halving
+from recite.passes import check_length
 from recite.residuals import batches, output_changed, prompts, run
 from recite.scoring import read_rows
 from recite.tables.lists import as_lists

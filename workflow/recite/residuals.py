@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from recite.checkpoints import Checkpoint
-from recite.engine import forward
 from recite.kernels import KeyValues
+from recite.passes import forward
 from recite.scoring import Rows
 
 See = Callable[[int, Tensor], None]

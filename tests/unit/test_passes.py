@@ -1,0 +1,138 @@
+"""How many rows a pass has: as many as there are where that is known to change no bit, the usual number where not."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from recite import passes
+from recite.ablation import ablate_heads
+from recite.checkpoints import Checkpoint
+from recite.engine import Continuation, continue_greedily
+from recite.passes import CHUNK, fitting_rows, pass_rows
+
+STEPS = CHUNK + 4
+
+cpu_only = pytest.mark.skipif(torch.cuda.is_available(), reason="passes on a GPU have the usual number of rows")
+
+
+@pytest.fixture
+def forgotten(checkpoint: Checkpoint) -> Iterator[None]:
+    """What trials of the model found is forgotten before and after."""
+    passes._trials.pop(checkpoint.model, None)
+    yield
+    passes._trials.pop(checkpoint.model, None)
+
+
+@pytest.fixture
+def draft(checkpoint: Checkpoint, context: Tensor) -> Tensor:
+    """Continuations of the rows of `context`, each wrong at a place of its own."""
+    tokens = continue_greedily(checkpoint, context, STEPS, 8).tokens.clone()
+    every = torch.arange(len(tokens))
+    tokens[every, every % STEPS] = (tokens[every, every % STEPS] + 1) % 300
+    return tokens
+
+
+def everything(checkpoint: Checkpoint, context: Tensor, draft: Tensor) -> list[Continuation]:
+    """Drafted rows, and head ablations with their restarts and branches."""
+    drafted = continue_greedily(checkpoint, context, STEPS, 8, draft=draft, block_batches=3)
+    clean = continue_greedily(checkpoint, context, STEPS, 8).tokens
+    return [drafted, *(ablation.continuation for ablation in ablate_heads(checkpoint, context, clean, 8))]
+
+
+def assert_same_bits(found: list[Continuation], expected: list[Continuation]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert all(torch.equal(*parts) for parts in zip(one, other, strict=True))
+
+
+def grows_with_rows(
+    module: nn.Module, given: object, output: Tensor | tuple[Tensor, ...]
+) -> Tensor | tuple[Tensor, ...]:
+    """A layer whose output depends, a little, on how many rows there are."""
+    hidden = output[0] if isinstance(output, tuple) else output
+    moved = hidden * (1 + 1e-6 * len(hidden))
+    return (moved, *output[1:]) if isinstance(output, tuple) else moved
+
+
+@cpu_only
+@pytest.mark.usefixtures("forgotten")
+def test_bits_are_those_of_the_usual_passes(
+    checkpoint: Checkpoint, context: Tensor, draft: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are not filled up, or share a larger pass, must come out as if there were no such thing."""
+    found = everything(checkpoint, context, draft)
+    assert passes._trials[checkpoint.model]
+    monkeypatch.setattr(passes, "_bits_are_apart", lambda *_: False)
+    assert_same_bits(found, everything(checkpoint, context, draft))
+
+
+@cpu_only
+@pytest.mark.usefixtures("forgotten")
+def test_a_trial_that_fails_keeps_the_usual_rows(checkpoint: Checkpoint, context: Tensor, draft: Tensor) -> None:
+    """On a machine whose kernels mind the number of rows, a row's result must still not depend on the shard."""
+    seen: set[int] = set()
+    first = checkpoint.layers[0]
+    handles = [first.register_forward_hook(grows_with_rows)]
+    try:
+        assert fitting_rows(checkpoint, 8, 1, 3, 8) == 8
+        assert not any(passes._trials[checkpoint.model].values())
+        for fed in (CHUNK, 32 + CHUNK - 1, STEPS - CHUNK):
+            fitting_rows(checkpoint, 8, fed, 3, 8)
+        fitting_rows(checkpoint, 8, 1, 3, 24)
+        handles.append(first.register_forward_hook(lambda _, given, __: seen.add(len(given[0]))))
+        whole = continue_greedily(checkpoint, context, STEPS, 8, draft=draft, block_batches=3)
+        for start, end in ((0, 1), (1, 12), (12, 23)):
+            part = continue_greedily(checkpoint, context[start:end], STEPS, 8, draft=draft[start:end])
+            assert_same_bits([part], [Continuation(*(tensor[start:end] for tensor in whole))])
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert seen == {8}
+
+
+@cpu_only
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("apart", [True, False])
+def test_rows_that_fit(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, apart: bool) -> None:
+    """Every row is in a pass; fewer than a unit a pass are wasted; no pass is larger than its memory was reckoned."""
+    tried: set[tuple[int, ...]] = set()
+
+    def trial(_: Checkpoint, *key: int) -> bool:
+        tried.add(key)
+        return apart
+
+    monkeypatch.setattr(passes, "_try", trial)
+    for batch_rows, most in ((64, 64), (64, 256), (8, 32), (6, 6), (23, 92), (1, 4), (512, 2048)):
+        for fed in (1, CHUNK, 39):
+            usual = pass_rows(checkpoint, batch_rows, fed)
+            for count in (1, 2, 15, 64, 65, 200):
+                rows = fitting_rows(checkpoint, batch_rows, fed, count, most)
+                if rows == usual:
+                    continue
+                assert apart and tried
+                unit = usual // 4 if usual % 4 == 0 else usual
+                assert rows % unit == 0
+                assert rows <= (usual if fed > 1 else max(usual, min(most, 640)))
+                number = -(-count // rows)
+                assert number <= -(-count // usual)
+                assert number * rows - count < number * unit
+    assert (fitting_rows(checkpoint, 64, 1, 200, 256), fitting_rows(checkpoint, 64, 1, 30, 64)) == (
+        (208, 32) if apart else (64, 64)
+    )
+
+
+@cpu_only
+@pytest.mark.usefixtures("forgotten")
+def test_a_trial_is_made_once_and_leaves_nothing(checkpoint: Checkpoint) -> None:
+    """A trial at every pass would cost more than it saves; a layer left out would be another model."""
+    ran: list[int] = []
+    handle = checkpoint.layers[0].register_forward_hook(lambda *_: ran.append(0))
+    try:
+        fitting_rows(checkpoint, 8, 1, 3, 8)
+        once = len(ran)
+        fitting_rows(checkpoint, 8, 1, 5, 8)
+    finally:
+        handle.remove()
+    assert 0 < once == len(ran)
+    assert not any("forward" in layer.__dict__ for layer in checkpoint.layers)

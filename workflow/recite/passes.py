@@ -1,0 +1,120 @@
+"""Forward passes over rows of one length: what they give, and how many rows one has.
+
+Kernels may sum in another order where there are more rows, so that passes of one kind have one number of rows, and what
+is thrown away fills the last. Those of a CPU often give a row the same bits whatever lies beside it; where a trial
+shows that they do, a pass has about as many rows as there are: nothing is thrown away, and the weights are read
+less often.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from recite.checkpoints import Checkpoint
+from recite.errors import ReciteError
+from recite.kernels import KeyValues
+
+CHUNK = 8
+"""Tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
+PASS_TOKENS = 640
+"""Most tokens of a pass on a CPU, where its caches hold what a layer makes of these; longer rows go one by one."""
+UNITS = 4
+"""Parts of the usual number of rows of which a pass may have any number, if a trial allows it."""
+
+_trials: WeakKeyDictionary[nn.Module, dict[tuple[int, int, int], bool]] = WeakKeyDictionary()
+
+
+def forward(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: int) -> Tensor:
+    """Logits (rows, keep, vocabulary) of the last `keep` of the positions fed."""
+    logits: Tensor = checkpoint.model(
+        input_ids=tokens, past_key_values=cache, use_cache=True, logits_to_keep=keep
+    ).logits
+    return logits
+
+
+@contextmanager
+def replaced(layers: nn.ModuleList, output: Tensor | None) -> Iterator[None]:
+    """Within the block the layers hand on `output`, or without it what they are given, and do nothing else."""
+
+    def forward(hidden: Tensor, *_: Any, **__: Any) -> Tensor:
+        return hidden if output is None else output
+
+    skipped = list(layers)
+    before = [layer.__dict__.get("forward") for layer in skipped]
+    for layer in skipped:
+        layer.forward = forward
+    try:
+        yield
+    finally:
+        for layer, own in zip(skipped, before, strict=True):
+            if own is None:
+                del layer.forward
+            else:
+                layer.forward = own
+
+
+def check_length(checkpoint: Checkpoint, length: int) -> None:
+    """Refuse rows of `length` tokens that the model cannot attend over as a whole."""
+    config = checkpoint.model.config
+    for key in ("max_position_embeddings", "sliding_window"):
+        longest = getattr(config, key, None)
+        if longest is not None and length > longest:
+            raise ReciteError(
+                f"rows of {length} tokens are longer than the model's {key} ({longest}); choose shorter rows."
+            )
+
+
+def pass_rows(checkpoint: Checkpoint, batch_rows: int, fed: int) -> int:
+    """Usual rows of a pass over `fed` positions: `batch_rows`, on a CPU halved until the tokens stay in its caches."""
+    rows = batch_rows
+    while checkpoint.model.device.type == "cpu" and rows > 1 and rows * fed > PASS_TOKENS:
+        rows //= 2
+    return rows
+
+
+def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, count: int, most: int) -> int:
+    """Rows of every pass that takes its part of `count` rows over `fed` positions.
+
+    The usual number; on a CPU, if a trial allows it, the number of units that wastes the least, for single positions
+    up to `most` rows where that is more than usual.
+    """
+    usual = pass_rows(checkpoint, batch_rows, fed)
+    if checkpoint.model.device.type != "cpu":
+        return usual
+    unit = usual // UNITS if usual % UNITS == 0 else usual
+    largest = usual if fed > 1 else max(usual, min(most, PASS_TOKENS) // unit * unit)
+    each = -(-count // -(-count // largest))
+    fitting = min(largest, -(-each // unit) * unit)
+    return fitting if fitting == usual or _bits_are_apart(checkpoint, fed, unit, largest) else usual
+
+
+def _bits_are_apart(checkpoint: Checkpoint, fed: int, unit: int, largest: int) -> bool:
+    """Whether a row's bits are the same in passes of any number of units up to `largest` rows; tried once.
+
+    The trial runs the first layer, which has the shapes of all, and the unembedding, after some positions.
+    """
+    known = _trials.setdefault(checkpoint.model, {})
+    key = fed, unit, largest
+    if key not in known:
+        known[key] = _try(checkpoint, *key)
+    return known[key]
+
+
+@torch.inference_mode()
+def _try(checkpoint: Checkpoint, fed: int, unit: int, largest: int) -> bool:
+    shape, generator = (largest, CHUNK + fed), torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, checkpoint.model.config.vocab_size, shape, generator=generator)
+    cache, keep = KeyValues(*shape), min(fed, CHUNK)
+    with replaced(checkpoint.layers[1:], None):
+        forward(checkpoint, tokens[:, :CHUNK], cache, 1)
+        cache.start = CHUNK
+        whole = forward(checkpoint, tokens[:, CHUNK:], cache, keep)
+        for rows in range(unit, largest, unit):
+            cache.window = cache.written = slice(0, rows)
+            if not torch.equal(forward(checkpoint, tokens[:rows, CHUNK:], cache, keep), whole[:rows]):
+                return False
+    return True
