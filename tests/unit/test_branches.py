@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from recite import passes
 from recite.activations import trace
 from recite.branches import Trace
 from recite.checkpoints import Checkpoint
-from recite.passes import CHUNK, fitting_rows
+from recite.passes import CHUNK
 
 PROMPT, STEPS, LAYERS = 32, CHUNK + 4, 3
 
@@ -77,9 +78,11 @@ def test_inputs_equal_a_whole_pass(
             torch.testing.assert_close(found, expected(reference, layer, line), atol=1e-5, rtol=1e-5)
 
 
-def test_tokens_are_run_once(checkpoint: Checkpoint, traced: Trace, context: Tensor) -> None:
+def test_tokens_are_run_once(
+    checkpoint: Checkpoint, traced: Trace, context: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Work that is done again for every head is what the branches are there to save."""
-    fitting_rows(checkpoint, 4, 1, 1, 4)  # its trial is over before passes are counted
+    monkeypatch.setattr(passes, "_bits_are_apart", lambda *_: False)
     fed: list[int] = []
     handle = checkpoint.layers[0].register_forward_hook(lambda *_: fed.append(0))
     try:
@@ -101,10 +104,20 @@ def test_tokens_are_run_once(checkpoint: Checkpoint, traced: Trace, context: Ten
 def test_forgets_what_is_too_much(traced: Trace, context: Tensor, reference: PreTrainedModel) -> None:
     """A model that nothing keeps on its course would fill the memory with branches."""
     for row in range(6):
-        traced.branches.prepare(2, 4)
+        traced.branches.prepare(2, 8)
         branch = (row, 35, [5, 6, 7, 8])
         (found,) = followed(traced, context, [branch])
         torch.testing.assert_close(found, expected(reference, 2, branched(context, *branch)), atol=1e-5, rtol=1e-5)
         assert len(traced.branches.paths) <= 8
         buffers = [*traced.branches.inputs.values(), *sum(traced.branches.keys_values.values(), ())]
         assert max(map(len, buffers)) <= 8
+
+
+def test_goes_on_with_what_was_forgotten(traced: Trace, context: Tensor, reference: PreTrainedModel) -> None:
+    """Where there is no more room in the middle of a branch, its own beginning must be run again, and be the same."""
+    traced.branches.prepare(2, 8)
+    followed(traced, context, [(3, 34, [5, 6, 7, 8])])
+    branches = [(0, 35, [5, 6, 7, 8]), (1, 34, [5, 6, 7, 8])]
+    for branch, found in zip(branches, followed(traced, context, branches), strict=True):
+        torch.testing.assert_close(found, expected(reference, 2, branched(context, *branch)), atol=1e-5, rtol=1e-5)
+    assert {row for row, _, _ in traced.branches.paths} == {0, 1}

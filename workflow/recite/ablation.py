@@ -57,6 +57,7 @@ def ablate_heads(
         rows = range(start, min(start + batch_rows, len(context)))
         part = slice(rows.start, rows.stop)
         traced = trace(checkpoint, context[part], clean[part], batch_rows)
+        traced.branches.most = 2 * block_batches * batch_rows * (steps - 1)
         donated = None
         if by == "resample":
             assert donors is not None
@@ -75,12 +76,17 @@ def ablate_heads(
                 draft=clean[part][row],
                 intervention=HeadReplacement(checkpoint, layer, head, by, values, row),
                 restart=Restart(traced, layer, row),
-                block_batches=block_batches,
+                block_batches=_batches_above(layer, len(checkpoint.layers), block_batches),
             )
             shaped = (tensor.unflatten(0, (len(rows), len(heads[layer]))) for tensor in continuation)
             done[layer] = Ablation(rows, layer, Continuation(*shaped))
             while waiting and waiting[0] in done:
                 yield done.pop(waiting.pop(0))
+
+
+def _batches_above(layer: int, layers: int, block_batches: int) -> int:
+    """Batches of a block: more, up to twice as many, where the layers that keep keys and values are less than half."""
+    return min(2 * block_batches, max(block_batches, block_batches * layers // (2 * (layers - layer))))
 
 
 def pairs(rows: int, heads: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,8 @@ from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
 from recite.passes import fitting_rows, replaced
 
+PASS_BATCHES = 2
+"""Batches whose rows one pass takes at most; it keeps keys and values for so many."""
 Key = tuple[int, int, tuple[int, ...]]
 """A node: row of the trace, position of the first token that is not the traced one, tokens from there on."""
 
@@ -24,7 +26,8 @@ class Branches:
     """The tree of tokens that follow a traced run up to some place and then leave it.
 
     Nodes are kept for one layer and those below. A lower layer makes use of them all; a higher one needs more than
-    they hold and begins anew, so that layers are best asked for from the last to the first.
+    they hold and begins anew, so that layers are best asked for from the last to the first. No more are kept than
+    `most`, or than a block's sequences may have; where there is no more room, all but what these need is forgotten.
 
     Memory of a node: layers up to that one x (width + 2 x key/value heads x width of a head) numbers.
     """
@@ -35,37 +38,52 @@ class Branches:
         self.paths: dict[Key, tuple[int, ...]] = {}
         self.inputs: dict[int, Tensor] = {}
         self.keys_values: dict[int, tuple[Tensor, Tensor]] = {}
-        self.cache = KeyValues(batch_rows, 0)
+        self.cache = KeyValues(PASS_BATCHES * batch_rows, 0)
 
     def prepare(self, layer: int, nodes: int) -> None:
-        """Make ready for up to `nodes` new nodes at `layer`; no more than twice as many are ever kept."""
-        if layer > self.layer or len(self.paths) + nodes > self.most:
-            self.paths.clear()
-            self.inputs.clear()
-            self.keys_values.clear()
-            self.cache.layers.clear()
+        """Make ready for sequences at `layer` that have up to `nodes` nodes in all."""
+        if layer > self.layer:
+            self._forget()
         for above in [known for known in self.inputs if known > layer]:
             del self.inputs[above]
             self.keys_values.pop(above - 1)
             self.cache.layers.pop(above - 1)
-        self.layer, self.most = layer, max(self.most, 2 * nodes)
+        self.layer, self.most = layer, max(self.most, nodes)
 
     @torch.inference_mode()
     def follow(self, rows: Sequence[int], places: Sequence[int], tokens: Tensor) -> Tensor:
         """Input of the layer at the last position of each of some sequences, (sequences, 1, width).
 
         Sequence i is `tokens[i]`, which equals that of row `rows[i]` of the trace before position `places[i]` and
-        not there. All that it holds but the last token has been followed before.
+        not there. All that it holds but the last token has been followed before, and is again if it was forgotten.
         """
+        length = tokens.shape[1]
         sequences = zip(rows, places, tokens.tolist(), strict=True)
         keys = [(row, place, tuple(sequence[place:])) for row, place, sequence in sequences]
-        new = [key for key in dict.fromkeys(keys) if key not in self.paths]
-        size = fitting_rows(self.checkpoint, self.batch_rows, 1, len(new), self.batch_rows) if new else 1
-        for low in range(0, len(new), size):
-            self._grow(new[low : low + size], tokens.shape[1] - 1, size)
+        if len(self.paths) + len(self._unknown(keys)) > self.most:
+            self._forget()
+            for end in range(min(places) + 1, length):
+                self._run([(row, place, line[: end - place]) for row, place, line in keys if place < end], end - 1)
+        self._run(keys, length - 1)
         nodes = torch.tensor([self.paths[key][-1] for key in keys])
         inputs = self.inputs[self.layer]
         return inputs[nodes.to(inputs.device)][:, None]
+
+    def _forget(self) -> None:
+        self.paths.clear()
+        self.inputs.clear()
+        self.keys_values.clear()
+        self.cache.layers.clear()
+
+    def _unknown(self, keys: Sequence[Key]) -> list[Key]:
+        return [key for key in dict.fromkeys(keys) if key not in self.paths]
+
+    def _run(self, keys: Sequence[Key], position: int) -> None:
+        """Run the layers below over the last tokens of the keys, which are at `position`, where that is still to do."""
+        new = self._unknown(keys)
+        rows = fitting_rows(self.checkpoint, self.batch_rows, 1, len(new), PASS_BATCHES * self.batch_rows)
+        for low in range(0, len(new), rows):
+            self._grow(new[low : low + rows], position, rows)
 
     def _grow(self, keys: Sequence[Key], position: int, rows: int) -> None:
         """Run the layers below over one more token of each key, at `position`; the last fills a pass of `rows` rows."""
@@ -109,7 +127,7 @@ class Branches:
         for layer in range(self.layer):
             traced = self.clean[layer]
             if layer not in self.cache.layers:
-                shape = (self.batch_rows, *traced[0].shape[1:])
+                shape = (PASS_BATCHES * self.batch_rows, *traced[0].shape[1:])
                 self.cache.layers[layer] = (traced[0].new_zeros(shape), traced[1].new_zeros(shape))
             for side, part in enumerate(self.cache.layers[layer]):
                 device = part.device

@@ -83,7 +83,7 @@ def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, count: int, 
     up to `most` rows where that is more than usual.
     """
     usual = pass_rows(checkpoint, batch_rows, fed)
-    if checkpoint.model.device.type != "cpu":
+    if checkpoint.model.device.type != "cpu" or count == 0:
         return usual
     unit = usual // UNITS if usual % UNITS == 0 else usual
     largest = usual if fed > 1 else max(usual, min(most, PASS_TOKENS) // unit * unit)
