@@ -28,26 +28,14 @@ from typing import Any
 import torch
 import transformers
 
+from bench.shapes import CONTEXT, DEVICE, SHAPES, STEPS, save_random
 from bench.worker import Answer, Worker
 from recite.files import write_json
 
-CONTEXT = STEPS = 32
 SETTLE = 0.3
 """Seconds before each call, in which the threads of the last peer fall asleep."""
 QUICK = {"rows": 8, "rounds": 2, "heads": "1", "dtypes": ["float32"], "skip": ["batches"]}
 CPU_FLAGS = {"avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_fp16", "asimd", "bf16"}
-SHAPES: dict[str, dict[str, Any]] = {
-    "Llama 135M": {"model_type": "llama", "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536}
-    | {"num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "tie_word_embeddings": True},
-    "GPT-NeoX 70M": {"model_type": "gpt_neox", "vocab_size": 50304, "hidden_size": 512, "intermediate_size": 2048}
-    | {"num_hidden_layers": 6, "num_attention_heads": 8},
-    "Llama 3B": {"model_type": "llama", "vocab_size": 32000, "hidden_size": 3200, "intermediate_size": 8640}
-    | {"num_hidden_layers": 26, "num_attention_heads": 32},
-    "GPT-NeoX 6.9B": {"model_type": "gpt_neox", "vocab_size": 50432, "hidden_size": 4096, "intermediate_size": 16384}
-    | {"num_hidden_layers": 32, "num_attention_heads": 32, "rotary_pct": 0.25},
-}
-"""The third and fourth are for a GPU: OpenLLaMA 3B, Pythia 6.9B."""
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ENGINE, DRAFTED, GENERATE, VLLM = "engine", "engine, right draft", "generate", "vllm"
 PRODUCTS = ["linear", "linear, packed"]
 VLLM_ENVIRONMENT = {
@@ -70,12 +58,7 @@ class Bench:
         self.options, self.folder = options, folder
         self.versions: dict[str, Answer] = {}
         for name in options.models:
-            torch.manual_seed(0)
-            config = transformers.AutoConfig.for_model(**SHAPES[name])
-            with torch.device(DEVICE):
-                model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, options.dtypes[0]))
-            model.save_pretrained(folder / name)
-            print(f"{name}: {model.num_parameters():,} parameters")
+            print(f"{name}: {save_random(name, options.dtypes[0], folder / name):,} parameters")
 
     @contextmanager
     def workers(self, model: str, dtype: str, peers: Mapping[str, tuple[str, int]]) -> Iterator[dict[str, Worker]]:

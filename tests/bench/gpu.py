@@ -17,7 +17,7 @@ from typing import Any
 import torch
 import transformers
 
-from bench.__main__ import CONTEXT, SHAPES, STEPS
+from bench.shapes import CONTEXT, SHAPES, STEPS, save_random
 from recite import costs
 from recite.batching import SPARE, choose, measure
 from recite.checkpoints import Checkpoint, load_checkpoint
@@ -46,25 +46,14 @@ def main() -> None:
         parser.error("there is no GPU here.")
     transformers.utils.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = load_checkpoint(saved(options.model, options.dtype, Path(folder)), options.dtype, 8)
+        save_random(options.model, options.dtype, Path(folder))
+        checkpoint = load_checkpoint(folder, options.dtype, 8)
     print(f"{options.model}, {options.dtype}, on {checkpoint.device}", flush=True)
     peak = product_rate(checkpoint.model.dtype)
     print(f"products of {SIDE} x {SIDE}: {peak / 1e12:.0f} TFLOP/s", flush=True)
     found = stages(checkpoint, facts_of(checkpoint), peak, options.ablation_rows)
     about = {"device": checkpoint.device, "model": options.model, "dtype": options.dtype, "peak": peak}
     write_json(options.output, about | found)
-
-
-def saved(name: str, dtype: str, folder: Path) -> Path:
-    """A checkpoint of random weights."""
-    torch.manual_seed(0)
-    config = transformers.AutoConfig.for_model(**SHAPES[name])
-    with torch.device("cuda"):
-        model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
-    model.save_pretrained(folder)
-    del model
-    torch.cuda.empty_cache()
-    return folder
 
 
 def facts_of(checkpoint: Checkpoint) -> Facts:
