@@ -16,7 +16,7 @@ from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint
 from recite.engine import Continuation, continue_greedily
 from recite.interventions import HeadReplacement, Replacement
-from recite.passes import CHUNK
+from recite.passes import CHUNK, chunks
 
 STEPS = CHUNK + 4
 LAYERS, HEADS, WIDTH = 3, 3, 16
@@ -184,7 +184,7 @@ def test_layers_below_are_run_once(
     finally:
         for handle in handles:
             handle.remove()
-    traced = -(-STEPS // CHUNK)
+    traced = len(list(chunks(STEPS)))
     seen: set[tuple[int, tuple[int, ...]]] = set()
     batches: list[int] = []
     for layer in (2, 1):

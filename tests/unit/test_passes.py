@@ -10,7 +10,7 @@ from recite import passes
 from recite.ablation import ablate_heads
 from recite.checkpoints import Checkpoint
 from recite.engine import Continuation, continue_greedily
-from recite.passes import CHUNK, fitting_rows, pass_rows
+from recite.passes import CHUNK, chunks, fitting_rows, pass_rows
 
 STEPS = CHUNK + 4
 
@@ -77,7 +77,7 @@ def test_a_trial_that_fails_keeps_the_usual_rows(checkpoint: Checkpoint, context
     try:
         assert fitting_rows(checkpoint, 8, 1, 3, 8) == 8
         assert not any(passes._trials[checkpoint.model].values())
-        for fed in (CHUNK, 32 + CHUNK - 1, STEPS - CHUNK):
+        for fed in (CHUNK, CHUNK - 1, 32, STEPS - CHUNK):
             fitting_rows(checkpoint, 8, fed, 3, 8)
         fitting_rows(checkpoint, 8, 1, 3, 24)
         handles.append(first.register_forward_hook(lambda _, given, __: seen.add(len(given[0]))))
@@ -89,6 +89,15 @@ def test_a_trial_that_fails_keeps_the_usual_rows(checkpoint: Checkpoint, context
         for handle in handles:
             handle.remove()
     assert seen == {8}
+
+
+@pytest.mark.parametrize("steps", [1, 2, CHUNK, CHUNK + 1, 32])
+def test_chunks(steps: int) -> None:
+    """Each token is checked once, in order, and a row that fails at once has wasted nothing."""
+    found = list(chunks(steps))
+    assert [token for chunk in found for token in chunk] == list(range(steps))
+    assert len(found[0]) == 1 and max(map(len, found)) <= CHUNK
+    assert all(chunk.stop % CHUNK == 0 for chunk in found[1:-1])
 
 
 @cpu_only

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recite.branches import Branches, Trace
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
-from recite.passes import CHUNK, check_length, forward, pass_rows
+from recite.passes import check_length, chunks, forward, pass_rows
 
 
 @torch.inference_mode()
@@ -35,9 +35,9 @@ def trace(checkpoint: Checkpoint, context: Tensor, draft: Tensor, batch_rows: in
     with ExitStack() as stack:
         for recorder in (*residuals, *heads):
             stack.enter_context(recorder)
-        for start in range(0, steps, CHUNK):
-            cache.start = prompt + start - 1 if start else 0
-            span = slice(cache.start, prompt + min(start + CHUNK, steps) - 1)
+        for chunk in chunks(steps):
+            cache.start = prompt + chunk.start - 1 if chunk.start else 0
+            span = slice(cache.start, prompt + chunk.stop - 1)
             size = pass_rows(checkpoint, batch_rows, span.stop - span.start)
             for low in range(0, len(context), size):
                 base = min(low, capacity - size)

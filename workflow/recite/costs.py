@@ -24,7 +24,7 @@ SPARE = 0.9
 BATCH_TRIALS = 3
 """How often each batch size is timed, as in `recite.batching`."""
 CHUNK = 8
-"""Tokens that are unembedded at once, as in `recite.passes`."""
+"""Most tokens that are unembedded at once, as in `recite.passes`."""
 LISTED = 1.5
 """Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""
 BLOCK_BATCHES = 4
@@ -234,11 +234,13 @@ def peak_bytes(
     """
     head = facts.width // facts.heads
     length = context + continuation - 1
-    fed = min(context + CHUNK - 1, length)
     caches = 2 * facts.layers * block_batches * rows * length * facts.shared_heads * head * size
-    mixing = facts.heads * (3 * head + 2 * fed)
-    hidden = rows * fed * (4 * facts.width + max(4 * facts.feed_forward, mixing)) * size
-    logits = rows * min(CHUNK, continuation) * facts.vocabulary * (size if size == 4 else size + 4)
+    checked = min(CHUNK, continuation)
+    hidden = max(
+        rows * fed * (4 * facts.width + max(4 * facts.feed_forward, facts.heads * (3 * head + 2 * keys))) * size
+        for fed, keys in ((context, context), (checked, length))
+    )
+    logits = rows * checked * facts.vocabulary * (size if size == 4 else size + 4)
     return facts.parameters * size // gpus + caches + max(hidden, logits) + KERNELS
 
 

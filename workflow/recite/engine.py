@@ -20,7 +20,7 @@ from torch import Tensor
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
-from recite.passes import CHUNK, check_length, fitting_rows, forward, replaced
+from recite.passes import CHUNK, check_length, chunks, fitting_rows, forward, replaced
 
 BLOCK = 128
 """Logits of which `_choose` looks at the greatest first."""
@@ -122,11 +122,10 @@ class _Block:
     def run(self, rows: range, context: Tensor, draft: Tensor | None, to_the_end: bool) -> Continuation:
         """Continue the rows of `context` that `rows` names."""
         self._fill(rows, context, draft)
-        for start in range(0, self.steps, CHUNK):
-            end = min(start + CHUNK, self.steps)
-            self._check(start, end)
+        for chunk in chunks(self.steps):
+            self._check(chunk.start, chunk.stop)
             if to_the_end:
-                self._step(start, end)
+                self._step(chunk.start, chunk.stop)
         order = self.rows[: len(rows)].argsort()
         tokens = self.text[: len(rows), self.prompt :]
         return Continuation(*(part.cpu()[order] for part in (tokens, self.leaves.clamp(min=0), self.margin)))

@@ -24,7 +24,7 @@ def predicted_bytes(checkpoint: Checkpoint, batch_rows: int, prompt: int, steps:
 
     weights, with a second copy of an embedding that is tied to a packed unembedding
     + keys and values: 2 x layers x rows of a block x (prompt + steps - 1) x key/value heads x width of a head
-    + the widest pass, of `pass_rows` rows of prompt + CHUNK - 1 or of CHUNK tokens: four times the residual stream,
+    + the widest pass, of `pass_rows` rows of the prompt or of CHUNK tokens: four times the residual stream,
       and at a time either four times the feed-forward layer's width, or queries, output and twice the attention scores;
       or the logits of CHUNK tokens a row, in the model's dtype and in float32
     + KERNELS, for compiled kernels and what the allocator keeps
@@ -36,8 +36,7 @@ def predicted_bytes(checkpoint: Checkpoint, batch_rows: int, prompt: int, steps:
     caches = 2 * positions * checkpoint.shared_heads * checkpoint.head_width * size
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
     passes = []
-    first = min(prompt + CHUNK - 1, length)
-    for fed, keys in ((first, first), (checked, length)):
+    for fed, keys in ((prompt, prompt), (checked, length)):
         rows = pass_rows(checkpoint, batch_rows, fed)
         mixing = checkpoint.heads * (3 * checkpoint.head_width + 2 * keys)
         passes.append(rows * fed * (4 * config.hidden_size + max(4 * inner, mixing)) * size)

@@ -19,7 +19,7 @@ from recite.errors import ReciteError
 from recite.kernels import KeyValues
 
 CHUNK = 8
-"""Tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
+"""Most tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
 PASS_TOKENS = 640
 """Most tokens of a pass on a CPU, where its caches hold what a layer makes of these; longer rows go one by one."""
 UNITS = 4
@@ -66,6 +66,12 @@ def check_length(checkpoint: Checkpoint, length: int) -> None:
             raise ReciteError(
                 f"rows of {length} tokens are longer than the model's {key} ({longest}); choose shorter rows."
             )
+
+
+def chunks(steps: int) -> Iterator[range]:
+    """Tokens of a draft that are checked at once: the first, which fails most often, by itself."""
+    ends = sorted({1, *range(CHUNK, steps, CHUNK), steps})
+    return map(range, [0, *ends], ends)
 
 
 def pass_rows(checkpoint: Checkpoint, batch_rows: int, fed: int) -> int:
