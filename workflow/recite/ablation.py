@@ -15,6 +15,7 @@ from recite.branches import Restart
 from recite.checkpoints import Checkpoint
 from recite.engine import Continuation, continue_greedily
 from recite.interventions import HeadReplacement, Replacement
+from recite.passes import BLOCK_BATCHES, PASS_TOKENS
 
 
 class Ablation(NamedTuple):
@@ -36,7 +37,7 @@ def ablate_heads(
     donors: Tensor | None = None,
     layers: Sequence[int] | None = None,
     chosen: Mapping[int, Tensor] | None = None,
-    block_batches: int = 4,
+    block_batches: int | None = None,
 ) -> Iterator[Ablation]:
     """Ablate every head of `layers` (all by default) one by one, `batch_rows` rows at a time.
 
@@ -47,9 +48,9 @@ def ablate_heads(
     `donors` (rows, length + steps) the text whose heads' outputs each row takes.
 
     Layers come in the order asked for; those that are asked for before a later layer wait until that is done. Memory,
-    beside that of `continue_greedily` with `block_batches`, which keeps keys and values of the ablated layer and above:
-    `recite.activations.trace` of `batch_rows` rows, and `recite.branches.Branches` of at most
-    2 x block_batches x batch_rows x (steps - 1) nodes.
+    beside that of `continue_greedily` with `block_batches` (see `_batches`), which keeps keys and values of the ablated
+    layer and above: `recite.activations.trace` of `batch_rows` rows, and `recite.branches.Branches` of as many nodes as
+    two blocks of BLOCK_BATCHES, or one of a layer's, may have.
     """
     prompt, steps = context.shape[1], clean.shape[1]
     every = dict.fromkeys(range(len(checkpoint.layers)), torch.arange(checkpoint.heads))
@@ -57,7 +58,7 @@ def ablate_heads(
         rows = range(start, min(start + batch_rows, len(context)))
         part = slice(rows.start, rows.stop)
         traced = trace(checkpoint, context[part], clean[part], batch_rows)
-        traced.branches.most = 2 * block_batches * batch_rows * (steps - 1)
+        traced.branches.most = 2 * BLOCK_BATCHES * batch_rows * (steps - 1)
         donated = None
         if by == "resample":
             assert donors is not None
@@ -76,7 +77,7 @@ def ablate_heads(
                 draft=clean[part][row],
                 intervention=HeadReplacement(checkpoint, layer, head, by, values, row),
                 restart=Restart(traced, layer, row),
-                block_batches=_batches_above(layer, len(checkpoint.layers), block_batches),
+                block_batches=block_batches or _batches(checkpoint, layer, batch_rows),
             )
             shaped = (tensor.unflatten(0, (len(rows), len(heads[layer]))) for tensor in continuation)
             done[layer] = Ablation(rows, layer, Continuation(*shaped))
@@ -84,9 +85,15 @@ def ablate_heads(
                 yield done.pop(waiting.pop(0))
 
 
-def _batches_above(layer: int, layers: int, block_batches: int) -> int:
-    """Batches of a block: more, up to twice as many, where the layers that keep keys and values are less than half."""
-    return min(2 * block_batches, max(block_batches, block_batches * layers // (2 * (layers - layer))))
+def _batches(checkpoint: Checkpoint, layer: int, batch_rows: int) -> int:
+    """Batches of a block that ablates `layer`.
+
+    BLOCK_BATCHES, and up to twice as many where the layers that keep keys and values are less than half; on a CPU also
+    as many as fill a pass over single positions, which is fastest when it is full.
+    """
+    layers = len(checkpoint.layers)
+    batches = min(2 * BLOCK_BATCHES, max(BLOCK_BATCHES, BLOCK_BATCHES * layers // (2 * (layers - layer))))
+    return max(batches, PASS_TOKENS // batch_rows) if checkpoint.model.device.type == "cpu" else batches
 
 
 def pairs(rows: int, heads: Tensor) -> tuple[Tensor, Tensor]:

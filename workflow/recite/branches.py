@@ -16,8 +16,8 @@ from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
 from recite.passes import fitting_rows, replaced
 
-PASS_BATCHES = 2
-"""Batches whose rows one pass takes at most; it keeps keys and values for so many."""
+PASS_BATCHES = 4
+"""Batches whose rows one pass on a CPU takes at most, on a GPU one; it keeps keys and values for so many."""
 Key = tuple[int, int, tuple[int, ...]]
 """A node: row of the trace, position of the first token that is not the traced one, tokens from there on."""
 
@@ -38,7 +38,8 @@ class Branches:
         self.paths: dict[Key, tuple[int, ...]] = {}
         self.inputs: dict[int, Tensor] = {}
         self.keys_values: dict[int, tuple[Tensor, Tensor]] = {}
-        self.cache = KeyValues(PASS_BATCHES * batch_rows, 0)
+        self.most_rows = batch_rows * (PASS_BATCHES if checkpoint.model.device.type == "cpu" else 1)
+        self.cache = KeyValues(self.most_rows, 0)
 
     def prepare(self, layer: int, nodes: int) -> None:
         """Make ready for sequences at `layer` that have up to `nodes` nodes in all."""
@@ -81,7 +82,9 @@ class Branches:
     def _run(self, keys: Sequence[Key], position: int) -> None:
         """Run the layers below over the last tokens of the keys, which are at `position`, where that is still to do."""
         new = self._unknown(keys)
-        rows = fitting_rows(self.checkpoint, self.batch_rows, 1, len(new), PASS_BATCHES * self.batch_rows)
+        if not new:
+            return
+        rows = fitting_rows(self.checkpoint, self.batch_rows, 1, len(new), self.most_rows)
         for low in range(0, len(new), rows):
             self._grow(new[low : low + rows], position, rows)
 
@@ -127,7 +130,7 @@ class Branches:
         for layer in range(self.layer):
             traced = self.clean[layer]
             if layer not in self.cache.layers:
-                shape = (PASS_BATCHES * self.batch_rows, *traced[0].shape[1:])
+                shape = (self.most_rows, *traced[0].shape[1:])
                 self.cache.layers[layer] = (traced[0].new_zeros(shape), traced[1].new_zeros(shape))
             for side, part in enumerate(self.cache.layers[layer]):
                 device = part.device

@@ -14,13 +14,12 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import continue_greedily
 from recite.errors import ReciteError
 from recite.memory import halving
+from recite.passes import BLOCK_BATCHES
 from recite.tables import read_metadata
 from recite.tables.compressibility import SUFFIXES
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
 
-BLOCK_BATCHES = 4
-"""Batches that share their rows as these drop out, so that a batch is seldom filled with what is thrown away."""
 MADE_WITH = ("parameters", "weights_sha256", "device", "dtype")
 """What the metadata of scores says of the model that made them."""
 

@@ -28,7 +28,7 @@ CHUNK = 8
 LISTED = 1.5
 """Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""
 BLOCK_BATCHES = 4
-"""Batches whose keys and values are kept at once, as in `recite.compressibility`."""
+"""Batches whose keys and values are kept at once, as in `recite.passes`."""
 KERNELS = 2**25
 """Bytes of kernels, as in `recite.memory`."""
 PACES = {"lens": 0.74, "ablation": 0.32}

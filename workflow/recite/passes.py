@@ -22,6 +22,8 @@ CHUNK = 8
 """Most tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
 PASS_TOKENS = 640
 """Most tokens of a pass on a CPU, where its caches hold what a layer makes of these; longer rows go one by one."""
+BLOCK_BATCHES = 4
+"""Batches whose rows share passes as others drop out; keys and values of so many are kept at once."""
 UNITS = 4
 """Parts of the usual number of rows of which a pass may have any number, if a trial allows it."""
 
@@ -89,7 +91,7 @@ def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, count: int, 
     up to `most` rows where that is more than usual.
     """
     usual = pass_rows(checkpoint, batch_rows, fed)
-    if checkpoint.model.device.type != "cpu" or count == 0:
+    if checkpoint.model.device.type != "cpu":
         return usual
     unit = usual // UNITS if usual % UNITS == 0 else usual
     largest = usual if fed > 1 else max(usual, min(most, PASS_TOKENS) // unit * unit)
