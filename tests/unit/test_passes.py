@@ -38,7 +38,8 @@ def everything(checkpoint: Checkpoint, context: Tensor, draft: Tensor) -> list[C
     """Drafted rows, and head ablations with their restarts and branches."""
     drafted = continue_greedily(checkpoint, context, STEPS, 8, draft=draft, block_batches=3)
     clean = continue_greedily(checkpoint, context, STEPS, 8).tokens
-    return [drafted, *(ablation.continuation for ablation in ablate_heads(checkpoint, context, clean, 8))]
+    ablations = ablate_heads(checkpoint, context, clean, 8, block_batches=4)
+    return [drafted, *(ablation.continuation for ablation in ablations)]
 
 
 def assert_same_bits(found: list[Continuation], expected: list[Continuation]) -> None:
