@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from peers import generate
-from recite import passes
+from recite import ablation, passes
 from recite.ablation import Ablation, ablate_heads, mean_outputs
 from recite.architectures import ARCHITECTURES
+from recite.branches import Branches
 from recite.checkpoints import Checkpoint
 from recite.engine import Continuation, continue_greedily
 from recite.interventions import HeadReplacement, Replacement
@@ -167,6 +168,27 @@ def test_bits_do_not_depend_on_shards_or_layers(
         for layer in layers:
             for found, expected in zip(part[layer], whole[layer], strict=True):
                 assert torch.equal(found, expected[rows])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU passes have the usual number of rows")
+def test_blocks_fill_passes_over_single_positions(
+    checkpoint: Checkpoint, context: Tensor, clean: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks hold the rows of one full pass; branches keep keys and values for no more than one of theirs has."""
+    blocks: list[int] = []
+    branches: list[Branches] = []
+
+    def seen(*arguments: Any, **keywords: Any) -> Continuation:
+        blocks.append(keywords["block_batches"])
+        branches.append(keywords["restart"].trace.branches)
+        return continue_greedily(*arguments, **keywords)
+
+    monkeypatch.setattr(ablation, "continue_greedily", seen)
+    for batch_rows, batches, branch_rows in ((4, 160, 16), (320, 4, 640)):
+        blocks.clear()
+        list(ablate_heads(checkpoint, context[:2], clean[:2], batch_rows, layers=[0]))
+        assert blocks == [batches]
+        assert branches[-1].cache.capacity == branch_rows
 
 
 def test_layers_below_are_run_once(

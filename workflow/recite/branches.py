@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
-from recite.passes import fitting_rows, replaced
+from recite.passes import fitting_rows, largest_rows, replaced
 
 PASS_BATCHES = 4
-"""Batches whose rows one pass on a CPU takes at most, on a GPU one; it keeps keys and values for so many."""
+"""Batches whose rows one pass takes at most, see `recite.passes.largest_rows`."""
 Key = tuple[int, int, tuple[int, ...]]
 """A node: row of the trace, position of the first token that is not the traced one, tokens from there on."""
 
@@ -38,7 +38,7 @@ class Branches:
         self.paths: dict[Key, tuple[int, ...]] = {}
         self.inputs: dict[int, Tensor] = {}
         self.keys_values: dict[int, tuple[Tensor, Tensor]] = {}
-        self.most_rows = batch_rows * (PASS_BATCHES if checkpoint.model.device.type == "cpu" else 1)
+        self.most_rows = largest_rows(checkpoint, batch_rows, 1, PASS_BATCHES * batch_rows)
         self.cache = KeyValues(self.most_rows, 0)
 
     def prepare(self, layer: int, nodes: int) -> None:

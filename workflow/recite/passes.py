@@ -84,20 +84,31 @@ def pass_rows(checkpoint: Checkpoint, batch_rows: int, fed: int) -> int:
     return rows
 
 
+def largest_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, most: int) -> int:
+    """Rows of the largest pass over `fed` positions: the usual; of one on a CPU up to `most`, if that is more."""
+    usual = pass_rows(checkpoint, batch_rows, fed)
+    if checkpoint.model.device.type != "cpu" or fed > 1:
+        return usual
+    unit = _unit(usual)
+    return max(usual, min(most, PASS_TOKENS) // unit * unit)
+
+
 def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, count: int, most: int) -> int:
     """Rows of every pass that takes its part of `count` rows over `fed` positions.
 
-    The usual number; on a CPU, if a trial allows it, the number of units that wastes the least, for single positions
-    up to `most` rows where that is more than usual.
+    The usual number; on a CPU, if a trial allows it, the number of units that wastes the least, up to `largest_rows`.
     """
     usual = pass_rows(checkpoint, batch_rows, fed)
     if checkpoint.model.device.type != "cpu":
         return usual
-    unit = usual // UNITS if usual % UNITS == 0 else usual
-    largest = usual if fed > 1 else max(usual, min(most, PASS_TOKENS) // unit * unit)
+    unit, largest = _unit(usual), largest_rows(checkpoint, batch_rows, fed, most)
     each = -(-count // -(-count // largest))
     fitting = min(largest, -(-each // unit) * unit)
     return fitting if fitting == usual or _bits_are_apart(checkpoint, fed, unit, largest) else usual
+
+
+def _unit(usual: int) -> int:
+    return usual // UNITS if usual % UNITS == 0 else usual
 
 
 def _bits_are_apart(checkpoint: Checkpoint, fed: int, unit: int, largest: int) -> bool:
