@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -122,12 +123,13 @@ def test_equals_plain_loop_with_margins(checkpoint: Checkpoint, reference: PreTr
     torch.testing.assert_close(found.margin[same], margins[same], atol=2e-4, rtol=0)
 
 
+@pytest.mark.parametrize("size", [128, 256, 1024])
 @pytest.mark.parametrize("vocabulary", [2, 5, 127, 128, 129, 300, 512])
-def test_best_and_second_best_logit(vocabulary: int) -> None:
-    """They may lie in one block of logits or in two, in a last one that is not full, and be equal."""
+def test_best_and_second_best_logit(vocabulary: int, size: int) -> None:
+    """They may lie in one block of logits or in two, in two slices, in a last block that is not full, and be equal."""
     logits = torch.randint(0, 4 * vocabulary, (200, 3, vocabulary), generator=torch.Generator().manual_seed(14)).float()
     logits[:20] = logits[:20].clamp(max=3 * vocabulary)  # ties
-    choice, gap = engine._choose(logits.clone())
+    choice, gap = engine._choose(iter(logits.split(size, dim=-1)))
     values = logits.sort(dim=-1, descending=True).values
     assert torch.equal(choice, (logits == values[..., :1]).long().argmax(dim=-1))
     assert torch.equal(gap, values[..., 0] - values[..., 1])
@@ -145,8 +147,17 @@ def test_long_passes_are_cut_on_a_cpu(
     assert passes.pass_rows(checkpoint, 8, 32) == longest
     cut = continue_greedily(checkpoint, context, CHUNK, 8, draft=whole.tokens)
     assert_same_but_near_ties(cut.tokens, whole.tokens, cut.margin)
-    restart = Restart(trace(checkpoint, context, whole.tokens, 8), 2, every)
+    traced = trace(checkpoint, context, whole.tokens, 8)
+    restart = Restart(traced, 1, every)
     assert_same_bits(continue_greedily(checkpoint, context, CHUNK, 8, draft=whole.tokens, restart=restart), cut)
+    for layer in (1, 2):
+        with_head = partial(
+            continue_greedily,
+            *(checkpoint, context, CHUNK, 8),
+            draft=whole.tokens,
+            intervention=HeadReplacement(checkpoint, layer, every % checkpoint.heads),
+        )
+        assert_same_bits(with_head(restart=Restart(traced, layer, every)), with_head())
 
 
 def test_end_of_sequence_is_an_ordinary_token(checkpoint: Checkpoint, context: Tensor) -> None:

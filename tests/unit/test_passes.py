@@ -76,11 +76,11 @@ def test_a_trial_that_fails_keeps_the_usual_rows(checkpoint: Checkpoint, context
     first = checkpoint.layers[0]
     handles = [first.register_forward_hook(grows_with_rows)]
     try:
-        assert fitting_rows(checkpoint, 8, 1, 3, 8) == 8
+        assert fitting_rows(checkpoint, 8, 1, 1, 3, 8) == 8
         assert not any(passes._trials[checkpoint.model].values())
-        for fed in (CHUNK, CHUNK - 1, 32, STEPS - CHUNK):
-            fitting_rows(checkpoint, 8, fed, 3, 8)
-        fitting_rows(checkpoint, 8, 1, 3, 24)
+        for fed, keep in ((CHUNK, CHUNK), (CHUNK - 1, CHUNK - 1), (32, 1), (STEPS - CHUNK, STEPS - CHUNK)):
+            fitting_rows(checkpoint, 8, fed, keep, 3, 8)
+        fitting_rows(checkpoint, 8, 1, 1, 3, 24)
         handles.append(first.register_forward_hook(lambda _, given, __: seen.add(len(given[0]))))
         whole = continue_greedily(checkpoint, context, STEPS, 8, draft=draft, block_batches=3)
         for start, end in ((0, 1), (1, 12), (12, 23)):
@@ -117,7 +117,7 @@ def test_rows_that_fit(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, 
         for fed in (1, CHUNK, 39):
             usual = pass_rows(checkpoint, batch_rows, fed)
             for count in (1, 2, 15, 64, 65, 200):
-                rows = fitting_rows(checkpoint, batch_rows, fed, count, most)
+                rows = fitting_rows(checkpoint, batch_rows, fed, min(fed, CHUNK), count, most)
                 if rows == usual:
                     continue
                 assert apart and tried
@@ -127,7 +127,7 @@ def test_rows_that_fit(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, 
                 number = -(-count // rows)
                 assert number <= -(-count // usual)
                 assert number * rows - count < number * unit
-    assert (fitting_rows(checkpoint, 64, 1, 200, 256), fitting_rows(checkpoint, 64, 1, 30, 64)) == (
+    assert (fitting_rows(checkpoint, 64, 1, 1, 200, 256), fitting_rows(checkpoint, 64, 1, 1, 30, 64)) == (
         (208, 32) if apart else (64, 64)
     )
 
@@ -139,9 +139,9 @@ def test_a_trial_is_made_once_and_leaves_nothing(checkpoint: Checkpoint) -> None
     ran: list[int] = []
     handle = checkpoint.layers[0].register_forward_hook(lambda *_: ran.append(0))
     try:
-        fitting_rows(checkpoint, 8, 1, 3, 8)
+        fitting_rows(checkpoint, 8, 1, 1, 3, 8)
         once = len(ran)
-        fitting_rows(checkpoint, 8, 1, 5, 8)
+        fitting_rows(checkpoint, 8, 1, 1, 5, 8)
     finally:
         handle.remove()
     assert 0 < once == len(ran)

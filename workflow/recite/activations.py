@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recite.branches import Branches, Trace
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
-from recite.passes import check_length, chunks, forward, pass_rows
+from recite.passes import check_length, chunks, last_hidden, pass_rows
 
 
 @torch.inference_mode()
@@ -44,7 +44,7 @@ def trace(checkpoint: Checkpoint, context: Tensor, draft: Tensor, batch_rows: in
                 window = cache.window = cache.written = slice(base, base + size)
                 for recorder in (*residuals, *heads):
                     recorder.place = window, span
-                forward(checkpoint, text[window, span], cache, 1)
+                last_hidden(checkpoint, text[window, span], cache, 1)
     return Trace(
         {layer: residuals[layer].seen for layer in layers},
         {layer: heads[layer].seen for layer in layers},

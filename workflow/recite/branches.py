@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
-from recite.passes import fitting_rows, largest_rows, replaced
+from recite.passes import fitting_rows, forwarding, largest_rows, replaced
 
 PASS_BATCHES = 4
 """Batches whose rows one pass takes at most, see `recite.passes.largest_rows`."""
@@ -84,7 +84,7 @@ class Branches:
         new = self._unknown(keys)
         if not new:
             return
-        rows = fitting_rows(self.checkpoint, self.batch_rows, 1, len(new), self.most_rows)
+        rows = fitting_rows(self.checkpoint, self.batch_rows, 1, 1, len(new), self.most_rows)
         for low in range(0, len(new), rows):
             self._grow(new[low : low + rows], position, rows)
 
@@ -156,11 +156,32 @@ class Trace(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """Where rows take up a clean run: layers below `layer` are not run again; row i is row `rows[i]` of the trace."""
+    """Where rows take up a clean run: at the attention output projection of `layer`; row i is row `rows[i]` of the trace.
+
+    What comes before it is not run again where the trace holds it.
+    """
 
     trace: Trace
     layer: int
     rows: Tensor
+
+    @contextmanager
+    def along_the_trace(self, checkpoint: Checkpoint, rows: Tensor, fed: int, cache: KeyValues) -> Iterator[None]:
+        """Within the block a pass of `rows` starts there; all that `cache` and its `fed` tokens hold is in the trace."""
+        traced = self.rows[rows]
+
+        def of(tensor: Tensor, fed: int) -> Tensor:
+            return tensor.narrow(-2, cache.start, fed)[traced.to(tensor.device)]
+
+        def attention(*given: Tensor, **named: Any) -> tuple[Tensor, None]:
+            (hidden,) = given or (named["hidden_states"],)
+            keys, values = (of(part, hidden.shape[1]) for part in self.trace.keys_values[self.layer])
+            cache.update(keys, values, self.layer)
+            return checkpoint.attention_output(self.layer)(of(self.trace.heads[self.layer], hidden.shape[1])), None
+
+        below = replaced(checkpoint.layers[: self.layer], of(self.trace.residuals[self.layer], fed))
+        with below, forwarding([checkpoint.attention(self.layer)], attention):
+            yield
 
 
 @contextmanager

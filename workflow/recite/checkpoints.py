@@ -15,7 +15,7 @@ from transformers.utils import logging
 from recite.architectures import Architecture, architecture_of
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
-from recite.kernels import ATTENTION, pack
+from recite.kernels import ATTENTION, SlicedLinear, pack
 
 BUFFERS = ("inv_freq", "masked_bias", "attention.bias")
 """Ends of the names of tables that older checkpoints carry and that are computed today."""
@@ -42,9 +42,19 @@ class Checkpoint(NamedTuple):
         assert isinstance(module, nn.ModuleList)
         return module
 
+    def attention(self, layer: int) -> nn.Module:
+        """The attention of a decoder layer, which ends with its output projection."""
+        return self.layers[layer].get_submodule(self.architecture.attention_output.rpartition(".")[0])
+
     def attention_output(self, layer: int) -> nn.Module:
         """The attention output projection of a decoder layer."""
         return self.layers[layer].get_submodule(self.architecture.attention_output)
+
+    @property
+    def unembedding(self) -> list[nn.Module]:
+        """The linear layers that give the logits, each those of the tokens that follow the last one's."""
+        module = self.model.get_submodule(self.architecture.unembedding)
+        return [*module.slices] if isinstance(module, SlicedLinear) else [module]
 
     @property
     def heads(self) -> int:

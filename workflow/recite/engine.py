@@ -10,20 +10,21 @@ row goes on step by step. Rows are kept sorted by where they left their draft, s
 position always lie side by side, at one position, and no key or value is gathered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint
 from recite.kernels import KeyValues
-from recite.passes import CHUNK, check_length, chunks, fitting_rows, forward, replaced
+from recite.passes import CHUNK, check_length, chunks, fitting_rows, last_hidden, replaced
 
 BLOCK = 128
-"""Logits of which `_choose` looks at the greatest first."""
+"""Logits of which `_choose` looks at the greatest first; a divisor of SLICE."""
 
 
 class Pass(NamedTuple):
@@ -193,7 +194,7 @@ class _Block:
         """
         choices, gaps = [], []
         most = min(len(self.text), CHUNK * self.batch_rows)
-        size = fitting_rows(self.checkpoint, self.batch_rows, end - start, last - first, most)
+        size = fitting_rows(self.checkpoint, self.batch_rows, end - start, keep, last - first, most)
         for low in range(first, last, size):
             high = min(low + size, last)
             base = min(low, len(self.text) - size)
@@ -203,37 +204,51 @@ class _Block:
                 rows = self.rows[window]
                 if self.intervention:
                     stack.enter_context(self.intervention(Pass(rows.tolist(), start, self.prompt)))
-                if self.restart:
-                    if branched is None:
-                        traced = self.restart.trace.residuals[self.restart.layer]
-                        resumed = traced[self.restart.rows[rows].to(traced.device), start:end]
-                    else:
-                        resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
+                if self.restart and branched is None:
+                    along = self.restart.along_the_trace(self.checkpoint, rows, end - start, self.cache)
+                    stack.enter_context(along)
+                elif self.restart and branched is not None:
+                    resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
                     stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
-                logits = forward(self.checkpoint, self.text[window, start:end], self.cache, keep)
-            choice, gap = _choose(logits[low - base : high - base])
-            del logits  # else they would lie in memory through the next batch's pass
-            choices.append(choice)
-            gaps.append(gap)
+                hidden = last_hidden(self.checkpoint, self.text[window, start:end], self.cache, keep)
+            choice, gap = _choose(part(hidden) for part in self.checkpoint.unembedding)
+            choices.append(choice[low - base : high - base])
+            gaps.append(gap[low - base : high - base])
         return torch.cat(choices), torch.cat(gaps)
 
 
-def _choose(logits: Tensor) -> tuple[Tensor, Tensor]:
+def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     """The best token at each position, the first of equal ones, and its lead over the second best.
 
-    The logits, which are many, are read once: each block gives its greatest, and then the winner's block is looked at.
+    `slices` are the logits, (rows, positions, tokens) each of the tokens that follow the last one's; BLOCK divides the
+    number of all but the last one's. They are many, and are read once: each block of a slice gives its greatest, and
+    only that slice's best block is kept.
     """
-    logits = logits.float()
-    vocabulary = logits.shape[-1]
-    whole = vocabulary - vocabulary % BLOCK
-    greatest = logits[..., :whole].unflatten(-1, (whole // BLOCK, BLOCK)).amax(dim=-1)
-    if whole < vocabulary:
-        greatest = torch.cat([greatest, logits[..., whole:].amax(dim=-1, keepdim=True)], dim=-1)
-    block = greatest.argmax(dim=-1, keepdim=True)
-    tokens = block * BLOCK + torch.arange(BLOCK, device=logits.device)
-    winners = logits.gather(-1, tokens.clamp(max=vocabulary - 1)).masked_fill(tokens >= vocabulary, -torch.inf)
-    place = winners.argmax(dim=-1, keepdim=True)
-    best = winners.gather(-1, place)
-    others = greatest.scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
-    second = torch.maximum(others, winners.scatter(-1, place, -torch.inf).amax(dim=-1, keepdim=True))
+    greatest, places, winners = [], [], []
+    for logits in slices:
+        for blocks in _blocks(logits):
+            most = blocks.amax(dim=-1)
+            place = most.argmax(dim=-1, keepdim=True)
+            winners.append(blocks.gather(-2, place[..., None].expand(*place.shape, BLOCK)).float())
+            places.append(place + sum(part.shape[-1] for part in greatest))
+            greatest.append(most)
+        del logits, blocks  # else they would lie in memory while the next are made
+    winner = torch.cat(winners, dim=-2)
+    won = winner.amax(dim=-1).argmax(dim=-1, keepdim=True)
+    block = torch.cat(places, dim=-1).gather(-1, won)
+    winner = winner.gather(-2, won[..., None].expand(*won.shape, BLOCK)).squeeze(-2)
+    place = winner.argmax(dim=-1, keepdim=True)
+    best = winner.gather(-1, place)
+    others = torch.cat(greatest, dim=-1).float().scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
+    second = torch.maximum(others, winner.scatter(-1, place, -torch.inf).amax(dim=-1, keepdim=True))
     return (block * BLOCK + place).squeeze(-1), (best - second).squeeze(-1)
+
+
+def _blocks(logits: Tensor) -> Iterator[Tensor]:
+    """Logits in blocks, (rows, positions, blocks, BLOCK); one that is not full by itself, filled up with -inf."""
+    size = logits.shape[-1]
+    whole = size - size % BLOCK
+    if whole:
+        yield logits[..., :whole].unflatten(-1, (-1, BLOCK))
+    if whole < size:
+        yield pad(logits[..., None, whole:], (0, whole + BLOCK - size), value=-torch.inf)

@@ -3,10 +3,13 @@
 `transformers` keeps the model code; three of its parts are replaced, each for a cost that the bench shows.
 Its cache copies all keys and values at every step, here they are written into one buffer. Its attention
 kernel is slow at few queries on a CPU, here it is two matrix products. Its weights are packed anew by every
-multiplication at small batches, here once, when the model is loaded.
+multiplication at small batches, here once, when the model is loaded; those of the unembedding in slices, so that
+a slice's logits are looked at while they are in the caches.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +20,10 @@ from transformers import AttentionInterface, PreTrainedModel
 
 ATTENTION = "recite"
 """Name of `attend` among the attention implementations of `transformers`; unlike "sdpa" it is given no mask."""
+SLICE = 8192
+"""Tokens of the vocabulary in one slice of a packed unembedding."""
+KEPT = 2**25 - 2**14
+"""Bytes of the largest block that glibc, once it was freed, takes from memory that it keeps; and so all smaller ones."""
 
 
 def attend(
@@ -55,6 +62,10 @@ def _causal(queries: int, keys: int, groups: int, dtype: torch.dtype, device: to
         return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill(~visible, -math.inf)
 
 
+class _Stored(Exception):
+    """Leaves a layer whose keys and values are stored and whose output is not wanted."""
+
+
 class KeyValues:
     """Keys and values of `capacity` rows of `length` positions, as a cache of `transformers`.
 
@@ -68,6 +79,18 @@ class KeyValues:
         self.window = slice(0, capacity)
         self.written = slice(0, capacity)
         self.start = 0
+        self.stores_alone = False
+
+    @contextmanager
+    def storing_alone(self) -> Iterator[None]:
+        """A block for one layer, which is left as soon as that layer's keys and values are stored."""
+        self.stores_alone = True
+        try:
+            yield
+        except _Stored:
+            pass
+        finally:
+            self.stores_alone = False
 
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values and hand back all of the window, (rows, heads, positions, width)."""
@@ -77,6 +100,8 @@ class KeyValues:
         first = self.window.start
         for buffer, new in zip(self.layers[layer], (key, value), strict=True):
             buffer[self.written, :, self.start : end] = new[self.written.start - first : self.written.stop - first]
+        if self.stores_alone:
+            raise _Stored
         keys, values = self.layers[layer]
         return keys[self.window, :, :end], values[self.window, :, :end]
 
@@ -97,18 +122,33 @@ class KeyValues:
 
 
 class PackedLinear(nn.Module):
-    """A linear layer whose weights lie as the CPU's matrix-multiply kernels read them."""
+    """A linear layer, or some of its outputs, whose weights lie as the CPU's matrix-multiply kernels read them."""
 
-    def __init__(self, linear: nn.Linear, rows: int) -> None:
+    def __init__(self, linear: nn.Linear, rows: int, outputs: slice = slice(None)) -> None:
         super().__init__()
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), rows)
-        self.bias = None if linear.bias is None else linear.bias.detach()
+        weight = linear.weight.detach()[outputs]
+        self.out_features = len(weight)
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
+        self.bias = None if linear.bias is None else linear.bias.detach()[outputs]
 
     def forward(self, hidden: Tensor) -> Tensor:
         """`hidden` (..., inputs) to (..., outputs)."""
         arguments = (hidden, self.weight, self.bias)
         output: Tensor = _PackedProduct.apply(*arguments) if hidden.requires_grad else _product(*arguments)
         return output
+
+
+class SlicedLinear(nn.Module):
+    """A packed linear layer of many outputs, in `slices` of SLICE."""
+
+    def __init__(self, linear: nn.Linear, rows: int) -> None:
+        super().__init__()
+        starts = range(0, linear.out_features, SLICE)
+        self.slices = nn.ModuleList(PackedLinear(linear, rows, slice(start, start + SLICE)) for start in starts)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """`hidden` (..., inputs) to (..., outputs)."""
+        return torch.cat([part(hidden) for part in self.slices], dim=-1)
 
 
 def _product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -130,18 +170,21 @@ class _PackedProduct(torch.autograd.Function):
 
 
 def pack(model: PreTrainedModel, rows: int) -> None:
-    """Pack the weights of every linear layer of a model on the CPU, for passes of about `rows` tokens.
+    """Pack the weights of every linear layer of a model on the CPU, for passes of about `rows` tokens; slice the last.
 
     The unpacked weights are let go, and with them the file that they were mapped from; an embedding that is tied to the
     unembedding stays. A no-op on a GPU and where oneDNN has no kernels for the model's dtype.
     """
     if model.device.type != "cpu" or not _packable(model.dtype):
         return
+    unembedding = model.get_output_embeddings()
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Linear):
-            model.set_submodule(name, PackedLinear(module, rows))
+            packed = SlicedLinear if module is unembedding else PackedLinear
+            model.set_submodule(name, packed(module, rows))
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
+    torch.empty(KEPT, dtype=torch.uint8)
 
 
 def _packable(dtype: torch.dtype) -> bool:

@@ -6,13 +6,14 @@ shows that they do, a pass has about as many rows as there are: nothing is throw
 less often.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from recite.checkpoints import Checkpoint
 from recite.errors import ReciteError
@@ -27,7 +28,7 @@ BLOCK_BATCHES = 4
 UNITS = 4
 """Parts of the usual number of rows of which a pass may have any number, if a trial allows it."""
 
-_trials: WeakKeyDictionary[nn.Module, dict[tuple[int, int, int], bool]] = WeakKeyDictionary()
+_trials: WeakKeyDictionary[nn.Module, dict[tuple[int, int, int, int], bool]] = WeakKeyDictionary()
 
 
 def forward(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: int) -> Tensor:
@@ -38,6 +39,45 @@ def forward(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: int)
     return logits
 
 
+def last_hidden(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: int) -> Tensor:
+    """What the unembedding is given at the last `keep` of the positions fed, (rows, keep, width).
+
+    The last layer makes nothing but keys and values of the positions before, unless a hook in it waits for more.
+    """
+    last = checkpoint.layers[-1]
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in last.modules())
+    with nullcontext() if hooked or keep == tokens.shape[1] else _shortened(last, cache, keep):
+        output = checkpoint.model.base_model(input_ids=tokens, past_key_values=cache, use_cache=True)
+    hidden: Tensor = output.last_hidden_state[:, -keep:]
+    return hidden
+
+
+@contextmanager
+def _shortened(layer: nn.Module, cache: KeyValues, keep: int) -> Iterator[None]:
+    """Within the block the layer's output is made for the last `keep` positions; before, it is what it was given."""
+    whole = layer.forward
+
+    def forward(hidden: Tensor, *others: Any, **named: Any) -> Tensor:
+        fed = hidden.shape[1]
+
+        def part(positions: slice) -> tuple[Any, Any]:
+            return tree_map(
+                lambda value: value[:, positions] if isinstance(value, Tensor) and value.shape[1] == fed else value,
+                (others, named),
+            )
+
+        (before, before_named), (after, after_named) = part(slice(fed - keep)), part(slice(fed - keep, None))
+        with cache.storing_alone():
+            whole(hidden[:, : fed - keep], *before, **before_named)
+        cache.start += fed - keep
+        output = whole(hidden[:, fed - keep :], *after, **after_named)
+        cache.start -= fed - keep
+        return torch.cat([hidden[:, : fed - keep].to(output.device), output], dim=1)
+
+    with forwarding([layer], forward):
+        yield
+
+
 @contextmanager
 def replaced(layers: nn.ModuleList, output: Tensor | None) -> Iterator[None]:
     """Within the block the layers hand on `output`, or without it what they are given, and do nothing else."""
@@ -45,14 +85,20 @@ def replaced(layers: nn.ModuleList, output: Tensor | None) -> Iterator[None]:
     def forward(hidden: Tensor, *_: Any, **__: Any) -> Tensor:
         return hidden if output is None else output
 
-    skipped = list(layers)
-    before = [layer.__dict__.get("forward") for layer in skipped]
-    for layer in skipped:
+    with forwarding(list(layers), forward):
+        yield
+
+
+@contextmanager
+def forwarding(layers: Sequence[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
+    """Within the block `forward` is what each of the layers, or other modules, does."""
+    before = [layer.__dict__.get("forward") for layer in layers]
+    for layer in layers:
         layer.forward = forward
     try:
         yield
     finally:
-        for layer, own in zip(skipped, before, strict=True):
+        for layer, own in zip(layers, before, strict=True):
             if own is None:
                 del layer.forward
             else:
@@ -93,8 +139,8 @@ def largest_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, most: int) -
     return max(usual, min(most, PASS_TOKENS) // unit * unit)
 
 
-def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, count: int, most: int) -> int:
-    """Rows of every pass that takes its part of `count` rows over `fed` positions.
+def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, keep: int, count: int, most: int) -> int:
+    """Rows of every pass that takes its part of `count` rows over `fed` positions, of which the last `keep` matter.
 
     The usual number; on a CPU, if a trial allows it, the number of units that wastes the least, up to `largest_rows`.
     """
@@ -104,36 +150,43 @@ def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, count: int, 
     unit, largest = _unit(usual), largest_rows(checkpoint, batch_rows, fed, most)
     each = -(-count // -(-count // largest))
     fitting = min(largest, -(-each // unit) * unit)
-    return fitting if fitting == usual or _bits_are_apart(checkpoint, fed, unit, largest) else usual
+    return fitting if fitting == usual or _bits_are_apart(checkpoint, fed, keep, unit, largest) else usual
 
 
 def _unit(usual: int) -> int:
     return usual // UNITS if usual % UNITS == 0 else usual
 
 
-def _bits_are_apart(checkpoint: Checkpoint, fed: int, unit: int, largest: int) -> bool:
+def _bits_are_apart(checkpoint: Checkpoint, fed: int, keep: int, unit: int, largest: int) -> bool:
     """Whether a row's bits are the same in passes of any number of units up to `largest` rows; tried once.
 
-    The trial runs the first layer, which has the shapes of all, and the unembedding, after some positions.
+    The trial runs the first layer, which has the shapes of all but the last, then the last, and of the unembedding a
+    slice of each size, after some positions.
     """
     known = _trials.setdefault(checkpoint.model, {})
-    key = fed, unit, largest
+    key = fed, keep, unit, largest
     if key not in known:
         known[key] = _try(checkpoint, *key)
     return known[key]
 
 
 @torch.inference_mode()
-def _try(checkpoint: Checkpoint, fed: int, unit: int, largest: int) -> bool:
+def _try(checkpoint: Checkpoint, fed: int, keep: int, unit: int, largest: int) -> bool:
     shape, generator = (largest, CHUNK + fed), torch.Generator().manual_seed(0)
     tokens = torch.randint(0, checkpoint.model.config.vocab_size, shape, generator=generator)
-    cache, keep = KeyValues(*shape), min(fed, CHUNK)
-    with replaced(checkpoint.layers[1:], None):
-        forward(checkpoint, tokens[:, :CHUNK], cache, 1)
+    cache = KeyValues(*shape)
+    slices = {part.out_features: part for part in checkpoint.unembedding}.values()
+
+    def logits(rows: int) -> list[Tensor]:
+        cache.window = cache.written = slice(0, rows)
+        hidden = last_hidden(checkpoint, tokens[:rows, cache.start :], cache, keep)
+        return [part(hidden) for part in slices]
+
+    with replaced(checkpoint.layers[1:-1], None):
+        last_hidden(checkpoint, tokens[:, :CHUNK], cache, 1)
         cache.start = CHUNK
-        whole = forward(checkpoint, tokens[:, CHUNK:], cache, keep)
+        whole = logits(largest)
         for rows in range(unit, largest, unit):
-            cache.window = cache.written = slice(0, rows)
-            if not torch.equal(forward(checkpoint, tokens[:rows, CHUNK:], cache, keep), whole[:rows]):
+            if not all(torch.equal(part, of_all[:rows]) for part, of_all in zip(logits(rows), whole, strict=True)):
                 return False
     return True
