@@ -156,9 +156,9 @@ class Trace(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """Where rows take up a clean run: at the attention output projection of `layer`; row i is row `rows[i]` of the trace.
+    """Where rows take up a clean run: at the attention output projection of `layer`; row i is row `rows[i]` of it.
 
-    What comes before it is not run again where the trace holds it.
+    What comes before is not run again where the trace holds it.
     """
 
     trace: Trace
@@ -167,11 +167,11 @@ class Restart(NamedTuple):
 
     @contextmanager
     def along_the_trace(self, checkpoint: Checkpoint, rows: Tensor, fed: int, cache: KeyValues) -> Iterator[None]:
-        """Within the block a pass of `rows` starts there; all that `cache` and its `fed` tokens hold is in the trace."""
+        """Within the block a pass of `rows` starts there; all tokens, in the cache and the `fed` ones, are traced."""
         traced = self.rows[rows]
 
         def of(tensor: Tensor, fed: int) -> Tensor:
-            return tensor.narrow(-2, cache.start, fed)[traced.to(tensor.device)]
+            return tensor.narrow(-2, cache.start, fed).index_select(0, traced.to(tensor.device))
 
         def attention(*given: Tensor, **named: Any) -> tuple[Tensor, None]:
             (hidden,) = given or (named["hidden_states"],)

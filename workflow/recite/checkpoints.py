@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 import transformers
@@ -15,7 +15,7 @@ from transformers.utils import logging
 from recite.architectures import Architecture, architecture_of
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
-from recite.kernels import ATTENTION, SlicedLinear, pack
+from recite.kernels import ATTENTION, PackedLinear, SlicedLinear, pack
 
 BUFFERS = ("inv_freq", "masked_bias", "attention.bias")
 """Ends of the names of tables that older checkpoints carry and that are computed today."""
@@ -51,10 +51,11 @@ class Checkpoint(NamedTuple):
         return self.layers[layer].get_submodule(self.architecture.attention_output)
 
     @property
-    def unembedding(self) -> list[nn.Module]:
+    def unembedding(self) -> list[nn.Linear | PackedLinear]:
         """The linear layers that give the logits, each those of the tokens that follow the last one's."""
         module = self.model.get_submodule(self.architecture.unembedding)
-        return [*module.slices] if isinstance(module, SlicedLinear) else [module]
+        parts = [*module.slices] if isinstance(module, SlicedLinear) else [module]
+        return cast("list[nn.Linear | PackedLinear]", parts)
 
     @property
     def heads(self) -> int:

@@ -240,7 +240,7 @@ def peak_bytes(
         rows * fed * (4 * facts.width + max(4 * facts.feed_forward, facts.heads * (3 * head + 2 * keys))) * size
         for fed, keys in ((context, context), (checked, length))
     )
-    logits = rows * checked * facts.vocabulary * (size if size == 4 else size + 4)
+    logits = rows * checked * facts.vocabulary * size
     return facts.parameters * size // gpus + caches + max(hidden, logits) + KERNELS
 
 

@@ -224,7 +224,8 @@ def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     number of all but the last one's. They are many, and are read once: each block of a slice gives its greatest, and
     only that slice's best block is kept.
     """
-    greatest, places, winners = [], [], []
+    greatest: list[Tensor] = []
+    places, winners = [], []
     for logits in slices:
         for blocks in _blocks(logits):
             most = blocks.amax(dim=-1)

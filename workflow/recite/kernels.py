@@ -23,7 +23,7 @@ ATTENTION = "recite"
 SLICE = 8192
 """Tokens of the vocabulary in one slice of a packed unembedding."""
 KEPT = 2**25 - 2**14
-"""Bytes of the largest block that glibc, once it was freed, takes from memory that it keeps; and so all smaller ones."""
+"""Bytes of the largest block of which glibc, once one was freed, keeps the memory, and so that of all smaller ones."""
 
 
 def attend(
@@ -62,7 +62,7 @@ def _causal(queries: int, keys: int, groups: int, dtype: torch.dtype, device: to
         return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill(~visible, -math.inf)
 
 
-class _Stored(Exception):
+class _StoredError(Exception):
     """Leaves a layer whose keys and values are stored and whose output is not wanted."""
 
 
@@ -87,7 +87,7 @@ class KeyValues:
         self.stores_alone = True
         try:
             yield
-        except _Stored:
+        except _StoredError:
             pass
         finally:
             self.stores_alone = False
@@ -101,7 +101,7 @@ class KeyValues:
         for buffer, new in zip(self.layers[layer], (key, value), strict=True):
             buffer[self.written, :, self.start : end] = new[self.written.start - first : self.written.stop - first]
         if self.stores_alone:
-            raise _Stored
+            raise _StoredError
         keys, values = self.layers[layer]
         return keys[self.window, :, :end], values[self.window, :, :end]
 
@@ -114,7 +114,7 @@ class KeyValues:
         """Rearrange rows: row `to[k]` becomes what row `source[k]` was."""
         for buffers in self.layers.values():
             for buffer in buffers:
-                buffer[to.to(buffer.device)] = buffer[source.to(buffer.device)]
+                buffer.index_copy_(0, to.to(buffer.device), buffer.index_select(0, source.to(buffer.device)))
 
     def get_seq_length(self, layer: int = 0) -> int:
         """Position of a pass's first token, from which `transformers` counts."""
@@ -170,7 +170,7 @@ class _PackedProduct(torch.autograd.Function):
 
 
 def pack(model: PreTrainedModel, rows: int) -> None:
-    """Pack the weights of every linear layer of a model on the CPU, for passes of about `rows` tokens; slice the last.
+    """Pack the weights of every linear layer of a model on the CPU, for passes of about `rows` tokens.
 
     The unpacked weights are let go, and with them the file that they were mapped from; an embedding that is tied to the
     unembedding stays. A no-op on a GPU and where oneDNN has no kernels for the model's dtype.

@@ -26,7 +26,7 @@ def predicted_bytes(checkpoint: Checkpoint, batch_rows: int, prompt: int, steps:
     + keys and values: 2 x layers x rows of a block x (prompt + steps - 1) x key/value heads x width of a head
     + the widest pass, of `pass_rows` rows of the prompt or of CHUNK tokens: four times the residual stream,
       and at a time either four times the feed-forward layer's width, or queries, output and twice the attention scores;
-      or the logits of CHUNK tokens a row, in the model's dtype and in float32
+      or the logits of CHUNK tokens a row, on a CPU of one slice of the vocabulary
     + KERNELS, for compiled kernels and what the allocator keeps
     """
     config = checkpoint.model.config
@@ -35,12 +35,12 @@ def predicted_bytes(checkpoint: Checkpoint, batch_rows: int, prompt: int, steps:
     positions = len(checkpoint.layers) * block_batches * batch_rows * length
     caches = 2 * positions * checkpoint.shared_heads * checkpoint.head_width * size
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
-    passes = []
+    logits, passes = max(module.out_features for module in checkpoint.unembedding), []
     for fed, keys in ((prompt, prompt), (checked, length)):
         rows = pass_rows(checkpoint, batch_rows, fed)
         mixing = checkpoint.heads * (3 * checkpoint.head_width + 2 * keys)
         passes.append(rows * fed * (4 * config.hidden_size + max(4 * inner, mixing)) * size)
-        passes.append(rows * checked * config.vocab_size * (size if size == 4 else size + 4))
+        passes.append(rows * checked * logits * size)
     return weight_bytes(checkpoint.model) + caches + max(passes) + KERNELS
 
 
