@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import LlamaConfig, LlamaForCausalLM, Olmo3ForCausalLM, PreTrainedModel
+from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, Olmo3ForCausalLM, PreTrainedModel
 
 from peers import generate
-from recite import engine, passes
+from recite import engine, kernels, passes
 from recite.activations import trace
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint, load_checkpoint
@@ -20,6 +20,7 @@ from recite.engine import Continuation, Intervention, Pass, continue_greedily
 from recite.errors import ReciteError
 from recite.files import read_json, write_json
 from recite.interventions import HeadReplacement, ResidualNoise
+from recite.kernels import ATTENTION
 from recite.passes import CHUNK, check_length
 
 STEPS = 32
@@ -123,6 +124,26 @@ def test_equals_plain_loop_with_margins(checkpoint: Checkpoint, reference: PreTr
     torch.testing.assert_close(found.margin[same], margins[same], atol=2e-4, rtol=0)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the unembedding is sliced on a CPU")
+def test_vocabulary_in_slices(
+    family: str,
+    checkpoint_folder: Callable[[str], Path],
+    reference: PreTrainedModel,
+    context: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Models of the tests have one slice; those of the study have several, and the last is another size."""
+    monkeypatch.setattr(kernels, "SLICE", engine.BLOCK)
+    sliced = load_checkpoint(checkpoint_folder(family), "float32", 8)
+    assert [part.out_features for part in sliced.unembedding] == [128, 128, 44]
+    found = continue_greedily(sliced, context[:5], 20, batch_rows=4)
+    tokens, margins = plain_loop(reference, context[:5], 20)
+    assert_same_but_near_ties(found.tokens, tokens, margins)
+    same = (found.tokens == tokens).all(dim=1)
+    torch.testing.assert_close(found.margin[same], margins[same], atol=2e-4, rtol=0)
+    assert found.tokens.max() >= 256
+
+
 @pytest.mark.parametrize("size", [128, 256, 1024])
 @pytest.mark.parametrize("vocabulary", [2, 5, 127, 128, 129, 300, 512])
 def test_best_and_second_best_logit(vocabulary: int, size: int) -> None:
@@ -158,6 +179,28 @@ def test_long_passes_are_cut_on_a_cpu(
             intervention=HeadReplacement(checkpoint, layer, every % checkpoint.heads),
         )
         assert_same_bits(with_head(restart=Restart(traced, layer, every)), with_head())
+
+
+def test_restarted_layer_runs_no_attention_along_the_trace(checkpoint: Checkpoint, context: Tensor) -> None:
+    """Nor do the layers below; all that the trace holds would be computed again for every head."""
+    ran: list[int] = []
+    attention = AttentionInterface()[ATTENTION]
+
+    def counted(module: nn.Module, *arguments: Any, **named: Any) -> Any:
+        ran.append(module.layer_idx)
+        return attention(module, *arguments, **named)
+
+    context, every = context[:8], torch.arange(8)
+    plain = continue_greedily(checkpoint, context, FEW_STEPS, 8)
+    traced = trace(checkpoint, context, plain.tokens, 8)
+    AttentionInterface.register(ATTENTION, counted)
+    try:
+        restart = Restart(traced, 1, every)
+        found = continue_greedily(checkpoint, context, FEW_STEPS, 8, draft=plain.tokens, restart=restart)
+    finally:
+        AttentionInterface.register(ATTENTION, attention)
+    assert torch.equal(found.tokens, plain.tokens)
+    assert set(ran) == {2}
 
 
 def test_end_of_sequence_is_an_ordinary_token(checkpoint: Checkpoint, context: Tensor) -> None:

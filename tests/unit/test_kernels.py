@@ -13,7 +13,7 @@ from peers import logits_of
 from recite import kernels
 from recite.architectures import Shape
 from recite.checkpoints import Checkpoint
-from recite.kernels import KeyValues, PackedLinear, attend, pack
+from recite.kernels import KeyValues, PackedLinear, SlicedLinear, attend, pack
 from recite.training import build_model
 
 cpu_only = pytest.mark.skipif(torch.cuda.is_available(), reason="weights are packed on a CPU")
@@ -151,6 +151,18 @@ def test_packed_linear(dtype: torch.dtype, tolerance: float, bias: bool) -> None
             assert (output.dtype, output.shape) == (dtype, (*shape[:-1], 40))
             torch.testing.assert_close(output.double(), exact, atol=tolerance * 5, rtol=tolerance)
             torch.testing.assert_close(output, linear(hidden), atol=tolerance * 5, rtol=tolerance)
+
+
+@cpu_only
+@pytest.mark.parametrize("bias", [True, False])
+def test_sliced_linear(bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice lost or out of place would give tokens the logits of others."""
+    monkeypatch.setattr(kernels, "SLICE", 16)
+    linear, hidden = nn.Linear(24, 40, bias=bias), drawn(5, 7, 24)
+    sliced = SlicedLinear(linear, rows=8)
+    assert [part.out_features for part in sliced.slices] == [16, 16, 8]
+    with torch.inference_mode():
+        torch.testing.assert_close(sliced(hidden), linear(hidden), atol=1e-5, rtol=1e-5)
 
 
 @cpu_only

@@ -1,16 +1,19 @@
 """How many rows a pass has: as many as there are where that is known to change no bit, the usual number where not."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import AttentionInterface, PreTrainedModel
 
 from recite import passes
 from recite.ablation import ablate_heads
 from recite.checkpoints import Checkpoint
 from recite.engine import Continuation, continue_greedily
-from recite.passes import CHUNK, chunks, fitting_rows, pass_rows
+from recite.kernels import ATTENTION, KeyValues
+from recite.passes import CHUNK, chunks, fitting_rows, last_hidden, pass_rows
 
 STEPS = CHUNK + 4
 
@@ -54,6 +57,54 @@ def grows_with_rows(
     hidden = output[0] if isinstance(output, tuple) else output
     moved = hidden * (1 + 1e-6 * len(hidden))
     return (moved, *output[1:]) if isinstance(output, tuple) else moved
+
+
+@pytest.mark.parametrize("keep", [1, 3])
+def test_last_layer_of_the_positions_that_matter(
+    checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, keep: int
+) -> None:
+    """Earlier positions leave keys and values and nothing else, and who looks into the layer still sees all."""
+    widths: list[int] = []
+    attention = AttentionInterface()[ATTENTION]
+
+    def counted(module: nn.Module, query: Tensor, *arguments: Any, **named: Any) -> Any:
+        widths.append(query.shape[2])
+        return attention(module, query, *arguments, **named)
+
+    def run(cache: KeyValues) -> Tensor:
+        parts = []
+        for start, end in ((0, 20), (20, 31)):
+            cache.start = start
+            parts.append(last_hidden(checkpoint, context[:, start:end].to(checkpoint.model.device), cache, keep))
+        assert cache.start == 20
+        return torch.cat(parts, dim=1).cpu()
+
+    short, whole = KeyValues(*context.shape), KeyValues(*context.shape)
+    AttentionInterface.register(ATTENTION, counted)
+    try:
+        with torch.inference_mode():
+            found = run(short)
+            assert widths == [20, 20, keep, 11, 11, keep]
+            seen: list[int] = []
+            handle = checkpoint.layers[-1].register_forward_hook(lambda _, given, __: seen.append(given[0].shape[1]))
+            expected = run(whole)
+            handle.remove()
+    finally:
+        AttentionInterface.register(ATTENTION, attention)
+    assert seen == [20, 11]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    states = hidden_of(reference, context)
+    torch.testing.assert_close(found[:, :keep], states[:, 20 - keep : 20], atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[:, keep:], states[:, 31 - keep : 31], atol=1e-4, rtol=0)
+    for layer, kept in short.layers.items():
+        for buffer, other in zip(kept, whole.layers[layer], strict=True):
+            torch.testing.assert_close(buffer, other, atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def hidden_of(model: PreTrainedModel, tokens: Tensor) -> Tensor:
+    """What the plain model's unembedding is given, (rows, positions, width)."""
+    return model.base_model(input_ids=tokens, use_cache=False).last_hidden_state
 
 
 @cpu_only

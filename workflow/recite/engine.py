@@ -212,8 +212,8 @@ class _Block:
                     stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
                 hidden = last_hidden(self.checkpoint, self.text[window, start:end], self.cache, keep)
             choice, gap = _choose(part(hidden) for part in self.checkpoint.unembedding)
-            choices.append(choice[low - base : high - base])
-            gaps.append(gap[low - base : high - base])
+            choices.append(choice[low - base : high - base].to(self.text.device))
+            gaps.append(gap[low - base : high - base].to(self.text.device))
         return torch.cat(choices), torch.cat(gaps)
 
 
