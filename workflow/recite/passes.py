@@ -60,17 +60,19 @@ def _shortened(layer: nn.Module, cache: KeyValues, keep: int) -> Iterator[None]:
     def forward(hidden: Tensor, *others: Any, **named: Any) -> Tensor:
         fed = hidden.shape[1]
 
-        def part(positions: slice) -> tuple[Any, Any]:
-            return tree_map(
-                lambda value: value[:, positions] if isinstance(value, Tensor) and value.shape[1] == fed else value,
-                (others, named),
-            )
+        def run(positions: slice) -> Tensor:
+            def cut(value: Any) -> Any:
+                along = isinstance(value, Tensor) and value.ndim > 1 and value.shape[1] == fed
+                return value[:, positions] if along else value
 
-        (before, before_named), (after, after_named) = part(slice(fed - keep)), part(slice(fed - keep, None))
+            (first, *rest), kept = tree_map(cut, ((hidden, *others), named))
+            output: Tensor = whole(first, *rest, **kept)
+            return output
+
         with cache.storing_alone():
-            whole(hidden[:, : fed - keep], *before, **before_named)
+            run(slice(fed - keep))
         cache.start += fed - keep
-        output = whole(hidden[:, fed - keep :], *after, **after_named)
+        output = run(slice(fed - keep, None))
         cache.start -= fed - keep
         return torch.cat([hidden[:, : fed - keep].to(output.device), output], dim=1)
 
