@@ -143,6 +143,19 @@ def test_a_trial_that_fails_keeps_the_usual_rows(checkpoint: Checkpoint, context
     assert seen == {8}
 
 
+@cpu_only
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.parametrize("place", ["first layer", "last layer", "last slice"])
+def test_a_trial_runs_every_shape(checkpoint: Checkpoint, place: str) -> None:
+    """A layer or a slice that is never tried may be the one whose kernels mind the number of rows."""
+    minding = {"first layer": checkpoint.layers[0], "last layer": checkpoint.layers[-1]}
+    handle = minding.get(place, checkpoint.unembedding[-1]).register_forward_hook(grows_with_rows)
+    try:
+        assert fitting_rows(checkpoint, 8, 1, 1, 3, 8) == 8
+    finally:
+        handle.remove()
+
+
 @pytest.mark.parametrize("steps", [1, 2, CHUNK, CHUNK + 1, 32])
 def test_chunks(steps: int) -> None:
     """Each token is checked once, in order, and a row that fails at once has wasted nothing."""

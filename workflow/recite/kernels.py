@@ -184,7 +184,7 @@ def pack(model: PreTrainedModel, rows: int) -> None:
             model.set_submodule(name, packed(module, rows))
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
-    torch.empty(KEPT, dtype=torch.uint8)
+    torch.empty(KEPT, dtype=torch.uint8)  # made to be freed at once
 
 
 def _packable(dtype: torch.dtype) -> bool:

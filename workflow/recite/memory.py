@@ -35,7 +35,8 @@ def predicted_bytes(checkpoint: Checkpoint, batch_rows: int, prompt: int, steps:
     positions = len(checkpoint.layers) * block_batches * batch_rows * length
     caches = 2 * positions * checkpoint.shared_heads * checkpoint.head_width * size
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
-    logits, passes = max(module.out_features for module in checkpoint.unembedding), []
+    logits = max(part.out_features for part in checkpoint.unembedding)
+    passes = []
     for fed, keys in ((prompt, prompt), (checked, length)):
         rows = pass_rows(checkpoint, batch_rows, fed)
         mixing = checkpoint.heads * (3 * checkpoint.head_width + 2 * keys)

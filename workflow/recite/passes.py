@@ -45,8 +45,8 @@ def last_hidden(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: 
     The last layer makes nothing but keys and values of the positions before, unless a hook in it waits for more.
     """
     last = checkpoint.layers[-1]
-    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in last.modules())
-    with nullcontext() if hooked or keep == tokens.shape[1] else _shortened(last, cache, keep):
+    whole = keep == tokens.shape[1] or any(part._forward_hooks or part._forward_pre_hooks for part in last.modules())
+    with nullcontext() if whole else _shortened(last, cache, keep):
         output = checkpoint.model.base_model(input_ids=tokens, past_key_values=cache, use_cache=True)
     hidden: Tensor = output.last_hidden_state[:, -keep:]
     return hidden
