@@ -86,7 +86,8 @@ def test_last_layer_of_the_positions_that_matter(
             found = run(short)
             assert widths == [20, 20, keep, 11, 11, keep]
             seen: list[int] = []
-            handle = checkpoint.layers[-1].register_forward_hook(lambda _, given, __: seen.append(given[0].shape[1]))
+            inside = checkpoint.attention_output(-1)
+            handle = inside.register_forward_hook(lambda _, given, __: seen.append(given[0].shape[1]))
             expected = run(whole)
             handle.remove()
     finally:
@@ -148,7 +149,7 @@ def test_a_trial_that_fails_keeps_the_usual_rows(checkpoint: Checkpoint, context
 @pytest.mark.parametrize("place", ["first layer", "last layer", "last slice"])
 def test_a_trial_runs_every_shape(checkpoint: Checkpoint, place: str) -> None:
     """A layer or a slice that is never tried may be the one whose kernels mind the number of rows."""
-    minding = {"first layer": checkpoint.layers[0], "last layer": checkpoint.layers[-1]}
+    minding = {"first layer": checkpoint.attention_output(0), "last layer": checkpoint.attention_output(-1)}
     handle = minding.get(place, checkpoint.unembedding[-1]).register_forward_hook(grows_with_rows)
     try:
         assert fitting_rows(checkpoint, 8, 1, 1, 3, 8) == 8
