@@ -16,8 +16,9 @@ min_version("9.27")
 
 SOURCE = Path(workflow.basedir, "workflow")
 sys.path.insert(0, str(SOURCE))
-# Jobs, here or on a cluster's node, import the library of this checkout.
+# Jobs, here or on a cluster's node, import the library of this checkout. Their logs are no place for moving bars.
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))
+os.environ.update(TQDM_DISABLE="1")
 
 # Snakemake puts the interpreter's path on a shell's command line as it is; a space in it needs quotes.
 if Path(sys.executable).is_file():

@@ -51,3 +51,5 @@ def test_safetensors_gguf_and_plain_lines(fresh: Checkout, tmp_path: Path) -> No
     rates = RATES.read(fresh.root / "results/own/tables/rates.parquet").to_pandas()
     assert rates.groupby("model")["n"].max().to_dict() == {"mine": 20, "packed": 20}
     assert set(rates["family"]) == {"mine", "packed"}
+    logs = [log.read_bytes() for log in (fresh.root / "results/own/logs").rglob("*.log")]
+    assert logs and not any(b"\r" in log for log in logs)  # a bar, as of reading a GGUF file

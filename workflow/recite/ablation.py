@@ -14,8 +14,10 @@ from recite.activations import trace
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint
 from recite.engine import Continuation, continue_greedily
+from recite.finite import at_rows
 from recite.interventions import HeadReplacement, Replacement
 from recite.passes import BLOCK_BATCHES, PASS_TOKENS
+from recite.progress import Done, unseen
 
 
 class Ablation(NamedTuple):
@@ -38,10 +40,12 @@ def ablate_heads(
     layers: Sequence[int] | None = None,
     chosen: Mapping[int, Tensor] | None = None,
     block_batches: int | None = None,
+    done: Done = unseen,
 ) -> Iterator[Ablation]:
     """Ablate every head of `layers` (all by default) one by one, `batch_rows` rows at a time.
 
-    With `chosen`, layer -> numbers of its heads, only those; layers without any are passed over.
+    With `chosen`, layer -> numbers of its heads, only those; layers without any are passed over. `done` is told the
+    number of rows that have been continued, each once for every head.
 
     `context` (rows, length) and `clean`, its undisturbed continuation (rows, steps), are int64 token ids. With
     `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
@@ -63,26 +67,28 @@ def ablate_heads(
         if by == "resample":
             assert donors is not None
             donated = trace(checkpoint, donors[part, :prompt], donors[part, prompt:], batch_rows).heads
-        done: dict[int, Ablation] = {}
+        ready: dict[int, Ablation] = {}
         heads = every if chosen is None else chosen
         waiting = [layer for layer in (heads if layers is None else layers) if len(heads[layer])]
         for layer in sorted(waiting, reverse=True):
             row, head = pairs(len(rows), heads[layer])
             values = donated[layer] if donated else means[layer] if means else None
-            continuation = continue_greedily(
-                checkpoint,
-                context[part][row],
-                steps,
-                batch_rows,
-                draft=clean[part][row],
-                intervention=HeadReplacement(checkpoint, layer, head, by, values, row),
-                restart=Restart(traced, layer, row),
-                block_batches=block_batches or _batches(checkpoint, layer, batch_rows),
-            )
+            with at_rows(rows.start + row):
+                continuation = continue_greedily(
+                    checkpoint,
+                    context[part][row],
+                    steps,
+                    batch_rows,
+                    draft=clean[part][row],
+                    intervention=HeadReplacement(checkpoint, layer, head, by, values, row),
+                    restart=Restart(traced, layer, row),
+                    block_batches=block_batches or _batches(checkpoint, layer, batch_rows),
+                    done=done,
+                )
             shaped = (tensor.unflatten(0, (len(rows), len(heads[layer]))) for tensor in continuation)
-            done[layer] = Ablation(rows, layer, Continuation(*shaped))
-            while waiting and waiting[0] in done:
-                yield done.pop(waiting.pop(0))
+            ready[layer] = Ablation(rows, layer, Continuation(*shaped))
+            while waiting and waiting[0] in ready:
+                yield ready.pop(waiting.pop(0))
 
 
 def _batches(checkpoint: Checkpoint, layer: int, batch_rows: int) -> int:

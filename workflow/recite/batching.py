@@ -12,6 +12,7 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import continue_greedily
 from recite.errors import ReciteError
 from recite.files import write_json
+from recite.finite import naming
 from recite.kernels import weight_bytes
 from recite.memory import is_out_of_memory, predicted_bytes
 
@@ -33,7 +34,8 @@ def search(options: Mapping[str, Any], checkpoint: Path, memory: int, result: Pa
     if loaded.device != "cpu":
         memory = min(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
         memory += weight_bytes(loaded.model)
-    measured = measure(loaded, int(memory * SPARE), options["context_tokens"], options["continuation_tokens"])
+    with naming(options["model"], range(LARGEST)):
+        measured = measure(loaded, int(memory * SPARE), options["context_tokens"], options["continuation_tokens"])
     write_json(
         result,
         {

@@ -83,6 +83,27 @@ def doctor(
 
 
 @app.command()
+def status(
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+    watched: Annotated[bool, typer.Option("--watch", help="With bars, until Ctrl-C.")] = False,
+) -> None:
+    """Show the jobs of a study that run, here or on a cluster, and how far each of them is."""
+    from recite.status import running_jobs, summary, watch
+
+    try:
+        results = Path(load_study(read_yaml(configfile), str(configfile)).results)
+        if watched:
+            watch(results)
+        jobs = list(running_jobs(results))
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(0) from None
+    typer.echo("\n".join([summary(results, jobs), *map(str, jobs)]))
+
+
+@app.command()
 def audit(
     figures: Annotated[list[str] | None, typer.Argument(metavar="[FIGURE]...", help="Figures or files.")] = None,
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,

@@ -13,8 +13,10 @@ from torch import Tensor
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import continue_greedily
 from recite.errors import ReciteError
+from recite.finite import naming
 from recite.memory import halving
 from recite.passes import BLOCK_BATCHES
+from recite.progress import Done, Progress, unseen
 from recite.tables import read_metadata
 from recite.tables.compressibility import SUFFIXES
 from recite.tables.samples import SAMPLES
@@ -35,6 +37,13 @@ class Recited(NamedTuple):
     places: np.ndarray
     context: Tensor
     continuation: Tensor
+
+    @property
+    def ids(self) -> list[int]:
+        """The id of each text's first row."""
+        _, first = np.unique(self.places, return_index=True)
+        ids: list[int] = self.rows["row_id"].take(first).to_pylist()
+        return ids
 
 
 def shorten(
@@ -60,10 +69,13 @@ def shorten(
     if texts:
         loaded = load_checkpoint(checkpoint, options["dtype"], batch_rows)
         model = {key: getattr(loaded, key) for key in MADE_WITH}
-        found, batch_rows = halving(
-            lambda size: sufficient_suffixes(loaded, recited.context, recited.continuation, size, options["bos"]),
-            batch_rows,
-        )
+
+        def call(size: int) -> Tensor:
+            given, done = (loaded, recited.context, recited.continuation), Progress(texts * length, "suffixes")
+            return sufficient_suffixes(*given, size, options["bos"], done=done)
+
+        with naming(options["model"], recited.ids):
+            found, batch_rows = halving(call, batch_rows)
         sufficient = found.numpy()
     near_ties = int((~sufficient[recited.places, -1]).sum())
     print(f"{near_ties} of these rows' whole contexts fail when all is checked at once: near-ties", flush=True)
@@ -121,6 +133,7 @@ def sufficient_suffixes(
     batch_rows: int,
     bos: int | None = None,
     block_batches: int = BLOCK_BATCHES,
+    done: Done = unseen,
 ) -> Tensor:
     """Which suffix lengths suffice: (rows, length) bool, column k - 1 for the last k tokens of the context.
 
@@ -139,6 +152,7 @@ def sufficient_suffixes(
             draft=continuation,
             to_the_end=False,
             block_batches=block_batches,
+            done=done,
         ).first_mismatch
         == steps
         for length in range(1, context.shape[1] + 1)

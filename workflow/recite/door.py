@@ -10,6 +10,7 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.files import RULE
+from recite.logs import hold
 from recite.records import Unneeded, recorded
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
@@ -28,7 +29,8 @@ def door(job: Any) -> Iterator[None]:
     terminal = os.dup(2)
     os.environ[RULE] = job.rule
     try:
-        with Path(job.log[0]).open("w", buffering=1) as log:
+        with Path(job.log[0]).open("w+", buffering=1) as log:
+            hold(log)
             sys.stdout.flush()
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)

@@ -20,8 +20,10 @@ from torch.nn.functional import pad
 
 from recite.branches import Restart
 from recite.checkpoints import Checkpoint
+from recite.finite import at_rows, refuse_non_finite
 from recite.kernels import KeyValues
 from recite.passes import CHUNK, check_length, chunks, fitting_rows, last_hidden, replaced
+from recite.progress import Done, unseen
 
 BLOCK = 128
 """Logits of which `_choose` looks at the greatest first; a divisor of SLICE."""
@@ -68,6 +70,7 @@ def continue_greedily(
     restart: Restart | None = None,
     to_the_end: bool = True,
     block_batches: int = 1,
+    done: Done = unseen,
 ) -> Continuation:
     """Continue every row of `context` (rows, length; int64 token ids) by `steps` greedy tokens.
 
@@ -75,10 +78,11 @@ def continue_greedily(
     is right and changes nothing where it is wrong. `intervention` is in force in every pass; a `restart` (with a draft
     only, the one that was traced) is for interventions that leave the layers below it as they are. Without
     `to_the_end` a row is dropped where it leaves its draft: `first_mismatch` is exact, later tokens are not made.
-    Rows that have left their drafts share batches within a block of `block_batches` batches.
+    Rows that have left their drafts share batches within a block of `block_batches` batches; `done` is told the rows of
+    every block.
 
-    Memory: see `recite.memory.predicted_bytes`. Raises ReciteError for rows that are longer
-    than the model's positions or attention window.
+    Memory: see `recite.memory.predicted_bytes`. Raises ReciteError for rows that are longer than the model's positions
+    or attention window, and NotFiniteError where the logits that decide a token are not finite.
     """
     length = context.shape[1] + steps - 1
     check_length(checkpoint, length)
@@ -88,10 +92,13 @@ def continue_greedily(
     batches = -(-len(context) // batch_rows)
     block_rows = -(-batches // -(-batches // block_batches)) * batch_rows
     block = _Block(checkpoint, batch_rows, block_rows, context.shape[1], steps, intervention, restart)
-    parts = [
-        block.run(range(start, min(start + block_rows, len(context))), context, draft, to_the_end)
-        for start in range(0, len(context), block_rows)
-    ]
+    parts = []
+    for start in range(0, len(context), block_rows):
+        rows = range(start, min(start + block_rows, len(context)))
+        parts.append(block.run(rows, context, draft, to_the_end))
+        with at_rows(rows):
+            refuse_non_finite(parts[-1].margin, "logits", checkpoint.dtype)
+        done(len(rows))
     return Continuation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
@@ -218,7 +225,7 @@ class _Block:
 
 
 def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """The best token at each position, the first of equal ones, and its lead over the second best.
+    """The best token at each position, the first of equal ones, and its lead over the second best; NaN if not finite.
 
     `slices` are the logits, (rows, positions, tokens) each of the tokens that follow the last one's; BLOCK divides the
     number of all but the last one's. They are many, and are read once: each block of a slice gives its greatest, and
@@ -242,7 +249,9 @@ def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     best = winner.gather(-1, place)
     others = torch.cat(greatest, dim=-1).float().scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
     second = torch.maximum(others, winner.scatter(-1, place, -torch.inf).amax(dim=-1, keepdim=True))
-    return (block * BLOCK + place).squeeze(-1), (best - second).squeeze(-1)
+    gap = (best - second).squeeze(-1)
+    # Infinity would be lost among the smallest gaps, NaN is not.
+    return (block * BLOCK + place).squeeze(-1), gap.where(gap.isfinite(), torch.nan)
 
 
 def _blocks(logits: Tensor) -> Iterator[Tensor]:

@@ -17,10 +17,12 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import continue_greedily
 from recite.errors import ReciteError
 from recite.files import hash64
+from recite.finite import naming
 from recite.head_estimates import estimated_changes
 from recite.head_likelihoods import Likelihoods, head_likelihoods
 from recite.interventions import Replacement
 from recite.memory import halving
+from recite.progress import Done, Progress, unseen
 from recite.residuals import prompts
 from recite.scoring import Rows, read_rows
 from recite.shortlist import shortlist
@@ -69,9 +71,13 @@ def measure_heads(
     chosen = {layer: torch.from_numpy(here[here // loaded.heads == layer] % loaded.heads) for layer in layers}
     steps = rows.continuation.shape[1]
     print(f"{options['model']}: {len(text)} rows, {len(here)} heads of {len(layers)} layers on {loaded.device}")
-    found, batch_rows = halving(
-        lambda size: effects(loaded, text, steps, size, layers, chosen=chosen, **replacement), options["batch_rows"]
-    )
+
+    def call(size: int) -> Effects:
+        done = Progress(2 * len(text) * len(here), "continuations")
+        return effects(loaded, text, steps, size, layers, chosen=chosen, done=done, **replacement)
+
+    with naming(options["model"], rows.ids):
+        found, batch_rows = halving(call, options["batch_rows"])
     places = here - layers.start * loaded.heads
     lists = {"hits": found.hits, "log_probability": found.likelihoods.ablated, "estimate": found.estimates}
     columns = {
@@ -108,10 +114,12 @@ def measure_means(
     prompt, steps = prompts(rows, options["bos"]), rows.continuation.shape[1]
 
     def outputs(size: int) -> list[Tensor]:
-        clean = continue_greedily(loaded, prompt, steps, size, draft=rows.continuation)
+        done = Progress(len(prompt))
+        clean = continue_greedily(loaded, prompt, steps, size, draft=rows.continuation, done=done)
         return mean_outputs(loaded, prompt, clean.tokens, size)
 
-    found, batch_rows = halving(outputs, options["batch_rows"])
+    with naming(options["model"], rows.ids):
+        found, batch_rows = halving(outputs, options["batch_rows"])
     columns = {"layer": list(range(len(found))), "mean": as_lists(torch.stack(found).numpy())}
     HEAD_MEANS.write(means, columns, made(options, loaded, batch_rows, steps))
 
@@ -160,17 +168,20 @@ def effects(
     means: Sequence[Tensor] | None = None,
     donors: Tensor | None = None,
     chosen: Mapping[int, Tensor] | None = None,
+    done: Done = unseen,
 ) -> Effects:
     """Continue `text` (rows, prompt + `steps`) from its prompt, with and without every head of `layers`, or the chosen.
 
     The undisturbed continuation is made in the same batches as the others: a head that does nothing costs no hit.
+    `done` is told of every row twice for each head: as it is continued, and as its true continuation is fed.
     """
     context, true = text[:, :-steps], text[:, -steps:]
     clean = continue_greedily(checkpoint, context, steps, batch_rows, draft=true).tokens
     every = dict.fromkeys(layers, torch.arange(checkpoint.heads)) if chosen is None else chosen
     hits = torch.zeros(len(text), len(layers), checkpoint.heads, dtype=torch.uint8)
     replacement: dict[str, Any] = {"by": by, "means": means, "donors": donors}
-    ablations = ablate_heads(checkpoint, context, clean, batch_rows, layers=list(layers), chosen=every, **replacement)
+    which: dict[str, Any] = {"chosen": every, "done": done} | replacement
+    ablations = ablate_heads(checkpoint, context, clean, batch_rows, layers=list(layers), **which)
     for rows, layer, continuation in ablations:
         equal = continuation.tokens == true[rows.start : rows.stop, None]
         hits[rows.start : rows.stop, layer - layers.start, every[layer]] = equal.sum(dim=-1).to(torch.uint8)
@@ -178,7 +189,7 @@ def effects(
     return Effects(
         (clean == true).sum(dim=1).to(torch.uint8),
         hits,
-        head_likelihoods(*arguments, chosen=every, **replacement),
+        head_likelihoods(*arguments, **which),
         estimated_changes(*arguments, **replacement),
     )
 

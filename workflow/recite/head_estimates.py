@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from recite.ablation import pairs
 from recite.checkpoints import Checkpoint
+from recite.finite import at_rows, refuse_non_finite
 from recite.head_likelihoods import given, log_probabilities, replacing
 from recite.interventions import HeadReplacement, Replacement
 from recite.passes import check_length
+from recite.progress import Done, unseen
 from recite.residuals import batches
 
 GRADIENT_SHARE = 8
@@ -26,15 +28,23 @@ GRADIENT_SHARE = 8
 
 
 def estimated_changes(
-    checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, layers: range, **how: Any
+    checkpoint: Checkpoint,
+    text: Tensor,
+    steps: int,
+    batch_rows: int,
+    layers: range,
+    *,
+    done: Done = unseen,
+    **how: Any,
 ) -> Tensor:
     """Size of the change that each head of `layers` makes to each row, nats, (rows, layers, heads) float32 on the CPU.
 
-    The sum over positions of the sizes of `contributions`, whose arguments these are.
+    The sum over positions of the sizes of `contributions`, whose arguments these are; `done` is told every pass's rows.
     """
     found = torch.empty(len(text), len(layers), checkpoint.heads)
     for rows, parts in contributions(checkpoint, text, steps, batch_rows, layers, **how):
         found[rows] = parts.abs().sum(dim=-1)
+        done(rows.stop - rows.start)
     return found
 
 
@@ -60,9 +70,10 @@ def contributions(
     projections = [checkpoint.attention_output(layer) for layer in layers]
     row, head = pairs(size, torch.arange(heads))
     for rows, chosen in batches(len(text), size):
-        values = replacing(checkpoint, steps, layers, by, means, donors, chosen)
-        with given(projections) as outputs, _differentiated(projections[0]):
-            gained = log_probabilities(checkpoint, text[chosen], steps)
+        with at_rows(chosen):
+            values = replacing(checkpoint, steps, layers, by, means, donors, chosen)
+            with given(projections) as outputs, _differentiated(projections[0]):
+                gained = log_probabilities(checkpoint, text[chosen], steps)
         gradients = torch.autograd.grad(gained.sum(), outputs)
         parts = []
         for place, layer in enumerate(layers):
@@ -71,7 +82,10 @@ def contributions(
             lost = output[row, :, head] - replace.replacement(output[row], torch.arange(len(row)))
             added = (slope[row, :, head].float() * lost.float()).sum(dim=-1)
             parts.append(added.unflatten(0, (size, heads))[: rows.stop - rows.start].cpu())
-        yield rows, torch.stack(parts, dim=1)
+        found = torch.stack(parts, dim=1)
+        with at_rows(chosen):
+            refuse_non_finite(found, "gradients", checkpoint.dtype)
+        yield rows, found
 
 
 @contextmanager

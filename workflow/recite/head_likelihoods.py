@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from recite.ablation import pairs
 from recite.checkpoints import Checkpoint
 from recite.engine import Pass
+from recite.finite import at_rows, refuse_non_finite
 from recite.interventions import HeadReplacement, Replacement
 from recite.passes import check_length, forward, replaced
+from recite.progress import Done, unseen
 from recite.residuals import Unkept, batches
 
 
@@ -41,12 +43,14 @@ def head_likelihoods(
     means: Sequence[Tensor] | None = None,
     donors: Tensor | None = None,
     chosen: Mapping[int, Tensor] | None = None,
+    done: Done = unseen,
 ) -> Likelihoods:
     """Replace every head of `layers` one by one and ask for the last `steps` tokens of `text`.
 
     `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass.
-    `by`, `means`, `donors` (texts of the shape of `text`) and `chosen` are those of `recite.ablation.ablate_heads`; of
-    heads that are not chosen the log-probability is NaN.
+    `by`, `means`, `donors` (texts of the shape of `text`), `chosen` and `done` are those of
+    `recite.ablation.ablate_heads`; of heads that are not chosen the log-probability is NaN. Raises NotFiniteError where
+    another one is not finite.
     """
     check_length(checkpoint, text.shape[1] - 1)
     prompt, every = text.shape[1] - steps, torch.arange(checkpoint.heads)
@@ -54,9 +58,10 @@ def head_likelihoods(
     inputs = [checkpoint.layers[layer] for layer in layers]
     for rows, batch in batches(len(text), batch_rows):
         tokens, kept = text[batch], rows.stop - rows.start
-        with given(inputs) as entered:
-            found.clean[rows] = log_probabilities(checkpoint, tokens, steps)[:kept]
-        values = replacing(checkpoint, steps, layers, by, means, donors, batch)
+        with at_rows(batch):
+            with given(inputs) as entered:
+                found.clean[rows] = log_probabilities(checkpoint, tokens, steps)[:kept]
+            values = replacing(checkpoint, steps, layers, by, means, donors, batch)
         for place, layer in enumerate(layers):
             heads = every if chosen is None else chosen[layer]
             if not len(heads):
@@ -66,21 +71,25 @@ def head_likelihoods(
             parts = []
             for places, pair in batches(len(row), batch_rows):
                 hidden = entered[place][row[pair].to(entered[place].device)]
-                with replaced(checkpoint.layers[:layer], hidden), replace(Pass(pair.tolist(), 0, prompt)):
+                changed = replaced(checkpoint.layers[:layer], hidden), replace(Pass(pair.tolist(), 0, prompt))
+                with at_rows(batch[row[pair]]), changed[0], changed[1]:
                     parts.append(log_probabilities(checkpoint, tokens[row[pair]], steps)[: places.stop - places.start])
+                done(places.stop - places.start)
             found.ablated[rows, place, heads] = torch.cat(parts).unflatten(0, (kept, len(heads)))
     return found
 
 
 def log_probabilities(checkpoint: Checkpoint, text: Tensor, steps: int) -> Tensor:
-    """Of the last `steps` tokens of each row of `text` together, (rows,) float32 on the CPU."""
+    """Of the last `steps` tokens of each row of `text` together, (rows,) float32 on the CPU, all of them finite."""
     logits = forward(checkpoint, text[:, :-1].to(checkpoint.model.device), Unkept(), steps)
     true = text[:, -steps:].to(logits.device)
     # Position by position: in float32 all of them would take as much memory again as the logits.
     each = [
         logits[:, step].float().log_softmax(-1).gather(-1, true[:, step, None]).squeeze(-1) for step in range(steps)
     ]
-    return torch.stack(each).double().sum(dim=0).float().cpu()
+    found = torch.stack(each).double().sum(dim=0).float().cpu()
+    refuse_non_finite(found, "likelihoods", checkpoint.dtype)
+    return found
 
 
 @torch.no_grad()

@@ -15,8 +15,10 @@ from torch import Tensor
 
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.errors import ReciteError
+from recite.finite import at_rows, naming, refuse_non_finite
 from recite.memory import halving
 from recite.passes import CHUNK, check_length
+from recite.progress import Done, Progress, unseen
 from recite.residuals import batches, prompts, run
 from recite.scoring import Rows, read_rows
 from recite.tables.lens import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
@@ -70,10 +72,12 @@ def decode_layers(
     text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
     steps = rows.continuation.shape[1]
     print(f"{options['model']}: {len(text)} rows of {len(loaded.layers)} layers on {loaded.device}", flush=True)
-    found, batch_rows = halving(
-        lambda size: summed(decode(loaded, text, steps, size), rows.continuation, members, len(groups)),
-        options["batch_rows"],
-    )
+
+    def call(size: int) -> Sums:
+        return summed(decode(loaded, text, steps, size, Progress(len(text))), rows.continuation, members, len(groups))
+
+    with naming(options["model"], rows.ids):
+        found, batch_rows = halving(call, options["batch_rows"])
     metadata = {
         "options": dict(options),
         "layers": len(loaded.layers),
@@ -103,10 +107,13 @@ def groups_of(scores: Path, rows: Rows) -> tuple[list[tuple[str, int]], np.ndarr
 
 
 @torch.inference_mode()
-def decode(checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int) -> Iterator[tuple[slice, Decoded]]:
+def decode(
+    checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, done: Done = unseen
+) -> Iterator[tuple[slice, Decoded]]:
     """Decode `batch_rows` rows at a time: which rows, and what the layers say of their last `steps` tokens.
 
-    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed.
+    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed; `done` is told the rows of
+    every pass. Raises NotFiniteError where a layer's logits are not finite.
     """
     check_length(checkpoint, text.shape[1] - 1)
     for rows, chosen in batches(len(text), batch_rows):
@@ -116,8 +123,10 @@ def decode(checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int) ->
         def see(_: int, hidden: Tensor, layers: list[Decoded] = layers, true: Tensor = true) -> None:
             layers.append(read_off(checkpoint, hidden[:, -steps:], true))
 
-        run(checkpoint, text[chosen, :-1], see)
+        with at_rows(chosen):
+            run(checkpoint, text[chosen, :-1], see)
         kept = rows.stop - rows.start
+        done(kept)
         yield rows, Decoded(*(torch.stack(parts, dim=1)[:kept] for parts in zip(*layers, strict=True)))
 
 
@@ -130,8 +139,10 @@ def read_off(checkpoint: Checkpoint, hidden: Tensor, true: Tensor) -> Decoded:
         rank = 1 + (logits > logits.gather(-1, wanted)).sum(dim=-1)
         choice = logits.argmax(dim=-1)
         logs = logits.log_softmax(dim=-1)
-        entropy = -(logs.exp() * logs).sum(dim=-1)
-        parts.append([part.cpu() for part in (logs.gather(-1, wanted).squeeze(-1), rank, entropy, choice)])
+        # Of one logit that is not finite the entropy is none either.
+        entropy = -(logs.exp() * logs).sum(dim=-1).cpu()
+        refuse_non_finite(entropy, "logits", checkpoint.dtype)
+        parts.append([logs.gather(-1, wanted).squeeze(-1).cpu(), rank.cpu(), entropy, choice.cpu()])
     return Decoded(*(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)))
 
 

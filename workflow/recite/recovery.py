@@ -15,9 +15,11 @@ from torch import Tensor
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import Intervention, Pass
 from recite.errors import ReciteError
+from recite.finite import at_rows, naming, refuse_non_finite
 from recite.interventions import ResidualNoise
 from recite.memory import halving
 from recite.passes import check_length
+from recite.progress import Done, Progress, unseen
 from recite.residuals import batches, output_changed, prompts, run
 from recite.scoring import read_rows
 from recite.tables.lists import as_lists
@@ -43,9 +45,12 @@ def measure_recovery(
     disturb = ResidualNoise(loaded, noise["layer"], rows.ids, alpha, noise["seed"], noise["rms"], "prompt")
     prompt = prompts(rows, options["bos"])
     print(f"{options['model']}: {len(prompt)} rows, each twice, on {loaded.device}", flush=True)
-    found, batch_rows = halving(
-        lambda size: cosines(loaded, prompt, disturb, noise["layer"], size), options["batch_rows"]
-    )
+
+    def call(size: int) -> Tensor:
+        return cosines(loaded, prompt, disturb, noise["layer"], size, Progress(len(prompt)))
+
+    with naming(options["model"], rows.ids):
+        found, batch_rows = halving(call, options["batch_rows"])
     columns = {
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
@@ -68,11 +73,14 @@ def measure_recovery(
 
 
 @torch.inference_mode()
-def cosines(checkpoint: Checkpoint, prompt: Tensor, disturb: Intervention, layer: int, batch_rows: int) -> Tensor:
+def cosines(
+    checkpoint: Checkpoint, prompt: Tensor, disturb: Intervention, layer: int, batch_rows: int, done: Done = unseen
+) -> Tensor:
     """Cosines of every row after every layer from the disturbed one, `layer`, on: (rows, layers - layer) float32.
 
     `prompt` (rows, length) are int64 token ids, of which every position counts. A pass feeds `batch_rows` rows and,
-    behind them, the same rows again, which are disturbed: nothing of the undisturbed run has to be kept.
+    behind them, the same rows again, which are disturbed: nothing of the undisturbed run has to be kept. `done` is told
+    the rows of every pass. Raises NotFiniteError where a cosine is not finite.
     """
     check_length(checkpoint, prompt.shape[1])
     found = torch.empty(len(prompt), len(checkpoint.layers) - layer)
@@ -97,6 +105,9 @@ def cosines(checkpoint: Checkpoint, prompt: Tensor, disturb: Intervention, layer
             stack.enter_context(output_changed(module, bring_together))
             run(checkpoint, prompt[chosen].repeat(2, 1), compare, layer)
         found[rows] = torch.stack(similar, dim=1)[: rows.stop - rows.start].float()
+        with at_rows(chosen):
+            refuse_non_finite(found[rows], "residual streams", checkpoint.dtype)
+        done(rows.stop - rows.start)
     return found
 
 

@@ -15,7 +15,9 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.engine import Continuation, Intervention, continue_greedily
 from recite.errors import ReciteError
 from recite.files import read_json
+from recite.finite import naming
 from recite.memory import halving
+from recite.progress import Progress
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import SCORES
 
@@ -86,9 +88,13 @@ def continue_rows(
         context = torch.cat([torch.full_like(context[:, :1], options["bos"]), context], dim=1)
     steps = rows.continuation.shape[1]
     print(f"{options['model']}: {len(context)} rows in batches of {batch_rows} on {checkpoint.device}", flush=True)
-    return halving(
-        lambda size: continue_greedily(checkpoint, context, steps, size, intervention=intervention), batch_rows
-    )
+
+    def call(size: int) -> Continuation:
+        done = Progress(len(context))
+        return continue_greedily(checkpoint, context, steps, size, intervention=intervention, done=done)
+
+    with naming(options["model"], rows.ids):
+        return halving(call, batch_rows)
 
 
 def score_columns(rows: Rows, continuation: Continuation) -> dict[str, Any]:

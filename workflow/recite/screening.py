@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from recite.checkpoints import load_checkpoint
+from recite.finite import naming
 from recite.head_effects import first_rows, made, replacement_of, together
 from recite.head_estimates import estimated_changes
 from recite.memory import halving
 from recite.outcomes import PLANTED
+from recite.progress import Progress
 from recite.residuals import prompts
 from recite.tables.ablation import SCREENED
 
@@ -40,9 +43,12 @@ def screen_heads(
     steps, layers = rows.continuation.shape[1], range(len(loaded.layers))
     replacement = replacement_of(options, parts, text, means)
     print(f"{options['model']}: {len(text)} rows, {len(layers)} layers of {loaded.heads} heads on {loaded.device}")
-    found, batch_rows = halving(
-        lambda size: estimated_changes(loaded, text, steps, size, layers, **replacement), options["batch_rows"]
-    )
+
+    def call(size: int) -> Tensor:
+        return estimated_changes(loaded, text, steps, size, layers, done=Progress(len(text)), **replacement)
+
+    with naming(options["model"], rows.ids):
+        found, batch_rows = halving(call, options["batch_rows"])
     columns: dict[str, list[Any]] = {name: [] for name in SCREENED.names}
     for domain, chosen in groups_of(rows.domains, options["kinds"]).items():
         estimates = found.flatten(1).numpy()[chosen].mean(axis=0, dtype=np.float64)

@@ -15,6 +15,7 @@ from transformers.utils import logging
 from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, sha256_file, write_json
+from recite.progress import Progress
 from recite.special_tokens import BOS_ID
 from recite.tables.training import TRAINING_ROWS
 from recite.tokenizer import load_tokenizer
@@ -128,6 +129,7 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     tenths: list[list[float]] = [[] for _ in range(10)]
+    done = Progress(steps, "steps")
     model.train()
     for step, indices in enumerate(order.split(recipe["batch_rows"])):
         batch = tokens[indices]
@@ -144,6 +146,7 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
         optimizer.zero_grad()
         schedule.step()
         tenths[step * 10 // steps].append(loss.item())
+        done(1)
         if (step + 1) % max(1, steps // 10) == 0:
             print(f"step {step + 1} of {steps}, loss {loss.item():.3f}", flush=True)
     model.eval()

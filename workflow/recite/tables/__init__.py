@@ -26,12 +26,16 @@ TOKENS = pa.list_(pa.uint32())
 
 
 class Column(NamedTuple):
-    """One column: its name, Arrow type, unit ("" for none) and meaning in one sentence."""
+    """One column: its name, Arrow type, unit ("" for none) and meaning in one sentence.
+
+    finite: whether all of its numbers must be, as they are unless the meaning says where one is NaN or infinite.
+    """
 
     name: str
     type: pa.DataType
     unit: str
     meaning: str
+    finite: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Table:
     def write(self, path: Path, data: pa.Table | Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
         """Write `data` (columns by name) atomically, with `metadata` and the job's rule in the file's own metadata.
 
-        Raises ReciteError where a column is missing, undeclared, null or of another type.
+        Raises ReciteError where a column is missing, undeclared, null, of another type, or not finite where it must be.
         """
         columns = {name: data[name] for name in (data.column_names if isinstance(data, pa.Table) else data)}
         self._check_names(list(columns), path)
@@ -68,6 +72,7 @@ class Table:
         for column, array in zip(self.columns, arrays, strict=True):
             if array.null_count:
                 raise ReciteError(f"{path}: column {column.name} of table {self.name} holds a null.")
+            self._check_finite(column, array, path)
         if len({len(array) for array in arrays}) > 1:
             raise ReciteError(f"{path}: the columns of table {self.name} have different lengths.")
         table = pa.Table.from_arrays(arrays, schema=self.schema.with_metadata(_note(metadata)))
@@ -79,6 +84,8 @@ class Table:
         schema = self.schema.with_metadata(_note(metadata))
         with atomic(path) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
             for batch in batches:
+                for column in self.columns:
+                    self._check_finite(column, batch[column.name], path)
                 writer.write_table(batch.select(self.names).cast(schema), row_group_size=ROWS_OF_A_GROUP)
 
     def read(self, path: Path, columns: Sequence[str] | None = None, filters: pc.Expression | None = None) -> pa.Table:
@@ -102,7 +109,20 @@ class Table:
                     f"{path}: column {column.name} of table {self.name} is {found.field(column.name).type}, "
                     f"declared {column.type}; delete the file and run again."
                 )
+            if column.name in table.column_names:
+                self._check_finite(column, table[column.name], path)
         return table
+
+    def _check_finite(self, column: Column, values: pa.Array | pa.ChunkedArray, path: Path) -> None:
+        """Refuse NaN and infinity in a column of numbers, or of lists of numbers, that may hold none."""
+        numbers = pc.list_flatten(values) if pa.types.is_list(column.type) else values
+        if not column.finite or not pa.types.is_floating(numbers.type):
+            return
+        if not pc.all(pc.is_finite(numbers), skip_nulls=False).as_py() and len(numbers):
+            raise ReciteError(
+                f"{path}: column {column.name} of table {self.name} holds a number that is not finite; delete the file "
+                "if it is there, and look for what its rule reads that is damaged."
+            )
 
     def _check_names(self, names: list[str], path: Path) -> None:
         for name in self.names:

@@ -109,6 +109,7 @@ SCALING = Table(
             pa.float64(),
             "",
             "share of the rate's variance that the line explains; NaN where the rates are equal",
+            finite=False,
         ),
     ),
 )
@@ -162,7 +163,9 @@ KINDS = Table(
         *_with_interval("free_text", "mean of the free-text domains' rates"),
         *_with_interval("adjusted", "mean of the two: the rate of a corpus that is half structural, half free text"),
         *_with_interval(
-            "structural_share", "share of memorized rows of such a corpus that are structural; NaN without any"
+            "structural_share",
+            "share of memorized rows of such a corpus that are structural; NaN without any",
+            finite=False,
         ),
         *_with_interval("difference", "structural - free_text"),
         Column("p_value", pa.float64(), "", "of the hypothesis that the difference is 0, by the same bootstrap"),
@@ -178,7 +181,9 @@ PROFILES = Table(
         Column("domains", pa.uint64(), "domain", "natural domains that both models have, by name; three or more"),
         Column("rows", pa.uint64(), "row", "the fewer of the two models' rows in these domains"),
         *_with_interval(
-            "similarity", "Pearson correlation of the two models' rates by domain; NaN where a model has equal rates"
+            "similarity",
+            "Pearson correlation of the two models' rates by domain; NaN where a model has equal rates",
+            finite=False,
         ),
     ),
 )
@@ -253,13 +258,20 @@ THRESHOLDS = Table(
             pa.float64(),
             "occurrence",
             "count at which that curve is the study's `rise` above its floor; inf where it does not rise so far",
+            finite=False,
         ),
-        Column("threshold_low", pa.float64(), "occurrence", "lower end of its bootstrap interval over texts"),
-        Column("threshold_high", pa.float64(), "occurrence", "upper end of its bootstrap interval over texts"),
+        Column("threshold_low", pa.float64(), "occurrence", "lower end of its bootstrap interval over texts", False),
+        Column("threshold_high", pa.float64(), "occurrence", "upper end of its bootstrap interval over texts", False),
         Column("reached", pa.float64(), "", "share of the resamples whose curve rises so far"),
-        Column("shift", pa.float64(), "octave", "log2 of the threshold over that by the study's first way of counting"),
-        Column("shift_low", pa.float64(), "octave", "lower end of its paired bootstrap interval over texts"),
-        Column("shift_high", pa.float64(), "octave", "upper end of its paired bootstrap interval over texts"),
+        Column(
+            "shift",
+            pa.float64(),
+            "octave",
+            "log2 of the threshold over that by the study's first way of counting; NaN where neither is reached",
+            finite=False,
+        ),
+        Column("shift_low", pa.float64(), "octave", "lower end of its paired bootstrap interval over texts", False),
+        Column("shift_high", pa.float64(), "octave", "upper end of its paired bootstrap interval over texts", False),
     ),
 )
 
@@ -273,14 +285,24 @@ COUNTINGS = Table(
         Column("texts", pa.uint64(), "text", "distinct texts, each taken once"),
         Column("equal", pa.float64(), "", "share of texts with equal counts"),
         Column("missed", pa.float64(), "", "share of the texts that the reference finds, but this way does not"),
-        Column("bias", pa.float64(), "octave", "mean log2 of the count over the reference's, where both find the text"),
-        Column("bias_low", pa.float64(), "octave", "lower end of its t-interval"),
-        Column("bias_high", pa.float64(), "octave", "upper end of its t-interval"),
         Column(
-            "correlation", pa.float64(), "", "Spearman's rank correlation with the reference; NaN where one is constant"
+            "bias",
+            pa.float64(),
+            "octave",
+            "mean log2 of the count over the reference's, where both find the text; NaN where both find none",
+            finite=False,
         ),
-        Column("correlation_low", pa.float64(), "", "lower end of its interval (Bonett & Wright 2000)"),
-        Column("correlation_high", pa.float64(), "", "upper end of its interval (Bonett & Wright 2000)"),
+        Column("bias_low", pa.float64(), "octave", "lower end of its t-interval", finite=False),
+        Column("bias_high", pa.float64(), "octave", "upper end of its t-interval", finite=False),
+        Column(
+            "correlation",
+            pa.float64(),
+            "",
+            "Spearman's rank correlation with the reference; NaN where one is constant",
+            finite=False,
+        ),
+        Column("correlation_low", pa.float64(), "", "lower end of its interval (Bonett & Wright 2000)", finite=False),
+        Column("correlation_high", pa.float64(), "", "upper end of its interval (Bonett & Wright 2000)", finite=False),
     ),
 )
 
@@ -290,9 +312,9 @@ CLAIMS = Table(
         Column("claim", pa.string(), "", "name of the claim"),
         Column("text", pa.string(), "", "what the paper says"),
         Column("statistic", pa.string(), "", "what is held against the bound"),
-        Column("value", pa.float64(), "", "the statistic; NaN where it is not measured"),
-        Column("low", pa.float64(), "", "lower end of its interval"),
-        Column("high", pa.float64(), "", "upper end of its interval"),
+        Column("value", pa.float64(), "", "the statistic; NaN where it is not measured", finite=False),
+        Column("low", pa.float64(), "", "lower end of its interval", finite=False),
+        Column("high", pa.float64(), "", "upper end of its interval", finite=False),
         Column("models", pa.uint64(), "model", "models that it is taken over"),
         Column("rule", pa.string(), "", "where the interval must lie"),
         Column("verdict", pa.string(), "", "supported, not supported, undecided or not measured"),

@@ -15,10 +15,10 @@ NOISE_LAYER = Column(
 ROWS = Column("rows", pa.string(), "", "natural or planted: which rows the rate is taken over")
 
 
-def with_interval(name: str, meaning: str, unit: str = "") -> tuple[Column, ...]:
+def with_interval(name: str, meaning: str, unit: str = "", finite: bool = True) -> tuple[Column, ...]:
     """A statistic with its bootstrap interval over texts."""
     return (
-        Column(name, pa.float64(), unit, meaning),
-        Column(f"{name}_low", pa.float64(), unit, f"lower end of the bootstrap interval of {name} over texts"),
-        Column(f"{name}_high", pa.float64(), unit, f"upper end of the bootstrap interval of {name} over texts"),
+        Column(name, pa.float64(), unit, meaning, finite),
+        Column(f"{name}_low", pa.float64(), unit, f"lower end of the bootstrap interval of {name} over texts", finite),
+        Column(f"{name}_high", pa.float64(), unit, f"upper end of the bootstrap interval of {name} over texts", finite),
     )

@@ -31,7 +31,10 @@ RECOVERY = Table(
         *_COUNTED,
         *with_interval("cosine", "mean cosine of the disturbed and the undisturbed output of the layer"),
         *with_interval(
-            "recovered", "(cosine - cosine of the disturbed layer) / (1 - cosine of the disturbed layer), of the means"
+            "recovered",
+            "(cosine - cosine of the disturbed layer) / (1 - cosine of the disturbed layer), of the means; NaN where "
+            "that is 1",
+            finite=False,
         ),
     ),
 )
@@ -47,7 +50,9 @@ RECOVERY_TESTS = Table(
         Column("memorized_distinct", pa.uint64(), "text", "distinct texts among them"),
         Column("unmemorized_n", pa.uint64(), "row", "unmemorized rows"),
         Column("unmemorized_distinct", pa.uint64(), "text", "distinct texts among them"),
-        *with_interval("difference", "share recovered at the last layer, memorized rows - unmemorized rows"),
+        *with_interval(
+            "difference", "share recovered at the last layer, memorized rows - unmemorized rows", finite=False
+        ),
         Column("p_value", pa.float64(), "", "of the hypothesis that the difference is 0, by the same bootstrap"),
         Column("q_value", pa.float64(), "", "p_value adjusted for all lines of the table (Benjamini-Hochberg)"),
     ),
@@ -98,7 +103,8 @@ LENS_PROFILES = Table(
         *with_interval(
             "similarity",
             "Pearson correlation, over a common relative depth, of the true token's mean probability in the memorized "
-            "natural rows of the two models",
+            "natural rows of the two models; NaN where one is flat",
+            finite=False,
         ),
     ),
 )
@@ -149,7 +155,13 @@ SCREENING = Table(
         Column("share", pa.float64(), "", "share of the heads that the estimate puts forward"),
         *with_interval("recall", "share of the k heads that is among those"),
         Column("chance", pa.float64(), "", "recall of as many heads taken at random"),
-        Column("rank_correlation", pa.float64(), "", "Spearman correlation of estimate and measured importance"),
+        Column(
+            "rank_correlation",
+            pa.float64(),
+            "",
+            "Spearman correlation of estimate and measured importance; NaN where a model has one head",
+            finite=False,
+        ),
         Column("ablated", pa.uint32(), "head", "heads that are put forward by any domain or by all natural rows"),
         Column(
             "cost", pa.float64(), "", "of estimating, then ablating those, over ablating all: passes of rows by layers"

@@ -30,7 +30,7 @@ SIGNATURE_PAIRS = Table(
         _MEASURE,
         *(column._replace(name=f"{column.name}_a") for column in MODEL),
         *(column._replace(name=f"{column.name}_b") for column in MODEL),
-        Column("similarity", pa.float64(), "", "Pearson correlation over depth; NaN where a profile is flat"),
+        Column("similarity", pa.float64(), "", "Pearson correlation over depth; NaN where a profile is flat", False),
     ),
 )
 
@@ -63,14 +63,21 @@ FACTORIAL = Table(
         Column("models", pa.uint64(), "model", "models: architectures x recipes x seeds"),
         Column("degrees", pa.uint64(), "", "degrees of freedom"),
         Column("sum_of_squares", pa.float64(), "", "over all depths; the four add up to that about the mean"),
-        Column("share", pa.float64(), "", "omega^2: share of the profiles' variance beyond what chance gives"),
-        Column("share_low", pa.float64(), "", "lower end of its bootstrap interval over seeds"),
-        Column("share_high", pa.float64(), "", "upper end of its bootstrap interval over seeds"),
+        Column(
+            "share",
+            pa.float64(),
+            "",
+            "omega^2: share of the profiles' variance beyond what chance gives; NaN where they do not vary",
+            finite=False,
+        ),
+        Column("share_low", pa.float64(), "", "lower end of its bootstrap interval over seeds", finite=False),
+        Column("share_high", pa.float64(), "", "upper end of its bootstrap interval over seeds", finite=False),
         Column(
             "p_value",
             pa.float64(),
             "",
             "of the hypothesis that the factor does not matter, by permutation; NaN for both and seed",
+            finite=False,
         ),
     ),
 )
