@@ -1,5 +1,6 @@
 """recite.config: one sentence for each mistake in a config file, defaults filled in."""
 
+import re
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -96,6 +97,21 @@ def test_repetition_counts_are_positive_integers(count: float) -> None:
     corpora["mini"]["build"]["controls"]["repetitions"] = {count: 4}
     with pytest.raises(ReciteError, match=r"corpora\.yaml: .*repetitions"):
         check_config(corpora, "corpora", "corpora.yaml")
+
+
+@pytest.mark.parametrize("text", [".nan", ".inf", "-.inf"])
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [("training.families.pythia.learning_rate", None), ("noise", "noise.strengths.1"), ("seed", None)],
+)
+def test_numbers_are_finite(small: dict[str, Any], place: str, shown: str | None, text: str) -> None:
+    """No least or greatest value of a schema holds against NaN."""
+    value: Any = yaml.safe_load(text)
+    put(small, place, {"strengths": [0.0, value]} if place == "noise" else value)
+    with pytest.raises(
+        ReciteError, match=rf"^small\.yaml: {re.escape(shown or place)} is -?(nan|inf), which is no finite"
+    ):
+        check_config(small, "study", "small.yaml")
 
 
 def test_defaults_are_filled_in(small: dict[str, Any]) -> None:

@@ -90,6 +90,16 @@ def test_write_json_of_an_unwritable_value_keeps_the_old_file(tmp_path: Path) ->
     assert read_json(path) == 1
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_json_holds_no_number_that_is_not_finite(tmp_path: Path, value: float) -> None:
+    """Python writes NaN and Infinity, which are no JSON and no result."""
+    with pytest.raises(ReciteError, match=r"rates\.json would hold a number that is not finite; look for what"):
+        write_json(tmp_path / "rates.json", {"rates": [0.5, value]})
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError):
+        canonical_json({"alpha": value})
+
+
 def test_read_json_of_a_missing_file(tmp_path: Path) -> None:
     """Prevents a traceback where a file was deleted."""
     with pytest.raises(ReciteError, match=r"gone\.json does not exist; run the rule"):

@@ -1,6 +1,7 @@
 """Config files against their JSON schemas: defaults filled in, one sentence for each mistake."""
 
 import difflib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,26 @@ def read_yaml(path: Path) -> Any:
 def check_config(config: Any, schema: str, source: str) -> Any:
     """Validate `config` against workflow/schemas/<schema>.schema.yaml and fill in its defaults in place.
 
-    `source` names the file in messages. The first mistake raises ReciteError.
+    `source` names the file in messages. The first mistake raises ReciteError; so does a number that is not finite, of
+    which no bound of a schema takes notice.
     """
+    for place, value in _numbers(config):
+        if not math.isfinite(value):
+            raise ReciteError(f"{source}: {place} is {value}, which is no finite number; write one.")
     validator = _Filling(read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
     error = best_match(validator.iter_errors(config))
     if error is not None:
         raise ReciteError(f"{source}: {_sentence(error)}")
     return config
+
+
+def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers with a point in a config, with the keys that lead to them."""
+    if isinstance(value, float):
+        yield place, value
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, entry in pairs:
+        yield from _numbers(entry, f"{place}.{key}" if place else str(key))
 
 
 def _fill_then_check(

@@ -32,13 +32,19 @@ def atomic(path: Path) -> Iterator[Path]:
 
 def canonical_json(value: Any) -> str:
     """The one JSON text of a value: keys sorted, no spaces, so that equal values compare equal."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` atomically as indented JSON with sorted keys."""
+    """Write `value` atomically as indented JSON with sorted keys; ReciteError for NaN and infinity."""
+    try:
+        text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise ReciteError(
+            f"{path} would hold a number that is not finite; look for what its rule reads that is damaged."
+        ) from None
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False) + "\n")
+        temporary.write_text(text + "\n")
 
 
 def read_json(path: Path) -> Any:
