@@ -110,7 +110,8 @@ def _windows(pool: Pool, encoder: Encoder, length: int) -> Iterator[Window | Non
     """The window of every candidate in turn, or None for one that is too short."""
     for start in range(0, len(pool.rows), BATCH_DOCUMENTS):
         batch = pool.rows.slice(start, BATCH_DOCUMENTS)
-        encoded = encoder.encode(batch["excerpt"].to_pylist())
+        heads = [start == 0 for start in batch["start"].to_pylist()]
+        encoded = encoder.encode_parts(batch["excerpt"].to_pylist(), heads, batch["whole"].to_pylist())
         for index, (tokens, ends) in enumerate(encoded):
             # Where there was no space to cut at, the last token may be the head of a longer one.
             room = len(tokens) if batch["whole"][index].as_py() else len(tokens) - 1
