@@ -16,9 +16,10 @@ import orjson
 from recite.errors import ReciteError
 from recite.readers.columns import NOT_UTF8, read_columns
 from recite.readers.lines import read_lines
+from recite.readers.objects import BYTE_ORDER_MARK, TooDeepError, is_sound, parse_leniently, value_at
 
 LINES = tuple(kind + packing for packing in ("", ".gz", ".zst", ".zstd") for kind in (".jsonl", ".json"))
-COLUMNS = (".parquet", ".arrow")
+COLUMNS = (".parquet", ".arrow", ".arrows", ".feather")
 MOST_REASONS = 1000
 """Reasons that are told apart, so that a label that differs in every document costs no memory."""
 
@@ -33,7 +34,9 @@ class Document(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where a corpus keeps what a document is made of; a field is a dotted path such as `meta.body`.
+    """Where a corpus keeps what a document is made of.
+
+    A field is a name, or a dotted path such as `meta.body`; one whose own name has the dots goes before a path.
 
     text: the field of the text.
     id: the field of the identifier, a text or an integer; None: it is `<file's name>:<row>`.
@@ -80,14 +83,15 @@ def read_built(path: Path) -> Iterator[Document]:
 
 
 def read_documents(path: Path, name: str, layout: Layout, skipped: Skipped) -> Iterator[Document]:
-    """Documents of a file of JSON lines (plain, gzip, zstd), a Parquet file or an Arrow stream, by its suffix.
+    """Documents of a file of JSON lines (plain, gzip, zstd), a Parquet file or an Arrow file or stream, by its suffix.
 
-    `name` is the file's path within the corpus, with forward slashes. Documents that are blank, not JSON,
-    not UTF-8, not objects, of no text or label, of an empty text, of another label or removed go to
-    `skipped`. Raises ReciteError for a file that is missing, of another format, truncated or longer than
-    its frames, that lacks a column, or whose documents all lack what the layout names.
+    `name` is the file's path within the corpus, with forward slashes. Documents that are blank, not JSON, not objects,
+    of no text or label, or of one that is not UTF-8, of an empty text, of another label or removed go to `skipped`;
+    what is wrong with a field that is not read is nothing. Raises ReciteError for a file that is missing, of another
+    format, truncated or longer than its frames, that lacks a column, or whose documents all lack what the layout names.
     """
-    if not name.endswith(LINES + COLUMNS):
+    suffix = name.lower()
+    if not suffix.endswith(LINES + COLUMNS):
         raise ReciteError(
             f"{name} is of no known format; name the file by what it is, one of {', '.join(LINES + COLUMNS)}, "
             "or take it out of the corpus."
@@ -95,7 +99,7 @@ def read_documents(path: Path, name: str, layout: Layout, skipped: Skipped) -> I
     if not path.is_file():
         raise ReciteError(f"{path} does not exist; run the rule that makes it again, or correct its path.")
     reading = _Reading(name, layout, skipped)
-    return reading.documents(reading.parsed(path) if name.endswith(LINES) else reading.rows(path))
+    return reading.documents(reading.parsed(path) if suffix.endswith(LINES) else reading.rows(path))
 
 
 def read_texts(files: Mapping[str, Path], layout: Layout) -> Iterator[str]:
@@ -165,12 +169,29 @@ class _Reading:
                 fields = loads(line)
                 record = _Record(row, byte, text_of(fields), id_of(fields), label_of(fields))
             except (ValueError, KeyError, TypeError):
-                if line.isspace() or not line:
-                    self._skip("blank line", row, byte)
-                else:
-                    self._skip_broken(self._defect(line), row, byte)
+                yield from self._parsed_leniently(row, byte, line)
+                continue
+            if type(record.id) is float:  # integers of more than 64 bits become one
+                yield from self._parsed_leniently(row, byte, line)
                 continue
             yield record
+
+    def _parsed_leniently(self, row: int, byte: int, line: bytes) -> Iterator[_Record]:
+        """The record of a line that is not all sound, if what is read of it is; else it is skipped."""
+        line = line.removeprefix(BYTE_ORDER_MARK)
+        if line.isspace() or not line:
+            self._skip("blank line", row, byte)
+            return
+        try:
+            fields = parse_leniently(line)
+            values = [self._getter(name)(fields) for name in self._names()]
+        except (ValueError, KeyError, TypeError):
+            self._skip_broken(self._defect(line), row, byte)
+            return
+        if not all(is_sound(value) for value in values if type(value) is str):
+            self._skip_broken(self._unsound(line, values), row, byte)
+            return
+        yield _Record(row, byte, *values)
 
     def rows(self, path: Path) -> Iterator[_Record]:
         """Records of a file of columns."""
@@ -182,8 +203,10 @@ class _Reading:
     def _getter(self, name: str | None) -> Callable[[Any], Any]:
         if name is None:
             return lambda fields: self.label
-        keys = name.split(".")
-        return itemgetter(name) if len(keys) == 1 else lambda fields: _at(fields, keys)
+        return itemgetter(name) if "." not in name else lambda fields: value_at(fields, name)
+
+    def _names(self) -> tuple[str | None, str | None, str | None]:
+        return self.layout.text, self.layout.id, self.layout.domain
 
     def _is_removed(self, text: str) -> bool:
         return self.layout.removed is not None and text.strip() == self.layout.removed.strip()
@@ -197,23 +220,29 @@ class _Reading:
         """Which of the three values is not text."""
         if NOT_UTF8 in (text, identity, label):
             return "not UTF-8"
-        fields = (self.layout.text, self.layout.id, self.layout.domain)
-        values = zip(fields, (text, identity, label), strict=True)
+        values = zip(self._names(), (text, identity, label), strict=True)
         return next(f"field {name} is not text" for name, value in values if type(value) is not str)
+
+    def _unsound(self, line: bytes, values: list[Any]) -> str:
+        """Which of the three values has a surrogate."""
+        if not _is_utf8(line):
+            return "not UTF-8"
+        named = zip(self._names(), values, strict=True)
+        return next(f"half a surrogate pair in field {name}" for name, value in named if not is_sound(str(value)))
 
     def _defect(self, line: bytes) -> str:
         """Why a line gives no record."""
-        try:
-            line.decode()
-            fields = orjson.loads(line)
-        except UnicodeDecodeError:
+        if not _is_utf8(line):
             return "not UTF-8"
+        try:
+            fields = parse_leniently(line)
+        except TooDeepError:
+            return "nested too deeply"
         except ValueError:
             return "not JSON"
         if not isinstance(fields, dict):
             return "not an object"
-        names = filter(None, (self.layout.text, self.layout.id, self.layout.domain))
-        return next(f"missing field {name}" for name in names if not _has(fields, name))
+        return next(f"missing field {name}" for name in filter(None, self._names()) if not _has(fields, name))
 
     def _skip(self, reason: str, row: int, byte: int | None) -> None:
         self.skipped.add(reason, self._place(row, byte))
@@ -227,15 +256,17 @@ class _Reading:
         return f"{self.name}, row {row}" + ("" if byte is None else f", byte {byte}")
 
 
-def _at(fields: Any, keys: list[str]) -> Any:
-    for key in keys:
-        fields = fields[key]
-    return fields
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _has(fields: Any, name: str) -> bool:
     try:
-        _at(fields, name.split("."))
+        value_at(fields, name)
     except (KeyError, TypeError):
         return False
     return True
