@@ -147,6 +147,19 @@ def test_corpora(study: Study) -> None:
     assert "corpus notes: no file of data/corpora/notes matches '*.jsonl'" in found(study)
 
 
+def test_corpora_are_matched_as_the_inventory_does(study: Study) -> None:
+    """Prevents the doctor from missing files that are read, or from passing what the inventory refuses."""
+    Path("data/corpora/notes/2024/a.jsonl").rename("data/corpora/notes/top[1].jsonl")
+    files = study.corpora["notes"]["files"]
+    for pattern in ("**/*.jsonl", "top[1].jsonl", "./top*", "*.jsonl"):
+        files["patterns"] = [pattern]
+        assert "corpus notes" not in found(study), pattern
+    files["patterns"] = ["top[2].jsonl"]
+    assert "corpus notes: no file of data/corpora/notes matches 'top[2].jsonl'" in found(study)
+    files |= {"patterns": ["**/*.jsonl"], "without": ["2024/a.jsonl"]}
+    assert "corpus notes: `without` names '2024/a.jsonl', which is no file of data/corpora/notes" in found(study)
+
+
 def test_a_study_that_is_made_here_needs_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").symlink_to(ROOT / "config")

@@ -275,7 +275,7 @@ class Study:
 
     def inventory_options(self, corpus: str) -> dict[str, Any]:
         files = {"folder": f"{CORPUS_FOLDER}/{corpus}", **self.corpora[corpus]["files"]}
-        kept = ("folder", "patterns", "groups", "hub", "revision")
+        kept = ("folder", "patterns", "without", "groups", "hub", "revision")
         return {"corpus": corpus, **{key: files[key] for key in kept if key in files}}
 
     def groups(self, corpus: str) -> int:

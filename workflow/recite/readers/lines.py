@@ -54,6 +54,13 @@ def _too_long(name: str, row: int, offset: int) -> ReciteError:
 
 
 def _chunks(path: Path, name: str) -> Iterator[bytes]:
+    try:
+        yield from _text(path, name)
+    except OSError as error:
+        raise ReciteError(f"{name} cannot be read ({error.strerror}); mend its rights or its disk.") from None
+
+
+def _text(path: Path, name: str) -> Iterator[bytes]:
     suffix = PurePosixPath(name.lower()).suffix
     with path.open("rb", buffering=CHUNK_BYTES) as file:
         if suffix in (".zst", ".zstd"):
