@@ -282,6 +282,10 @@ class Study:
         """In how many jobs the files of a corpus are read."""
         return self.corpora[corpus].get("files", {}).get("groups", 1)
 
+    def group_names(self, corpus: str) -> list[str]:
+        """What these jobs are called."""
+        return [f"{group:03d}" for group in range(self.groups(corpus))]
+
     def layout(self, corpus: str) -> dict[str, Any]:
         """How the documents of a corpus are read, whatever their labels."""
         files = self.corpora[corpus].get("files", BUILT_FILES)
