@@ -156,6 +156,26 @@ def test_files_are_left_out_by_name(tmp_path: Path) -> None:
     assert left_out(tmp_path / "out.json") == {} and "without" not in read_json(tmp_path / "out.json")
 
 
+def test_the_others_stay_in_their_groups(tmp_path: Path) -> None:
+    """Prevents one broken file from moving all others to other jobs, which read them again; or a job without any."""
+    make(tmp_path / "corpus", {f"{index}.jsonl": 9 - index for index in range(6)})
+    for without in ([], ["0.jsonl", "4.jsonl"]):
+        made = entry(tmp_path / "corpus", ["*.jsonl"], 3, **({"without": without} if without else {}))
+        take_inventory(made, tmp_path / "out.json")
+        found = [{*files_of_group(tmp_path / "out.json", group)} - {*without} for group in range(3)]
+        assert found == [
+            {"0.jsonl", "5.jsonl"} - {*without},
+            {"1.jsonl", "4.jsonl"} - {*without},
+            {"2.jsonl", "3.jsonl"},
+        ]
+    made = entry(tmp_path / "corpus", ["*.jsonl"], 3, without=["2.jsonl", "3.jsonl"])
+    take_inventory(made, tmp_path / "out.json")
+    assert sorted(len(files_of_group(tmp_path / "out.json", group)) for group in range(3)) == [1, 1, 2]
+    made = entry(tmp_path / "corpus", ["*.jsonl"], 3, without=[f"{index}.jsonl" for index in range(4)])
+    with pytest.raises(ReciteError, match=r"corpus notes has 2 files for 3 groups; lower `groups`"):
+        take_inventory(made, tmp_path / "out.json")
+
+
 @pytest.mark.parametrize("name", ["b.jsonl", "a*.jsonl", "x/", "a1.txt", str(Path.home())])
 def test_what_is_left_out_is_there(tmp_path: Path, name: str) -> None:
     """Prevents a slip in a name from leaving a file in, or a pattern from leaving out more than was meant."""

@@ -129,8 +129,10 @@ def _parts(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path, 
     """The part of every file, in the order of their names; those that an earlier run left are kept."""
     bounds: dict[str, int] = {}
     waiting: list[str] = []
-    run = _identity(draw, files, layout)
-    parts = {name: folder / f"{hash64(run, name):016x}.parquet" for name in sorted(files)}
+    parts = _places(draw, files, layout, folder)
+    # bounds went from file to file, so what is left of a file that is no longer here, or has changed, spoils all
+    if not {path.stem for path in folder.glob("*.json")} <= {part.stem for part in parts.values()}:
+        rmtree(folder)
     for name, part in parts.items():
         if part.with_suffix(".json").exists():
             _lower(bounds, read_json(part.with_suffix(".json"))["bounds"])
@@ -176,14 +178,15 @@ def _results(
                 yield running.pop(future), future.result
 
 
-def _identity(draw: Draw, files: Mapping[str, Path], layout: Layout) -> str:
-    """What parts are parts of: bounds go from file to file, so they hold for the very same files only."""
+def _places(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path) -> dict[str, Path]:
+    """Where the part of every file lies, by what decides it beside the bounds: the file, and how it is read."""
     lost = [str(path) for _, path in sorted(files.items()) if not path.exists()]
     if lost:
         verb = "does" if len(lost) == 1 else "do"
         raise ReciteError(f"{', '.join(lost)} {verb} not exist; put the corpus's files there, or correct their paths.")
-    stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in sorted(files.items())]
-    return canonical_json([draw, layout, stats])
+    states = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in sorted(files.items())}
+    keys = {name: hash64(canonical_json([draw, layout, name, state])) for name, state in states.items()}
+    return {name: folder / f"{key:016x}.parquet" for name, key in keys.items()}
 
 
 def _lower(bounds: dict[str, int], others: Mapping[str, int]) -> None:

@@ -1,6 +1,7 @@
 """Inventory: which files a corpus has, and which job reads which of them."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapreplace
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,26 @@ def take_inventory(options: Mapping[str, Any], inventory: Path) -> None:
             )
         chosen |= {name: (folder / name).stat().st_size for name in found}
     _check_names(options["corpus"], chosen)
-    without = {name: chosen.pop(name) for name in _left_out(options, [*chosen])}
-    groups: list[dict[str, int]] = [{} for _ in range(options["groups"])]
-    for name, size in sorted(chosen.items(), key=lambda item: (-item[1], item[0])):
-        min(groups, key=lambda group: (sum(group.values()), len(group)))[name] = size
-    if not groups[-1]:
-        raise ReciteError(
-            f"corpus {options['corpus']} has {len(chosen)} files for {len(groups)} groups; lower `groups`."
-        )
-    shares = [dict(sorted(group.items())) for group in groups]
+    without = {name: chosen[name] for name in _left_out(options, [*chosen])}
+    kept = {name: size for name, size in chosen.items() if name not in without}
+    # shared out with those that are left out, so that the others stay where they were
+    shares = [{name: group[name] for name in group if name in kept} for group in _shared(chosen, options["groups"])]
+    shares = shares if all(shares) else _shared(kept, options["groups"])
+    if not all(shares):
+        raise ReciteError(f"corpus {options['corpus']} has {len(kept)} files for {len(shares)} groups; lower `groups`.")
     listed = {"corpus": options["corpus"], "folder": str(folder), "groups": shares}
     write_json(inventory, listed | ({"without": without} if without else {}))
+
+
+def _shared(sizes: Mapping[str, int], number: int) -> list[dict[str, int]]:
+    """Files in groups of like size, each by name."""
+    groups: list[dict[str, int]] = [{} for _ in range(number)]
+    loads = [(0, 0, group) for group in range(number)]
+    for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        load, files, group = loads[0]
+        groups[group][name] = size
+        heapreplace(loads, (load + size, files + 1, group))
+    return [dict(sorted(group.items())) for group in groups]
 
 
 def _check_names(corpus: str, names: Iterable[str]) -> None:
