@@ -228,6 +228,21 @@ def test_byte_order_marks(tmp_path: Path, suffix: str, end: bytes) -> None:
     assert read(path)[1].first == {"not JSON": f"a{suffix}, row 0, byte 0"}
 
 
+@pytest.mark.parametrize("suffix", LINES)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf", b" \t"])
+def test_parts_without_the_end_of_their_last_line(tmp_path: Path, suffix: str, mark: bytes) -> None:
+    """Prevents two documents from being lost wherever files were joined of which one ended without a newline; and
+    numbers that two documents share."""
+    parts = [mark + line(at, "é}\ufeff{") + line(at + 1).rstrip(b"\n") for at in (0, 2, 4)]
+    path = pack(tmp_path / f"a{suffix}", *parts, b"\n" + line(6) + b'{"id": "x"}' + mark + line(7) + b"{}bad\n")
+    documents, skipped = read(path)
+    assert [(document.id, document.row) for document in documents] == [(f"d{at}", at + (at > 6)) for at in range(8)]
+    assert skipped.counts == {"missing field text": 1, "not JSON": 1}
+    content = b"".join(parts) + b"\n" + line(6)
+    assert skipped.first["missing field text"] == f"a{suffix}, row 7, byte {len(content)}"
+    assert skipped.first["not JSON"].startswith(f"a{suffix}, row 9, byte ")
+
+
 def test_zeros_behind_a_gzip_member(tmp_path: Path) -> None:
     """Prevents a file that a tape filled up, which gzip reads, from being refused; zeros alone are no file."""
     path, padding = tmp_path / "a.jsonl.gz", bytes(5000)

@@ -5,7 +5,7 @@ A defect of one document skips, counts and locates that document; a defect of th
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -16,7 +16,7 @@ import orjson
 from recite.errors import ReciteError
 from recite.readers.columns import NOT_UTF8, read_columns
 from recite.readers.lines import read_lines
-from recite.readers.objects import BYTE_ORDER_MARK, TooDeepError, is_sound, parse_leniently, value_at
+from recite.readers.objects import TooDeepError, is_sound, parse_leniently, value_at
 
 LINES = tuple(kind + packing for packing in ("", ".gz", ".zst", ".zstd") for kind in (".jsonl", ".json"))
 COLUMNS = (".parquet", ".arrow", ".arrows", ".feather")
@@ -164,34 +164,36 @@ class _Reading:
         """Records of a file of JSON lines."""
         loads = orjson.loads
         text_of, id_of, label_of = map(self._getter, (self.layout.text, self.layout.id, self.layout.domain))
-        for row, byte, line in read_lines(path, self.name):
+        added = 0
+        for line_number, byte, line in read_lines(path, self.name):
+            row = line_number + added
             try:
                 fields = loads(line)
                 record = _Record(row, byte, text_of(fields), id_of(fields), label_of(fields))
             except (ValueError, KeyError, TypeError):
-                yield from self._parsed_leniently(row, byte, line)
+                added += yield from self._parsed_leniently(row, byte, line)
                 continue
             if type(record.id) is float:  # integers of more than 64 bits become one
                 yield from self._parsed_leniently(row, byte, line)
                 continue
             yield record
 
-    def _parsed_leniently(self, row: int, byte: int, line: bytes) -> Iterator[_Record]:
-        """The record of a line that is not all sound, if what is read of it is; else it is skipped."""
-        line = line.removeprefix(BYTE_ORDER_MARK)
-        if line.isspace() or not line:
-            self._skip("blank line", row, byte)
-            return
+    def _parsed_leniently(self, row: int, byte: int, line: bytes) -> Generator[_Record, None, int]:
+        """Records of a line that is not all sound, if what is read of it is; returns how many there are but for one."""
         try:
-            fields = parse_leniently(line)
-            values = [self._getter(name)(fields) for name in self._names()]
-        except (ValueError, KeyError, TypeError):
-            self._skip_broken(self._defect(line), row, byte)
-            return
-        if not all(is_sound(value) for value in values if type(value) is str):
-            self._skip_broken(self._unsound(line, values), row, byte)
-            return
-        yield _Record(row, byte, *values)
+            values = parse_leniently(line)
+        except ValueError as error:
+            self._skip_broken(_defect(line, error), row, byte)
+            return 0
+        if not values:
+            self._skip("blank line", row, byte)
+        for at, (start, fields) in enumerate(values):
+            defect = self._defect(line, fields)
+            if defect:
+                self._skip_broken(defect, row + at, byte + start)
+            else:
+                yield _Record(row + at, byte + start, *self._read(fields))
+        return max(0, len(values) - 1)
 
     def rows(self, path: Path) -> Iterator[_Record]:
         """Records of a file of columns."""
@@ -223,26 +225,19 @@ class _Reading:
         values = zip(self._names(), (text, identity, label), strict=True)
         return next(f"field {name} is not text" for name, value in values if type(value) is not str)
 
-    def _unsound(self, line: bytes, values: list[Any]) -> str:
-        """Which of the three values has a surrogate."""
-        if not _is_utf8(line):
-            return "not UTF-8"
-        named = zip(self._names(), values, strict=True)
-        return next(f"half a surrogate pair in field {name}" for name, value in named if not is_sound(str(value)))
+    def _read(self, fields: Any) -> list[Any]:
+        return [self._getter(name)(fields) for name in self._names()]
 
-    def _defect(self, line: bytes) -> str:
-        """Why a line gives no record."""
-        if not _is_utf8(line):
-            return "not UTF-8"
-        try:
-            fields = parse_leniently(line)
-        except TooDeepError:
-            return "nested too deeply"
-        except ValueError:
-            return "not JSON"
+    def _defect(self, line: bytes, fields: Any) -> str:
+        """Why an object gives no record; "" where it does."""
         if not isinstance(fields, dict):
             return "not an object"
-        return next(f"missing field {name}" for name in filter(None, self._names()) if not _has(fields, name))
+        missing = [f"missing field {name}" for name in filter(None, self._names()) if not _has(fields, name)]
+        if missing:
+            return missing[0] if _is_utf8(line) else "not UTF-8"
+        named = zip(self._names(), self._read(fields), strict=True)
+        halves = [f"half a surrogate pair in field {name}" for name, value in named if not is_sound(value)]
+        return next((half if _is_utf8(line) else "not UTF-8" for half in halves), "")
 
     def _skip(self, reason: str, row: int, byte: int | None) -> None:
         self.skipped.add(reason, self._place(row, byte))
@@ -254,6 +249,13 @@ class _Reading:
 
     def _place(self, row: int, byte: int | None) -> str:
         return f"{self.name}, row {row}" + ("" if byte is None else f", byte {byte}")
+
+
+def _defect(line: bytes, error: ValueError) -> str:
+    """Why a line is not read."""
+    if not _is_utf8(line):
+        return "not UTF-8"
+    return "nested too deeply" if isinstance(error, TooDeepError) else "not JSON"
 
 
 def _is_utf8(line: bytes) -> bool:

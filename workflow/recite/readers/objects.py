@@ -4,8 +4,8 @@ import json
 import re
 from typing import Any
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-"""What some programs write before the first line; it stays before a later one where files were joined to one."""
+BETWEEN = re.compile("[ \t\r\ufeff]*")
+"""What may stand around a value: JSON's white space, and the byte order mark that some programs write in front."""
 LONGEST_INTEGER = 4300
 """Digits up to which Python reads an integer."""
 SURROGATE = re.compile("[\ud800-\udfff]")
@@ -15,22 +15,36 @@ class TooDeepError(ValueError):
     """Lists or objects within one another, about a thousand of them."""
 
 
-def parse_leniently(line: bytes) -> Any:
-    """What a line says, though it breaks JSON's rules as other programs do.
+def parse_leniently(line: bytes) -> list[tuple[int, Any]]:
+    """What a line says, though it breaks JSON's rules as other programs do: values, and the byte where each begins.
 
     Read are NaN and Infinity, numbers beyond what a machine's hold, control characters in texts, and halves of
-    surrogate pairs and bytes that are not UTF-8, which both become surrogates. ValueError for what is not JSON.
+    surrogate pairs and bytes that are not UTF-8, which both become surrogates; byte order marks are passed over. There
+    are several objects where files were joined of which one had no end of its last line. ValueError if it is no JSON.
     """
     text = line.decode(errors="surrogateescape")
+    found: list[tuple[int, Any]] = []
+    end = byte = 0
     try:
-        return json.loads(text, strict=False, parse_int=_integer)
+        while (start := BETWEEN.match(text, end).end()) < len(text):  # type: ignore[union-attr]  # it matches ""
+            byte += _size(text[end:start])
+            value, end = DECODER.raw_decode(text, start)
+            found.append((byte, value))
+            byte += _size(text[start:end])
     except RecursionError:
         raise TooDeepError from None
+    if len(found) > 1 and not all(isinstance(value, dict) for _, value in found):
+        raise ValueError("more than one value, and not all of them objects")
+    return found
 
 
-def is_sound(text: str) -> bool:
-    """Whether a text has no surrogate, which no encoding holds."""
-    return SURROGATE.search(text) is None
+def _size(text: str) -> int:
+    return len(text.encode(errors="surrogateescape"))
+
+
+def is_sound(value: Any) -> bool:
+    """Whether a value is no text with a surrogate, which no encoding holds."""
+    return not isinstance(value, str) or SURROGATE.search(value) is None
 
 
 def value_at(fields: Any, name: str) -> Any:
@@ -47,3 +61,6 @@ def value_at(fields: Any, name: str) -> Any:
 
 def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
+
+
+DECODER = json.JSONDecoder(strict=False, parse_int=_integer)
