@@ -160,6 +160,18 @@ def test_corpora_are_matched_as_the_inventory_does(study: Study) -> None:
     assert "corpus notes: `without` names '2024/a.jsonl', which is no file of data/corpora/notes" in found(study)
 
 
+def test_a_corpus_that_may_not_be_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents the doctor from stopping at the first folder that it may not list."""
+
+    def refuse(place: str) -> object:
+        raise PermissionError(13, "Permission denied", place)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    (finding,) = doctor.corpus_files(study, "notes")
+    assert finding.what == "corpus notes: its files are not known"
+    assert finding.remedy.startswith("data/corpora/notes cannot be listed (Permission denied); correct its rights")
+
+
 def test_a_study_that_is_made_here_needs_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").symlink_to(ROOT / "config")

@@ -162,7 +162,11 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
         return
     options = study.inventory_options(corpus)
     folder = Path(options["folder"])
-    names = files_below(folder)
+    try:
+        names = files_below(folder)
+    except ReciteError as error:
+        yield Finding(f"corpus {corpus}: its files are not known", str(error))
+        return
     absent = [pattern for pattern in options["patterns"] if not matching(names, pattern)]
     if absent and not (study.config["fetch"] and "revision" in options and not names):
         yield Finding(
