@@ -54,9 +54,10 @@ wildcard_constraints:
     family="|".join(map(re.escape, study.families)),
     model="|".join(map(re.escape, study.models)),
     corpus="|".join(map(re.escape, study.domains)),
-    group=r"\d{3}",
+    # three digits, or four, and more: Snakemake takes no {3,}
+    group=r"\d\d\d+",
     domain="[a-z0-9_]+",
-    part=r"[a-z0-9_]+-\d{4}",
+    part=r"[a-z0-9_]+-\d\d\d\d+",
     layer=r"\d+",
     alpha=r"[0-9][0-9.e+-]*",
     first=r"\d+",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from recite.candidates import gather
 from recite.door import door
-from recite.inventory import files_of_group
+from recite.inventory import files_of_group, left_out
 from recite.readers import Layout
 
 with door(snakemake):
@@ -19,4 +19,5 @@ with door(snakemake):
         Layout(**options["layout"]),
         candidates=Path(snakemake.output.candidates),
         threads=snakemake.threads,
+        without=left_out(given[0]) if is_inventory else {},
     )

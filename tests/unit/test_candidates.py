@@ -202,7 +202,7 @@ def test_nothing_to_read(tmp_path: Path) -> None:
     """A corpus without files, or with a lost one, must not give an empty sample silently."""
     with pytest.raises(ReciteError, match="corpus small has no files"):
         gather(DRAW, {}, LAYOUT, tmp_path / "candidates.parquet", 1)
-    with pytest.raises(ReciteError, match=r"lost\.jsonl\.zst does not exist; put the corpus's file there"):
+    with pytest.raises(ReciteError, match=r"lost\.jsonl\.zst does not exist; put the corpus's files there"):
         gather(DRAW, {"lost.jsonl.zst": tmp_path / "lost.jsonl.zst"}, LAYOUT, tmp_path / "candidates.parquet", 1)
 
 
@@ -213,6 +213,38 @@ def test_a_damaged_file_is_named_by_any_worker(tmp_path: Path) -> None:
     for threads in (1, 2):
         with pytest.raises(ReciteError, match=r"1\.jsonl\.zst ends within a zstd frame"):
             gather(DRAW, files, LAYOUT, tmp_path / "candidates.parquet", threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_all_broken_files_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    """Prevents a run for each broken file; without them, named, the rest is read, and the result says so."""
+    pieces = [documents()[at : at + 18] for at in range(0, 180, 18)]
+    files = files_of(tmp_path / "corpus", pieces)
+    files["2.jsonl.zst"].write_bytes(files["2.jsonl.zst"].read_bytes()[:-9])
+    files["5.jsonl.zst"].write_bytes(b"")
+    files["7.jsonl.zst"].unlink()
+    files["7.jsonl.zst"].mkdir()
+    made = tmp_path / "candidates.parquet"
+    with pytest.raises(ReciteError) as error:
+        gather(DRAW, files, LAYOUT, made, threads)
+    said = str(error.value)
+    assert said.startswith("corpus small: 3 of 10 files cannot be read; mend them, or go on without them by naming")
+    reasons = [said.find(reason) for reason in ("2.jsonl.zst ends within", "5.jsonl.zst is empty", "7.jsonl.zst does")]
+    assert reasons == sorted(reasons) and min(reasons) > 0 and "\n" not in said and not made.exists()
+    broken = {name: 1 for name in ("2.jsonl.zst", "5.jsonl.zst", "7.jsonl.zst")}
+    rest = {name: path for name, path in files.items() if name not in broken}
+    with monkeypatch.context() as patch:
+        patch.setattr(candidates, "collect", None)  # what was read is kept
+        gather(DRAW, rest, LAYOUT, made, threads, broken)
+    sound = [piece for at, piece in enumerate(pieces) if at not in (2, 5, 7)]
+    assert without_source(made) == without_source(gathered(tmp_path / "sound", sound))
+    assert read_metadata(made)["without"] == broken and len(read_metadata(made)["files"]) == 7
+
+
+def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
+    files = {name: tmp_path / name for name in ("a.jsonl", "b.jsonl")}
+    with pytest.raises(ReciteError, match=r"a\.jsonl, .*b\.jsonl do not exist; put"):
+        gather(DRAW, files, LAYOUT, tmp_path / "candidates.parquet", 1)
 
 
 PEAK = """

@@ -207,3 +207,20 @@ def test_schemas_are_sound(name: str) -> None:
         assert inner.get("description") or ".margin_tolerance." in place, f"{place} has no description"
         if "default" in inner:
             assert not list(Draft202012Validator(inner).iter_errors(inner["default"])), f"default of {place}"
+
+
+def test_home_in_every_path(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents `~` from being taken for a folder of that name; what only begins with one stays as it is."""
+    monkeypatch.setenv("HOME", "/home/ada")
+    files = {"patterns": ["~*"], "domain": "~", "folder": "~/corpora"}
+    corpora = check_config({"notes": {"domains": {"a": "free_text"}, "files": files}}, "corpora", "corpora.yaml")
+    assert (files["folder"], files["patterns"], files["domain"]) == ("/home/ada/corpora", ["~*"], "~")
+    assert corpora["notes"]["files"] is files
+    entry = {"corpus": "notes", "path": "~/models/a.gguf", "tokenizer": "~/tokenizer.json"}
+    check_config({"mine": entry}, "models", "models.yaml")
+    assert (entry["path"], entry["tokenizer"]) == ("/home/ada/models/a.gguf", "/home/ada/tokenizer.json")
+    keys = [f"{name}_file" for name in ("corpora", "models", "figures", "claims", "published")]
+    made = check_config(small | dict.fromkeys(keys, "~/mine.yaml"), "study", "small.yaml")
+    assert {made[key] for key in keys} == {"/home/ada/mine.yaml"}
+    for path in ("data/~/x", "/~", "a~", "~nobody that there is/x"):
+        assert check_config({"mine": {"corpus": "c", "path": path}}, "models", "m")["mine"]["path"] == path

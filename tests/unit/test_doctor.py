@@ -147,6 +147,31 @@ def test_corpora(study: Study) -> None:
     assert "corpus notes: no file of data/corpora/notes matches '*.jsonl'" in found(study)
 
 
+def test_corpora_are_matched_as_the_inventory_does(study: Study) -> None:
+    """Prevents the doctor from missing files that are read, or from passing what the inventory refuses."""
+    Path("data/corpora/notes/2024/a.jsonl").rename("data/corpora/notes/top[1].jsonl")
+    files = study.corpora["notes"]["files"]
+    for pattern in ("**/*.jsonl", "top[1].jsonl", "./top*", "*.jsonl"):
+        files["patterns"] = [pattern]
+        assert "corpus notes" not in found(study), pattern
+    files["patterns"] = ["top[2].jsonl"]
+    assert "corpus notes: no file of data/corpora/notes matches 'top[2].jsonl'" in found(study)
+    files |= {"patterns": ["**/*.jsonl"], "without": ["2024/a.jsonl"]}
+    assert "corpus notes: `without` names '2024/a.jsonl', which is no file of data/corpora/notes" in found(study)
+
+
+def test_a_corpus_that_may_not_be_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents the doctor from stopping at the first folder that it may not list."""
+
+    def refuse(place: str) -> object:
+        raise PermissionError(13, "Permission denied", place)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    (finding,) = doctor.corpus_files(study, "notes")
+    assert finding.what == "corpus notes: its files are not known"
+    assert finding.remedy.startswith("data/corpora/notes cannot be listed (Permission denied); correct its rights")
+
+
 def test_a_study_that_is_made_here_needs_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").symlink_to(ROOT / "config")

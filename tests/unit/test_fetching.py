@@ -128,6 +128,16 @@ def test_corpus(hub: Hub, tmp_path: Path) -> None:
     assert all(COMMIT in request.path for request in hub.requests)
 
 
+@pytest.mark.parametrize("pattern", ["**/*.zst", "part[1].zst"])
+def test_patterns_mean_the_same_on_the_hub(hub: Hub, tmp_path: Path, pattern: str) -> None:
+    """Files at the top, or with brackets in their names, must not be left on the hub."""
+    held = {"part[1].zst": b"one", "deep/er/two.zst": b"two", "README.md": b"words"}
+    hub.repositories["datasets/owner/corpus"] = held
+    folder = corpus_folder(corpus(tmp_path / "notes") | {"patterns": [pattern]})
+    wanted = {"part[1].zst", "deep/er/two.zst"} if "**" in pattern else {"part[1].zst"}
+    assert files_of(folder) == {name: held[name] for name in wanted}
+
+
 @pytest.mark.parametrize("fetch", [False, True])
 def test_a_corpus_that_is_there_is_not_touched(hub: Hub, tmp_path: Path, fetch: bool) -> None:
     """A user's own files would be mixed with the hub's, or replaced."""

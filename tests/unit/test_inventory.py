@@ -1,5 +1,6 @@
 """Inventory: every file that a pattern names is in one group, groups are of like size, creation order is nothing."""
 
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from recite.errors import ReciteError
 from recite.files import read_json
-from recite.inventory import files_of_group, take_inventory
+from recite.inventory import files_of_group, left_out, take_inventory
 
 
 def make(folder: Path, sizes: dict[str, int]) -> None:
@@ -48,6 +49,8 @@ NESTED = {
         (["data/a.*"], ["data/a.jsonl.zst"]),
         (["other/*.gz", "data/*/b.*"], ["data/deep/er/b.jsonl.zst", "other/d.json.gz"]),
         (["*/d.json.gz", "other/*"], ["other/d.json.gz"]),
+        (["**/*.md"], ["README.md"]),
+        (["**/*.zst", "README.md"], ["README.md", "data/a.jsonl.zst", "data/deep/er/b.jsonl.zst"]),
         (["*.zst*"], ["data/a.jsonl.zst", "data/c.jsonl.zst.1a2b", "data/deep/er/b.jsonl.zst"]),
     ],
 )
@@ -139,6 +142,55 @@ def test_mistakes(tmp_path: Path, patterns: list[str], groups: int, sentence: st
     with pytest.raises(ReciteError, match=sentence):
         take_inventory(entry(tmp_path / "corpus", patterns, groups), tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
+
+
+def test_files_are_left_out_by_name(tmp_path: Path) -> None:
+    """Prevents broken files from stopping a study for good, from being left out unsaid, and any other beside them."""
+    sizes = {"a[1].jsonl": 3, "a1.jsonl": 4, "x/a1.jsonl": 5, "x/été.jsonl": 6}
+    make(tmp_path / "corpus", sizes)
+    made = entry(tmp_path / "corpus", ["*.jsonl"], without=["a[1].jsonl", "./x/e\u0301te\u0301.jsonl"])
+    take_inventory(made, tmp_path / "out.json")
+    assert [*files_of_group(tmp_path / "out.json", 0)] == ["a1.jsonl", "x/a1.jsonl"]
+    assert left_out(tmp_path / "out.json") == {"a[1].jsonl": 3, "x/été.jsonl": 6}
+    take_inventory(entry(tmp_path / "corpus", ["*.jsonl"]), tmp_path / "out.json")
+    assert left_out(tmp_path / "out.json") == {} and "without" not in read_json(tmp_path / "out.json")
+
+
+def test_the_others_stay_in_their_groups(tmp_path: Path) -> None:
+    """Prevents one broken file from moving all others to other jobs, which read them again; or a job without any."""
+    make(tmp_path / "corpus", {f"{index}.jsonl": 9 - index for index in range(6)})
+    for without in ([], ["0.jsonl", "4.jsonl"]):
+        made = entry(tmp_path / "corpus", ["*.jsonl"], 3, **({"without": without} if without else {}))
+        take_inventory(made, tmp_path / "out.json")
+        found = [{*files_of_group(tmp_path / "out.json", group)} - {*without} for group in range(3)]
+        assert found == [
+            {"0.jsonl", "5.jsonl"} - {*without},
+            {"1.jsonl", "4.jsonl"} - {*without},
+            {"2.jsonl", "3.jsonl"},
+        ]
+    made = entry(tmp_path / "corpus", ["*.jsonl"], 3, without=["2.jsonl", "3.jsonl"])
+    take_inventory(made, tmp_path / "out.json")
+    assert sorted(len(files_of_group(tmp_path / "out.json", group)) for group in range(3)) == [1, 1, 2]
+    made = entry(tmp_path / "corpus", ["*.jsonl"], 3, without=[f"{index}.jsonl" for index in range(4)])
+    with pytest.raises(ReciteError, match=r"corpus notes has 2 files for 3 groups; lower `groups`"):
+        take_inventory(made, tmp_path / "out.json")
+
+
+@pytest.mark.parametrize("name", ["b.jsonl", "a*.jsonl", "x/", "a1.txt", str(Path.home())])
+def test_what_is_left_out_is_there(tmp_path: Path, name: str) -> None:
+    """Prevents a slip in a name from leaving a file in, or a pattern from leaving out more than was meant."""
+    make(tmp_path / "corpus", {"a1.jsonl": 4, "x/a1.jsonl": 5, "a1.txt": 6})
+    with pytest.raises(ReciteError, match=r"`without` names .*, which is no file that `patterns` match; correct it"):
+        take_inventory(entry(tmp_path / "corpus", ["*.jsonl"], without=["a1.jsonl", name]), tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """Prevents a traceback hours later, when identifiers are made of the name."""
+    (tmp_path / "corpus").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/corpus/\xe9.jsonl")).touch()
+    with pytest.raises(ReciteError, match=r"corpus notes: the name of file '.*' is not UTF-8; rename it"):
+        take_inventory(entry(tmp_path / "corpus", ["*.jsonl"]), tmp_path / "out.json")
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from pyarrow import feather
 
 from recite import readers
 from recite.errors import ReciteError
@@ -25,7 +26,7 @@ from recite.readers import Document, Layout, Skipped, built, columns, lines, rea
 
 LINES = [".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst", ".jsonl.zstd", ".json.zstd"]
 COMPRESSED = [".jsonl.gz", ".jsonl.zst"]
-COLUMNS = [".parquet", ".arrow"]
+COLUMNS = [".parquet", ".arrow", ".feather"]
 NESTED = Layout("meta.body", "meta.key.number", "meta.set", labels={"CC": "web", "Code": "code"})
 TEXTS = ["äß🙂\nof two lines", "a\u2028b\x85c\r", " ", "x" * 5000, "\0"]
 Record = dict[str, Any]
@@ -63,6 +64,8 @@ def save(folder: Path, suffix: str, records: Sequence[Record]) -> Path:
         datasets.Dataset.from_list(records).save_to_disk(folder / "saved")
         (made,) = (folder / "saved").glob("*.arrow")
         made.rename(path)
+    elif suffix == ".feather":
+        feather.write_feather(pa.Table.from_pylist(records), path, chunksize=3)
     else:
         pack(path, b"".join(json.dumps(entry, ensure_ascii=False).encode() + b"\n" for entry in records))
     return path
@@ -135,11 +138,13 @@ def test_removed_documents(tmp_path: Path, suffix: str) -> None:
 BROKEN = [
     (b"plain", "not JSON"),
     (b'{"id": "x", ', "not JSON"),
-    (b'{"text": NaN}', "not JSON"),
-    (b'{"text": "\\ud83d"}', "not JSON"),
+    (b'{"text": NaN, "id": "x", "domain": "code"}', "field text is not text"),
+    (b'{"text": "\\ud83d", "id": "x", "domain": "code"}', "half a surrogate pair in field text"),
+    (b'{"text": "t", "id": "\\udc00", "domain": "code"}', "half a surrogate pair in field id"),
+    (b'{"text": "t", "id": "x", "domain": "code", "more": nan}', "not JSON"),
     (b'{"text": "\xff"}', "not UTF-8"),
     (b'{"text": "\xed\xa0\xbd"}', "not UTF-8"),
-    (b"[" * 5000, "not JSON"),
+    (b"[" * 5000, "nested too deeply"),
     (b"[1]", "not an object"),
     (b"3", "not an object"),
     (b"null", "not an object"),
@@ -168,6 +173,106 @@ def test_bad_lines_are_skipped_counted_and_located(tmp_path: Path, suffix: str, 
     documents, skipped = read(pack(tmp_path / f"a{suffix}", first + bad + b"\n" + bad + b"\n" + line(1)))
     assert [(document.id, document.row) for document in documents] == [("d0", 0), ("d1", 3)]
     assert skipped == Skipped({reason: 2}, {reason: f"a{suffix}, row 1, byte {len(first)}"})  # type: ignore[arg-type]
+
+
+UNREAD = [
+    b"NaN",
+    b"-Infinity",
+    b"[1, Infinity]",
+    b"1e999",
+    b"9" * 5000,
+    b'"\\ud800"',
+    b'"\\udfff\\ud800 and more"',
+    b'{"\\ud800": 1}',
+    b'"\xff"',
+    b'"\xed\xa0\x80"',
+    b'"a\x00b\x1f\tc"',
+    b'1, "unread": NaN',
+    b"[" * 600 + b"NaN" + b"]" * 600,
+    b'"\xef\xbb\xbf \xe2\x80\xa8 \x0c"',
+]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        b'{"unread": %b, "id": "x", "domain": "code", "text": "t\\u00e9"}',
+        b'{"id": "x", "domain": "code", "text": "t\\u00e9", "unread": %b}',
+    ],
+)
+@pytest.mark.parametrize("bad", UNREAD)
+def test_what_is_not_read_need_not_be_sound(tmp_path: Path, place: bytes, bad: bytes) -> None:
+    """Prevents a score that is NaN, or half an emoji in an address, from costing a document whose text is sound."""
+    documents, skipped = read(pack(tmp_path / "a.jsonl", line(0) + place % bad + b"\n" + line(2)))
+    assert documents == [("d0", "code", "text 0", 0), ("x", "code", "té", 1), ("d2", "code", "text 2", 2)]
+    assert not skipped.counts
+
+
+def test_long_integers_are_identifiers(tmp_path: Path) -> None:
+    """Prevents documents whose identifier has more than 64 bits, as a digest has, from being skipped or sharing one."""
+    numbers = [2**128 + index for index in range(3)]
+    lines_ = b"".join(b'{"id": %d, "domain": "code", "text": "t"}\n' % number for number in numbers)
+    assert ids(pack(tmp_path / "a.jsonl", lines_)) == [str(number) for number in numbers]
+
+
+@pytest.mark.parametrize("suffix", LINES)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_byte_order_marks(tmp_path: Path, suffix: str, end: bytes) -> None:
+    """Prevents the first document of a file of Windows from being lost, and of each part of one that was joined."""
+    mark, parts = b"\xef\xbb\xbf", [line(index).replace(b"\n", end) for index in range(4)]
+    path = pack(tmp_path / f"a{suffix}", mark + parts[0] + parts[1], mark + parts[2], mark + parts[3] + mark)
+    documents, skipped = read(path)
+    assert [(document.id, document.row) for document in documents] == [(f"d{index}", index) for index in range(4)]
+    assert skipped.counts == {"blank line": 1}
+    path = pack(tmp_path / f"a{suffix}", mark + b"bad\n" + parts[0])
+    assert read(path)[1].first == {"not JSON": f"a{suffix}, row 0, byte 0"}
+
+
+@pytest.mark.parametrize("suffix", LINES)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf", b" \t"])
+def test_parts_without_the_end_of_their_last_line(tmp_path: Path, suffix: str, mark: bytes) -> None:
+    """Prevents two documents from being lost wherever files were joined of which one ended without a newline; and
+    numbers that two documents share."""
+    parts = [mark + line(at, "é}\ufeff{") + line(at + 1).rstrip(b"\n") for at in (0, 2, 4)]
+    path = pack(tmp_path / f"a{suffix}", *parts, b"\n" + line(6) + b'{"id": "x"}' + mark + line(7) + b"{}bad\n")
+    documents, skipped = read(path)
+    assert [(document.id, document.row) for document in documents] == [(f"d{at}", at + (at > 6)) for at in range(8)]
+    assert skipped.counts == {"missing field text": 1, "not JSON": 1}
+    content = b"".join(parts) + b"\n" + line(6)
+    assert skipped.first["missing field text"] == f"a{suffix}, row 7, byte {len(content)}"
+    assert skipped.first["not JSON"].startswith(f"a{suffix}, row 9, byte ")
+
+
+def test_zeros_behind_a_gzip_member(tmp_path: Path) -> None:
+    """Prevents a file that a tape filled up, which gzip reads, from being refused; zeros alone are no file."""
+    path, padding = tmp_path / "a.jsonl.gz", bytes(5000)
+    path.write_bytes(gzip.compress(line(0)) + padding + gzip.compress(line(1)) + padding)
+    assert ids(path) == ["d0", "d1"]
+    path.write_bytes(padding)
+    with pytest.raises(ReciteError, match="no gzip member after byte 0"):
+        read(path)
+
+
+@pytest.mark.parametrize("suffix", [".JSONL", ".Jsonl.GZ", ".json.Zst", ".PARQUET", ".Arrow"])
+def test_suffixes_in_capitals(tmp_path: Path, suffix: str) -> None:
+    """Prevents a compressed file from being read as plain, or refused, for the case of its suffix."""
+    save(tmp_path, suffix.lower(), [record(0)]).rename(tmp_path / f"b{suffix}")
+    assert ids(tmp_path / f"b{suffix}") == ["d0"]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", *COLUMNS])
+def test_names_that_hold_dots(tmp_path: Path, suffix: str) -> None:
+    """Prevents a flat column with dots in its name from being unreachable; it goes before a path of the same name."""
+    entry = {"text": "t", "meta.set": "flat", "meta": {"set": "nested", "a.b": "inner"}, "more.x": {"y": "deep"}}
+    path = save(tmp_path, suffix, [entry])
+    found = {field: read(path, Layout("text", domain=field))[0] for field in ("meta.set", "meta.a.b", "more.x.y")}
+    assert {field: document.domain for field, (document,) in found.items()} == {
+        "meta.set": "flat",
+        "meta.a.b": "inner",
+        "more.x.y": "deep",
+    }
+    only = save(tmp_path, suffix, [{"text": "t", "meta": {"set": "nested"}}])
+    assert read(only, Layout("text", domain="meta.set"))[0][0].domain == "nested"
 
 
 @pytest.mark.parametrize(("bad", "reason"), [(b'{"meta": 3}', "meta.body"), (b'{"meta": {"body": "b"}}', "meta.key")])
@@ -316,7 +421,9 @@ def test_missing_file(tmp_path: Path, suffix: str) -> None:
 def test_unknown_suffix(tmp_path: Path, name: str) -> None:
     """Prevents a file of another format from being read as lines."""
     (tmp_path / name).touch()
-    sentence = f"{name} is of no known format; name the file by what it is, one of {', '.join(LINES + COLUMNS)}, or"
+    sentence = (
+        f"{name} is of no known format; name the file by what it is, one of {', '.join([*LINES, *readers.COLUMNS])}, or"
+    )
     with pytest.raises(ReciteError, match=re.escape(sentence)):
         read(tmp_path / name)
 
@@ -386,6 +493,9 @@ def column_file(folder: Path, suffix: str, **values: pa.Array) -> Path:
     path, table = folder / f"a{suffix}", pa.table(values)
     if suffix == ".arrow":
         return write_arrow(path, table)
+    if suffix == ".feather":
+        feather.write_feather(table, path)
+        return path
     pq.write_table(table, path)
     return path
 
@@ -441,15 +551,76 @@ def test_column_files_without_rows(tmp_path: Path, suffix: str) -> None:
     assert ids(column_file(tmp_path, suffix, text=empty, id=empty, domain=empty)) == []
 
 
+def message_ends(stream: bytes) -> list[int]:
+    """Where the messages of an Arrow stream end, read by the format's own lengths; the last one is the end's marker."""
+    source, ends = pa.BufferReader(stream), []
+    while source.tell() < len(stream):
+        if stream[source.tell() :] == b"\xff\xff\xff\xff\0\0\0\0":
+            return [*ends, len(stream)]
+        pa.ipc.read_message(source)
+        ends.append(source.tell())
+    return ends
+
+
 @pytest.mark.parametrize("suffix", COLUMNS)
 def test_truncated_columns(tmp_path: Path, suffix: str) -> None:
-    """Prevents an interrupted download from being read as a smaller corpus, or from ending the process."""
+    """Prevents an interrupted download from being read as a smaller corpus, or from ending the process; a stream that
+    ends with a message is whole, as a writer that was not closed leaves it."""
     path = save(tmp_path, suffix, [record(index) for index in range(8)])
     whole = path.read_bytes()
-    for content in [*(whole[:end] for end in range(0, len(whole), 8)), whole[:-1], whole + b"rubbish\n", b"PAR1"]:
+    ends = message_ends(whole) if suffix == ".arrow" else [len(whole)]
+    cuts = [*range(0, len(whole), 8), len(whole) - 1]
+    for content in [*(whole[:end] for end in cuts if end not in ends), whole + b"rubbish\n", b"PAR1"]:
         path.write_bytes(content)
-        with pytest.raises(ReciteError, match=rf"file{suffix} is not a whole (Parquet file|Arrow stream) \(.*; delete"):
+        sentence = rf"file{suffix} is not a whole (Parquet file|Arrow file or stream) \(.*; delete"
+        with pytest.raises(ReciteError, match=sentence):
             read(path)
+    for end in ends:
+        path.write_bytes(whole[:end])
+        found = ids(path)
+        assert found == [f"d{index}" for index in range(len(found))]
+    assert len(found) == 8
+
+
+def test_streams_without_their_end(tmp_path: Path) -> None:
+    """Prevents a whole stream from being refused: in batches, with dictionaries, in the older format, without rows."""
+    table = pa.Table.from_pylist([record(index) for index in range(4)])
+    coded = table.set_column(1, "domain", table["domain"].dictionary_encode())
+    legacy = pa.ipc.IpcWriteOptions(use_legacy_format=True)
+    for made, options, rows in ((table, None, 4), (coded, None, 4), (table, legacy, 4), (table.slice(0, 0), None, 0)):
+        sink = pa.BufferOutputStream()
+        stream = pa.ipc.new_stream(sink, made.schema, options=options)
+        stream.write_table(made, 3)
+        stream.write_batch(pa.RecordBatch.from_pylist([], made.schema))
+        path = tmp_path / "a.arrow"
+        path.write_bytes(sink.getvalue().to_pybytes())  # never closed
+        assert len(ids(path)) == rows
+
+
+def test_arrow_files_and_streams_are_told_by_what_they_hold(tmp_path: Path) -> None:
+    """Prevents a file in the file format from being refused where its suffix is that of a stream, and the reverse."""
+    table = pa.Table.from_pylist([record(index) for index in range(8)])
+    for suffix in (".arrow", ".arrows", ".feather"):
+        for kind in (pa.ipc.new_file, pa.ipc.new_stream):
+            with pa.OSFile(str(tmp_path / f"a{suffix}"), "wb") as file, kind(file, table.schema) as writer:
+                writer.write_table(table, 3)
+            assert ids(tmp_path / f"a{suffix}") == [f"d{index}" for index in range(8)]
+
+
+@pytest.mark.parametrize("suffix", COLUMNS)
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view(), None])
+def test_texts_of_every_type(tmp_path: Path, suffix: str, kind: pa.DataType | None) -> None:
+    """Prevents one text that is not UTF-8 from costing the file, whichever of Arrow's types the column is of."""
+    text = pa.array([b"zero", b"\xff", None, b"three"])
+    if kind is None:
+        words = pa.array([b"zero", b"\xff", b"three"]).view(pa.string())
+        text = pa.DictionaryArray.from_arrays(pa.array([0, 1, None, 2], pa.int32()), words)
+    else:
+        as_bytes = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}.get(kind, pa.binary_view())
+        text = text.cast(as_bytes).view(kind)
+    documents, skipped = read(column_file(tmp_path, suffix, text=text), Layout("text", path="(a)"))
+    assert [document.text for document in documents] == ["zero", "three"]
+    assert skipped.counts == {"not UTF-8": 1, "field text is not text": 1}
 
 
 DAMAGE = """
@@ -511,7 +682,7 @@ def different(count: int) -> list[str]:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 @pytest.mark.parametrize("texts", [same, different])
-@pytest.mark.parametrize("suffix", [".jsonl", *COMPRESSED, *COLUMNS])
+@pytest.mark.parametrize("suffix", [".jsonl", *COMPRESSED, ".parquet", ".arrow"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str, texts: Callable[[int], list[str]]) -> None:
     """Prevents 120 MB of text, as one frame, row group or batch, from being held at once."""
     count = 30_000

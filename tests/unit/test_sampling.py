@@ -181,6 +181,36 @@ def test_too_few_documents_is_said_before_anything_is_written(tmp_path: Path, to
     assert not list(tmp_path.glob("prose-*"))
 
 
+@pytest.mark.parametrize("most", [60, 400])
+def test_identifiers_that_begin_anew_in_each_file(tmp_path: Path, tokenizer: Path, most: int) -> None:
+    """Prevents advice that cannot help: more candidates are of the same few identifiers; without `id` all are found."""
+    docs = [document for document in documents() if document["domain"] == "prose" and len(document["text"]) > 60]
+    files = [[document | {"id": str(row)} for row, document in enumerate(docs[at::10])] for at in range(10)]
+    paths = {}
+    for number, piece in enumerate(files):
+        path = tmp_path / f"{number}.jsonl"
+        path.write_text("".join(json.dumps(document) + "\n" for document in piece))
+        paths[path.name] = path
+    distinct = max(map(len, files))
+    gather(DRAW | {"most": most}, paths, LAYOUT, tmp_path / "numbered.parquet", 1)
+    with pytest.raises(ReciteError) as error:
+        drawn(tmp_path, [tmp_path / "numbered.parquet"], tokenizer)
+    said = str(error.value)
+    if most == 400:
+        assert f"prose of corpus small: {len(docs) - distinct} of {len(docs)} documents bear the identifier" in said
+    assert "leave out `id` in the corpus's `files` entry" in said and "candidates_per_row" not in said
+    gather(DRAW | {"most": most}, paths, LAYOUT._replace(id=None), tmp_path / "placed.parquet", 1)
+    assert len(rows_of(drawn(tmp_path, [tmp_path / "placed.parquet"], tokenizer))) == 15
+
+
+def test_a_few_repeated_identifiers_are_not_the_cause(tmp_path: Path, tokenizer: Path) -> None:
+    """Prevents the advice where documents are short or few, and only some of them stand twice."""
+    docs = documents()[:20]
+    pool = candidates(tmp_path / "all.parquet", docs + docs[:2])
+    with pytest.raises(ReciteError, match=r"only \d+ documents .* \(1 more bear .* lower sampling.rows_per_domain"):
+        drawn(tmp_path, [pool], tokenizer)
+
+
 def test_all_documents_are_certain(tmp_path: Path, tokenizer: Path) -> None:
     """Where every eligible document is drawn, the inclusion probability is 1."""
     docs = [d for d in documents() if d["domain"] == "prose" and len(d["text"].split()) > 20][:15]

@@ -1,14 +1,17 @@
 """recite.study: the resolved study, what each stage must know, and the shipped registry held against transformers."""
 
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
 import transformers
+from snakemake.io import regex_from_filepattern
 
 from recite.architectures import ARCHITECTURES
 from recite.config import check_config, read_yaml
+from recite.limits import Limits
 from recite.registration import checkpoint_facts
 from recite.study import load_study
 from studies import NOTES, ROOT, loaded, own_study, shipped
@@ -472,3 +475,35 @@ def test_registry_is_pinned() -> None:
     assert len({entry["hub"] for entry in REGISTRY.values()}) == len(REGISTRY)
     for entry in REGISTRY.values():
         assert entry["dtype"] in ("float16", "bfloat16") and entry["gpus"] == 1
+
+
+def test_names_of_a_thousand_groups_and_ten_thousand_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents the last groups and shards from having no rule, limits or rows, for the digits of their names."""
+    monkeypatch.chdir(ROOT)
+    corpora = {"notes": NOTES | {"files": NOTES["files"] | {"groups": 1001, "gigabytes": 1}}}
+    facts = {"layers": 2, "width": 32, "heads": 2, "shared_heads": 2, "feed_forward": 64, "vocabulary": 300}
+    facts |= {"parameters": 30_000}
+    made = own_study(tmp_path, {"mine": {"corpus": "notes", **facts}}, corpora)
+    sections: dict[str, Any] = {"sampling": {"rows_per_domain": 10_001, "shard_rows": 1, "domains": ["code"]}}
+    sections |= {"scoring": {"shards_per_job": 1}, "ablation": {"rows_per_domain": 10_001, "batch_rows": 8}}
+    study = loaded(made, **sections)
+    snakefile = (ROOT / "Snakefile").read_text()
+    for wildcard, names in (("group", study.group_names("notes")), ("part", study.shards("mine"))):
+        (constraint,) = re.findall(rf'^    {wildcard}=r"(.+)",$', snakefile, re.MULTILINE)
+        matches = re.compile(regex_from_filepattern(f"a/{{{wildcard},{constraint}}}.parquet"))
+        found = [matches.match(f"a/{name}.parquet") for name in names]
+        assert [match and match[wildcard] for match in found] == names and names == sorted(names, key=len)
+        assert not any(matches.match(f"a/{name}.parquet") for name in ("1", "12", "code-123", "code-", "code-12x"))
+    limits = Limits(study)
+    assert limits.job("candidates", {"corpus": "notes", "group": "1000"})
+    assert limits.job("scoring", {"model": "mine", "part": "code-10000"})
+    assert study.ablation_parts("mine")["code-10000"] == {"code-10000": 1}
+
+
+def test_files_that_are_left_out_are_the_inventory_s_alone(paper: dict[str, Any]) -> None:
+    """Prevents an inventory from passing over `without`, and one without it from being made anew."""
+    study = loaded(paper)
+    before = study.inventory_options("dolma3")
+    study.corpora["dolma3"]["files"]["without"] = ["a.jsonl"]
+    assert study.inventory_options("dolma3") == before | {"without": ["a.jsonl"]}
+    assert "without" not in study.candidates_options("dolma3")["layout"]

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from conftest import CONFIG, PARTS, Checkout
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from recite.files import sha256_file, write_json
@@ -379,6 +380,27 @@ def test_a_figure_that_was_mailed(restored: Restored, tmp_path: Path) -> None:
     shutil.rmtree(restored.results)
     run = restored.recite("audit", str(shutil.copy2(mailed, tmp_path / "copy.png")))
     assert run.returncode == 1 and "tables/scaling.parquet  sha256" in run.stdout
+
+
+def test_files_that_were_mailed_under_other_names(restored: Restored, tmp_path: Path) -> None:
+    """By their bytes, or by what they show where they were saved anew; a picture that shows something else is none."""
+    named = {"fig3.png": PICTURE, "Figure 3": "figures/noise.svg", "a.csv": "figures/noise.csv", "t.pq": TABLE}
+    for name, path in named.items():
+        mailed = shutil.copy2(restored.file(path), tmp_path / name)
+        found = restored.audit(str(mailed))
+        assert found["verified"] and path in found["files"]
+        assert found["given"] == {str(mailed): f"is {path}, byte for byte."}
+    with Image.open(restored.file(PICTURE)) as picture:
+        picture.convert("RGB").save(tmp_path / "anew.png")
+        picture.putpixel((5, 5), (1, 2, 3, 255))
+        picture.save(tmp_path / "changed.png")
+    run = restored.recite("audit", str(tmp_path / "anew.png"))
+    assert run.returncode == 0 and "figures/scaling  verified, with all it rests on" in run.stdout
+    assert f"anew.png shows the same as {PICTURE}, but was saved anew: its bytes are others.\n" in run.stdout
+    run = restored.recite("audit", str(tmp_path / "changed.png"))
+    assert run.returncode == 1 and "shows no file of this study" in run.stderr
+    flip(restored.file(SCORES))
+    assert restored.recite("audit", str(tmp_path / "anew.png")).returncode == 1
 
 
 def test_trace(finished: Checkout) -> None:

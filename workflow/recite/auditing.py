@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from recite.audit import Audit
 from recite.audit_text import as_json, as_text
@@ -10,31 +11,43 @@ from recite.blueprint import Blueprint, read_blueprint
 from recite.digests import Digests
 from recite.errors import ReciteError
 from recite.files import sha256_file
+from recite.likeness import shown
 from recite.lone import what_it_needs
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("png", "svg", "csv")
 
 
+class Meant(NamedTuple):
+    """What a name on the command line means: files of the study, and in words why, where it is a file of elsewhere."""
+
+    paths: list[str]
+    words: str = ""
+
+
 def audit_study(configfile: Path, names: Sequence[str], as_data: bool, full: bool) -> tuple[str, bool]:
     """Audit what `names` mean, or all of the study of `configfile`; returns the text, and whether all is verified.
 
-    A name is a figure's, or a file of the study by its path here or in the study. A figure's file from elsewhere is
-    audited as the study's file of the same bytes; where there is none, the text says what it needs.
+    A name is a figure's, or a file of the study by its path here or in the study. A file from elsewhere is audited as
+    the study's file of the same bytes, or as its figure that shows the same, whatever it is called; where there is
+    none, the text says what it needs.
     """
     blueprint = read_blueprint(ROOT, configfile)
     if not blueprint.study.is_dir() and not any(Path(name).is_file() for name in names):
         raise ReciteError(f"{blueprint.study} does not exist; run the study, or bring its results there.")
     digests = Digests(blueprint.study, full)
-    targets: list[str] = []
+    meant: dict[str, Meant] = {}
     for name in names:
-        found = _paths_of(name, blueprint, digests)
-        if not found:
+        meant[name] = _meant(name, blueprint, digests)
+        if not meant[name].paths:
             return what_it_needs(Path(name)), False
-        targets += found
+    targets = [path for found in meant.values() for path in found.paths]
     audit = Audit(blueprint, dict.fromkeys(targets or blueprint.targets), digests)
-    text = json.dumps(as_json(audit), indent=1) + "\n" if as_data else as_text(audit, whole=bool(names))
-    return text, audit.verified
+    said = {name: found.words for name, found in meant.items() if found.words}
+    if as_data:
+        return json.dumps(as_json(audit) | ({"given": said} if said else {}), indent=1) + "\n", audit.verified
+    notes = "".join(f"{name} {words}\n" for name, words in said.items())
+    return notes + ("\n" if notes else "") + as_text(audit, whole=bool(names)), audit.verified
 
 
 def audited(configfile: Path) -> Audit:
@@ -43,24 +56,33 @@ def audited(configfile: Path) -> Audit:
     return Audit(blueprint, blueprint.targets, Digests(blueprint.study))
 
 
-def _paths_of(name: str, blueprint: Blueprint, digests: Digests) -> list[str]:
-    """The files in the study that a name on the command line means; none for a file from elsewhere."""
+def _meant(name: str, blueprint: Blueprint, digests: Digests) -> Meant:
+    """The files in the study that a name on the command line means; none for a file that the study knows nothing of."""
     if name in blueprint.figures:
-        return [f"figures/{name}.{kind}" for kind in KINDS]
+        return Meant([f"figures/{name}.{kind}" for kind in KINDS])
     path = Path(name)
     for place in (path, Path.cwd() / path):
         for folder in (blueprint.study, blueprint.study.absolute()):
             if place.is_relative_to(folder):
                 name = place.relative_to(folder).as_posix()
     if blueprint.job_of(name) is not None:
-        return [name]
+        return Meant([name])
     if not path.exists() and not path.suffix:
         raise ReciteError(
             f"{name} is no figure of this study (known: {', '.join(blueprint.figures)}); name one or a file."
         )
-    if path.is_file():
-        twin = f"figures/{path.name}"
-        known = digests.of(twin) if blueprint.job_of(twin) else None
-        if known is not None and known.sha256 == sha256_file(path):
-            return [twin]
-    return []
+    return _twins(path, blueprint, digests) if path.is_file() else Meant([])
+
+
+def _twins(path: Path, blueprint: Blueprint, digests: Digests) -> Meant:
+    """The study's files of the same bytes as a file from elsewhere, else its figures that show the same."""
+    size, made = path.stat().st_size, {output for job in blueprint.jobs for output in job.outputs}
+    there = [name for name in sorted(made) if (blueprint.study / name).is_file()]
+    alike = [name for name in there if (blueprint.study / name).stat().st_size == size]
+    sha256 = sha256_file(path) if alike else ""
+    same = [name for name in alike if (known := digests.of(name)) is not None and known.sha256 == sha256]
+    if same:
+        return Meant(same, f"is {' and '.join(same)}, byte for byte.")
+    sight, figures = shown(path), [name for name in there if name.startswith("figures/")]
+    like = [name for name in figures if sight is not None and shown(blueprint.study / name) == sight]
+    return Meant(like, f"shows the same as {' and '.join(like)}, but was saved anew: its bytes are others.")

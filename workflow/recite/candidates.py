@@ -10,8 +10,9 @@ killed goes on where it was. Keys alone are held in memory.
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, NamedTuple
@@ -82,13 +83,19 @@ class Smallest:
 
 
 def gather(
-    options: Mapping[str, Any], files: Mapping[str, Path], layout: Layout, candidates: Path, threads: int
+    options: Mapping[str, Any],
+    files: Mapping[str, Path],
+    layout: Layout,
+    candidates: Path,
+    threads: int,
+    without: Mapping[str, int] = {},
 ) -> None:
     """Write the candidates of some files of a corpus, sorted by domain and key.
 
-    `options` give seed, corpus, most, excerpt and place; `files` maps names within the corpus to paths. Metadata
-    of the result: per domain the bound (none where all documents are there) and the documents read, and what was
-    skipped. Memory does not grow with the corpus. Raises ReciteError for a file that cannot be read.
+    `options` give seed, corpus, most, excerpt and place; `files` maps names within the corpus to paths, `without`
+    names of files that the corpus's entry leaves out to their bytes. Metadata of the result: per domain the bound (none
+    where all documents are there) and the documents read, what was skipped, and what was left out. Memory does not grow
+    with the corpus. Raises ReciteError, which names all of them, for files that cannot be read.
     """
     if not files:
         raise ReciteError(f"corpus {options['corpus']} has no files to sample from.")
@@ -112,6 +119,7 @@ def gather(
         "skipped": {reason: {"count": count, "first": first[reason]} for reason, count in sorted(skipped.items())},
         "files": {name: record["bytes"] for name, record in zip(sorted(files), records, strict=True)},
     }
+    metadata |= {"without": dict(without)} if without else {}
     batches = [record["batches"] for record in records]
     CANDIDATES.write_batches(candidates, _sorted(parts, batches, sorted(read), bounds), metadata)
     rmtree(folder)
@@ -121,38 +129,64 @@ def _parts(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path, 
     """The part of every file, in the order of their names; those that an earlier run left are kept."""
     bounds: dict[str, int] = {}
     waiting: list[str] = []
-    run = _identity(draw, files, layout)
-    parts = {name: folder / f"{hash64(run, name):016x}.parquet" for name in sorted(files)}
+    parts = _places(draw, files, layout, folder)
+    # bounds went from file to file, so what is left of a file that is no longer here, or has changed, spoils all
+    if not {path.stem for path in folder.glob("*.json")} <= {part.stem for part in parts.values()}:
+        rmtree(folder)
     for name, part in parts.items():
         if part.with_suffix(".json").exists():
             _lower(bounds, read_json(part.with_suffix(".json"))["bounds"])
         else:
             waiting.append(name)
-    if threads == 1 or len(waiting) < 2:
-        for name in waiting:
-            _lower(bounds, collect(draw, name, files[name], layout, bounds, parts[name]))
-        return list(parts.values())
-    with ProcessPoolExecutor(threads) as pool:
-        running: set[Future[dict[str, int]]] = set()
-        while waiting or running:
-            while waiting and len(running) < threads:
-                name = waiting.pop(0)
-                running.add(pool.submit(collect, draw, name, files[name], layout, dict(bounds), parts[name]))
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                _lower(bounds, future.result())
+    broken: dict[str, ReciteError] = {}
+    for name, result in _results(draw, files, layout, waiting, bounds, parts, threads):
+        try:
+            _lower(bounds, result())
+        except ReciteError as error:
+            broken[name] = error
+    if broken:
+        reasons = " ".join(str(broken[name]) for name in sorted(broken))
+        raise ReciteError(
+            f"corpus {draw.corpus}: {len(broken)} of {len(files)} files cannot be read; mend them, or go on without "
+            f"them by naming them under `without` beside `patterns` in the corpora file: {reasons}"
+        )
     return list(parts.values())
 
 
-def _identity(draw: Draw, files: Mapping[str, Path], layout: Layout) -> str:
-    """What parts are parts of: bounds go from file to file, so they hold for the very same files only."""
-    try:
-        stats = [(name, path.stat().st_size, path.stat().st_mtime_ns) for name, path in sorted(files.items())]
-    except FileNotFoundError as error:
-        raise ReciteError(
-            f"{error.filename} does not exist; put the corpus's file there, or correct its path."
-        ) from None
-    return canonical_json([draw, layout, stats])
+def _results(
+    draw: Draw,
+    files: Mapping[str, Path],
+    layout: Layout,
+    waiting: Sequence[str],
+    bounds: Mapping[str, int],
+    parts: Mapping[str, Path],
+    threads: int,
+) -> Iterator[tuple[str, Callable[[], dict[str, int]]]]:
+    """Names of files as they are done, and what gives their bounds, or raises; each starts with the `bounds` so far."""
+    if threads == 1 or len(waiting) < 2:
+        for name in waiting:
+            yield name, partial(collect, draw, name, files[name], layout, bounds, parts[name])
+        return
+    left = [*waiting]
+    with ProcessPoolExecutor(threads) as pool:
+        running: dict[Future[dict[str, int]], str] = {}
+        while left or running:
+            while left and len(running) < threads:
+                name = left.pop(0)
+                running[pool.submit(collect, draw, name, files[name], layout, dict(bounds), parts[name])] = name
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result
+
+
+def _places(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path) -> dict[str, Path]:
+    """Where the part of every file lies, by what decides it beside the bounds: the file, and how it is read."""
+    lost = [str(path) for _, path in sorted(files.items()) if not path.exists()]
+    if lost:
+        verb = "does" if len(lost) == 1 else "do"
+        raise ReciteError(f"{', '.join(lost)} {verb} not exist; put the corpus's files there, or correct their paths.")
+    states = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in sorted(files.items())}
+    keys = {name: hash64(canonical_json([draw, layout, name, state])) for name, state in states.items()}
+    return {name: folder / f"{key:016x}.parquet" for name, key in keys.items()}
 
 
 def _lower(bounds: dict[str, int], others: Mapping[str, int]) -> None:

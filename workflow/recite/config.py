@@ -27,7 +27,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def check_config(config: Any, schema: str, source: str) -> Any:
-    """Validate `config` against workflow/schemas/<schema>.schema.yaml and fill in its defaults in place.
+    """Validate `config` against workflow/schemas/<schema>.schema.yaml and fill in its defaults and `~` in place.
 
     `source` names the file in messages. The first mistake raises ReciteError; so does a number that is not finite, of
     which no bound of a schema takes notice.
@@ -59,7 +59,17 @@ def _fill_then_check(
             if "default" in subschema:
                 default = subschema["default"]
                 instance.setdefault(key, dict(default) if isinstance(default, dict) else default)
+            if subschema.get("format") == "path" and isinstance(instance.get(key), str):
+                instance[key] = _at_home(instance[key])
     yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, schema)
+
+
+def _at_home(path: str) -> str:
+    """A path with `~` as a shell takes it; of a user that there is not, as it is, to be refused where it is opened."""
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:
+        return path
 
 
 def _check_names(validator: Any, names: Any, instance: Any, schema: dict[str, Any]) -> Iterator[ValidationError]:

@@ -20,6 +20,7 @@ import zstandard
 
 from recite.errors import ReciteError
 from recite.files import atomic, hash64, sha256_file, write_json
+from recite.patterns import plain_patterns
 from recite.tables.training import CONTROLS
 
 STANDARD_LIBRARY = "python"
@@ -93,7 +94,8 @@ def build_corpus(options: Mapping[str, Any], documents: Mapping[str, Path], cont
 
 def find_files(packages: Sequence[str], patterns: Sequence[str]) -> list[SourceFile]:
     """Files of installed distributions (`python`: the standard library) whose names match a pattern."""
-    matching = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match
+    plain = [one for pattern in patterns for one in plain_patterns(pattern)]
+    matching = re.compile("|".join(map(fnmatch.translate, plain))).match
     files = [file for package in packages for file in _package_files(package) if matching(file.name)]
     return [SourceFile(name, path) for name, path in files if path.is_file()]
 

@@ -7,7 +7,6 @@ is in `recite.slurm`.
 import os
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
@@ -16,6 +15,7 @@ from recite.costs import Machine
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
 from recite.findings import Finding
+from recite.patterns import files_below, matching, same_name
 from recite.plan import Planner
 from recite.study import Study
 
@@ -162,12 +162,22 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
         return
     options = study.inventory_options(corpus)
     folder = Path(options["folder"])
-    names = [os.path.relpath(Path(place, name), folder) for place, name in _walk(folder)]
-    absent = [pattern for pattern in options["patterns"] if not any(fnmatch(name, pattern) for name in names)]
+    try:
+        names = files_below(folder)
+    except ReciteError as error:
+        yield Finding(f"corpus {corpus}: its files are not known", str(error))
+        return
+    absent = [pattern for pattern in options["patterns"] if not matching(names, pattern)]
     if absent and not (study.config["fetch"] and "revision" in options and not names):
         yield Finding(
             f"corpus {corpus}: no file of {folder} matches {absent[0]!r}",
             "put its files there, correct `folder` or `patterns` in the corpora file, or set fetch: true",
+        )
+    unknown = [name for name in options.get("without", ()) if same_name(names, name) is None]
+    if names and unknown:
+        yield Finding(
+            f"corpus {corpus}: `without` names {unknown[0]!r}, which is no file of {folder}",
+            "correct it in the corpora file",
         )
     inventory = Path(study.results, "inventories", f"{corpus}.json")
     if not inventory.exists():
@@ -179,9 +189,3 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
             f"corpus {corpus}: {len(changed)} of its files are not as they were listed, such as {folder / name}",
             f"put the right ones there, or delete {inventory} to have the corpus read anew",
         )
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, str]]:
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from ((place, name) for name in files)

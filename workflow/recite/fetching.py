@@ -4,8 +4,8 @@ Nothing is fetched unless the study says `fetch: true`. A folder is fetched besi
 whole.
 """
 
-import fnmatch
 from collections.abc import Mapping, Sequence
+from glob import escape
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -15,6 +15,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from recite.errors import ReciteError
 from recite.files import atomic
+from recite.patterns import matching, plain_patterns
 
 WEIGHTS = ["*.safetensors"]
 BESIDE_WEIGHTS = ["*.json", "tokenizer.model"]
@@ -82,7 +83,9 @@ def _present(
             repo_type=kind,
             revision=options["revision"],
             local_dir=partial,
-            allow_patterns=[*needed, *wanted],
+            allow_patterns=[
+                one for pattern in (*needed, *wanted) for one in (*plain_patterns(pattern), escape(pattern))
+            ],
             ignore_patterns=list(ignored),
         )
     except Exception as error:
@@ -90,7 +93,7 @@ def _present(
     names = [file.relative_to(partial).as_posix() for file in partial.rglob("*") if file.is_file()]
     fetched = [name for name in names if not name.startswith(f"{NOTES}/")]
     for pattern in needed:
-        if not fnmatch.filter(fetched, pattern):
+        if not matching(fetched, pattern):
             raise ReciteError(
                 f"{what} cannot be fetched: {options['hub']} at {options['revision']} has no file that matches "
                 f"{pattern!r}; put the files at {path} by hand, converted where they are of another format."

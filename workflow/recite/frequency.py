@@ -1,8 +1,8 @@
 """Corpus frequency: how often the text of each sampled row occurs in the corpus that its models were trained on.
 
-Counted are bytes, the family's own tokens, or another tokenizer's tokens into which the row's text is cut by itself, as
-where a public index of another tokenizer is asked: in the corpus such tokens need not begin and end where the row does,
-and occurrences are missed.
+Counted are bytes, the family's own tokens, or another tokenizer's tokens, as where a public index of another tokenizer
+is asked. Into these the row's text is cut as it would stand within a document, but in the corpus such tokens need not
+begin and end where the row does, and occurrences are missed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from recite.public_counts import LONGEST_SPAN, PublicIndex
 from recite.tables.frequencies import FREQUENCIES
 from recite.tables.samples import SAMPLES
 
-COLUMNS = ("row_id", "sequence_id", "domain", "text", "context_bytes", "context", "continuation")
+COLUMNS = ("row_id", "sequence_id", "domain", "window_start", "text", "context_bytes", "context", "continuation")
 OWN, PUBLIC = "own", "public"
 
 
@@ -82,13 +82,18 @@ def read_rows(shards: Sequence[Path], most: int | None) -> pa.Table:
 
 
 def row_spans(rows: pa.Table, units: Units | None) -> list[Spans]:
-    """Every row's spans, in the row's own tokens unless `units` cut its text."""
+    """Every row's spans, in the row's own tokens unless `units` cut its text, and each part of it by itself."""
     if units is None:
         pairs = zip(rows["context"].to_pylist(), rows["continuation"].to_pylist(), strict=True)
         return [Spans((*context, *rest), tuple(context), tuple(rest)) for context, rest in pairs]
-    texts, ends = rows["text"].to_pylist(), rows["context_bytes"].to_pylist()
-    parts = [texts, *zip(*((text[:end], text[end:]) for text, end in zip(texts, ends, strict=True)), strict=True)]
-    cut = [[tuple(found.tolist()) for found in units.encode([text.decode() for text in part])] for part in parts]
+    starts, ends = rows["window_start"].to_pylist(), rows["context_bytes"].to_pylist()
+    texts = [text.decode() for text in rows["text"].to_pylist()]
+    contexts = [text.encode()[:end].decode() for text, end in zip(texts, ends, strict=True)]
+    rests = [text[len(context) :] for text, context in zip(texts, contexts, strict=True)]
+    heads = [start == 0 for start in starts]
+    rest_heads = [head and not context for head, context in zip(heads, contexts, strict=True)]
+    parts = [(texts, heads), (contexts, heads), (rests, rest_heads)]
+    cut = [[tuple(found.tolist()) for found in units.encode_parts(*part)] for part in parts]
     return [Spans(*row) for row in zip(*cut, strict=True)]
 
 

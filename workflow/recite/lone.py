@@ -15,7 +15,8 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 def read_origin(path: Path) -> dict[str, Any] | None:
     """What a figure of a study holds on its origin: study, figure, code, tables -> digest. None where it holds none."""
-    text = _png_text(path.read_bytes()) if path.suffix == ".png" else _svg_text(path) if path.suffix == ".svg" else None
+    content = path.read_bytes()
+    text = _png_text(content) if content.startswith(PNG) else _svg_text(content.decode(errors="replace"))
     try:
         origin = json.loads(text or "null")
     except ValueError:
@@ -25,8 +26,6 @@ def read_origin(path: Path) -> dict[str, Any] | None:
 
 def _png_text(content: bytes) -> str | None:
     """The text chunk `Description`; PNG specification, 11.3.4.3 tEXt."""
-    if not content.startswith(PNG):
-        return None
     at = len(PNG)
     while at + 8 <= len(content):
         length, kind = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
@@ -37,8 +36,7 @@ def _png_text(content: bytes) -> str | None:
     return None
 
 
-def _svg_text(path: Path) -> str | None:
-    content = path.read_text(errors="replace")
+def _svg_text(content: str) -> str | None:
     if re.search(r"<!ENTITY", content):  # no figure of ours has one, and expanding them may take all memory
         return None
     try:
@@ -54,8 +52,8 @@ def what_it_needs(path: Path) -> str:
     origin, digest = read_origin(path), sha256_file(path)
     if origin is None:
         raise ReciteError(
-            f"{path} (sha256 {digest}) does not say what it was drawn from: it is no PNG or SVG of a study, or was "
-            "saved anew; ask for the study's file."
+            f"{path} (sha256 {digest}) does not say what it was drawn from, and is and shows no file of this study: it "
+            "is of another study, or of none, or what it shows was changed; ask for the study's file."
         )
     tables = "".join(f"  tables/{name}.parquet  sha256 {sha256}\n" for name, sha256 in sorted(origin["tables"].items()))
     return (

@@ -42,11 +42,13 @@ Span = tuple[int, ...]
 class Units(NamedTuple):
     """What a corpus is cut into: bytes of UTF-8, or the tokens of a tokenizer.
 
-    encode: texts -> units of each, one-dimensional. width: bytes that a unit takes in the index; sorting units of four
-    bytes takes 34 GB of memory, however small the corpus.
+    encode: documents -> units of each, one-dimensional. encode_parts: the same of parts of documents, and for each
+    whether it begins where its document does. width: bytes that a unit takes in the index; sorting units of four bytes
+    takes 34 GB of memory, however small the corpus.
     """
 
     encode: Callable[[Sequence[str]], list[np.ndarray]]
+    encode_parts: Callable[[Sequence[str], Sequence[bool]], list[np.ndarray]]
     width: int
 
     @property
@@ -62,10 +64,19 @@ class Units(NamedTuple):
 def units_of(tokenizer: Path | None) -> Units:
     """Tokens of a tokenizer's file without special tokens, or bytes where none is given."""
     if tokenizer is None:
-        return Units(lambda texts: [np.frombuffer(text.encode(), np.uint8) for text in texts], 1)
+        return Units(_bytes, lambda texts, heads: _bytes(texts), 1)
     encoder = load_tokenizer(tokenizer)
     width = 2 if max(encoder.vocabulary.values()) <= np.iinfo(np.uint16).max - SEPARATOR_AND_END else 4
-    return Units(lambda texts: [np.array(ids, np.uint32) for ids, _ in encoder.encode(texts)], width)
+
+    def parts(texts: Sequence[str], heads: Sequence[bool]) -> list[np.ndarray]:
+        # a row is cut off somewhere: where its document ends is not known, and hardly ever there
+        return [np.array(ids, np.uint32) for ids, _ in encoder.encode_parts(texts, heads, [False] * len(texts))]
+
+    return Units(lambda texts: [np.array(ids, np.uint32) for ids, _ in encoder.encode(texts)], parts, width)
+
+
+def _bytes(texts: Sequence[str]) -> list[np.ndarray]:
+    return [np.frombuffer(text.encode(), np.uint8) for text in texts]
 
 
 def build_index(texts: Iterable[str], units: Units, folder: Path, threads: int, gigabytes: int) -> None:

@@ -135,17 +135,17 @@ class Planner:
             seconds = costs.START_SECONDS + share / (self.machine.read_mbs * 1e6 * cores)
             kept = len(self.study.corpora[corpus]["domains"]) * options["draw"]["most"] * costs.CANDIDATE_BYTES
             after = ("corpus",) if self.study.trains else (f"inventory/{corpus}",)
-            for group in range(groups):
-                name = f"candidates/{corpus}/{group:03d}"
+            for group in self.study.group_names(corpus):
+                name = f"candidates/{corpus}/{group}"
                 yield Job(name, "candidates", corpus, seconds, after, cores=cores, written=int(min(kept, share)))
 
     def _sampling(self) -> Iterator[Job]:
         names, rows = [], self.study.config["sampling"]["rows_per_domain"]
         for family, first in self.study.families.items():
             tokenizer = self._tokenizer(family)
-            groups = self.study.groups(first.corpus)
-            after = (*(f"candidates/{first.corpus}/{group:03d}" for group in range(groups)), tokenizer)
-            scanned = groups * self.study.candidates_options(first.corpus)["draw"]["most"] * costs.SCAN_SECONDS
+            groups = self.study.group_names(first.corpus)
+            after = (*(f"candidates/{first.corpus}/{group}" for group in groups), tokenizer)
+            scanned = len(groups) * self.study.candidates_options(first.corpus)["draw"]["most"] * costs.SCAN_SECONDS
             seconds = costs.START_SECONDS + scanned + rows * costs.SAMPLING_SECONDS
             for domain in self.study.domains[first.corpus]:
                 names.append(f"sampling/{family}/{domain}")
@@ -201,8 +201,8 @@ class Planner:
                 after = [f"sampling/{family}/{domain}" for domain in study.domains[corpus]]
                 if units := study.index_of(family, counting):
                     folder, seconds = f"frequency_index/{corpus}/{units}", rows * costs.SPANS * costs.COUNT_SECONDS
-                    for group in range(study.groups(corpus)):
-                        after.append(f"{folder}/{group:03d}")
+                    for group in study.group_names(corpus):
+                        after.append(f"{folder}/{group}")
                         if after[-1] not in indexed:
                             indexed.add(after[-1])
                             yield self._index(after[-1], corpus, units)

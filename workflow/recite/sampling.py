@@ -68,6 +68,8 @@ def sample(options: Mapping[str, Any], candidates: Sequence[Path], tokenizer: Pa
     probability = pool.rows["key"][found[rows].row].as_py() / 2**64 if len(found) > rows else 1.0
     short = len(examined) - len(found)
     print(f"{options['domain']}: {short} of {len(examined)} documents are shorter than {length} tokens")
+    if pool.repeated:
+        print(f"{options['domain']}: {pool.repeated} candidates bear the identifier of another and are passed over")
     metadata = {
         "options": dict(options),
         "documents": pool.documents,
@@ -110,7 +112,8 @@ def _windows(pool: Pool, encoder: Encoder, length: int) -> Iterator[Window | Non
     """The window of every candidate in turn, or None for one that is too short."""
     for start in range(0, len(pool.rows), BATCH_DOCUMENTS):
         batch = pool.rows.slice(start, BATCH_DOCUMENTS)
-        encoded = encoder.encode(batch["excerpt"].to_pylist())
+        heads = [start == 0 for start in batch["start"].to_pylist()]
+        encoded = encoder.encode_parts(batch["excerpt"].to_pylist(), heads, batch["whole"].to_pylist())
         for index, (tokens, ends) in enumerate(encoded):
             # Where there was no space to cut at, the last token may be the head of a longer one.
             room = len(tokens) if batch["whole"][index].as_py() else len(tokens) - 1
@@ -120,14 +123,25 @@ def _windows(pool: Pool, encoder: Encoder, length: int) -> Iterator[Window | Non
 def _too_few(options: Mapping[str, Any], pool: Pool, found: int, length: int) -> str:
     place = f"domain {options['domain']} of corpus {options['corpus']}"
     wanted = options["rows_per_domain"]
+    candidates = len(pool.rows)
+    if pool.repeated and (candidates + pool.repeated) * found >= wanted * candidates:
+        what = "documents" if pool.whole else "candidates"
+        return (
+            f"{place}: {pool.repeated} of {candidates + pool.repeated} {what} bear the identifier of another and are "
+            f"passed over; of the others {found} have {length} tokens or more, {wanted + (not pool.whole)} are needed. "
+            "Where identifiers begin anew in each file, leave out `id` in the corpus's `files` entry of the corpora "
+            "file: file and row are the identifier then. Where these are the same documents, lower "
+            "sampling.rows_per_domain."
+        )
+    dropped = f" ({pool.repeated} more bear the identifier of another)" if pool.repeated else ""
     if pool.whole:
         return (
-            f"{place} has only {found} documents of {length} tokens or more, {wanted} are asked for; "
+            f"{place} has only {found} documents of {length} tokens or more{dropped}, {wanted} are asked for; "
             "lower sampling.rows_per_domain or drop the domain."
         )
     return (
-        f"{place}: only {found} of {len(pool.rows)} candidates have {length} tokens or more, {wanted + 1} are needed; "
-        "raise sampling.candidates_per_row."
+        f"{place}: only {found} of {candidates} candidates have {length} tokens or more{dropped}, {wanted + 1} are "
+        "needed; raise sampling.candidates_per_row."
     )
 
 

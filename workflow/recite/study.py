@@ -275,12 +275,16 @@ class Study:
 
     def inventory_options(self, corpus: str) -> dict[str, Any]:
         files = {"folder": f"{CORPUS_FOLDER}/{corpus}", **self.corpora[corpus]["files"]}
-        kept = ("folder", "patterns", "groups", "hub", "revision")
+        kept = ("folder", "patterns", "without", "groups", "hub", "revision")
         return {"corpus": corpus, **{key: files[key] for key in kept if key in files}}
 
     def groups(self, corpus: str) -> int:
         """In how many jobs the files of a corpus are read."""
         return self.corpora[corpus].get("files", {}).get("groups", 1)
+
+    def group_names(self, corpus: str) -> list[str]:
+        """What these jobs are called."""
+        return [f"{group:03d}" for group in range(self.groups(corpus))]
 
     def layout(self, corpus: str) -> dict[str, Any]:
         """How the documents of a corpus are read, whatever their labels."""

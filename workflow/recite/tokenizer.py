@@ -1,24 +1,67 @@
-"""Tokenizer files: what turns text into a model's tokens."""
+"""Tokenizer files: what turns text into a model's tokens.
 
-from collections.abc import Callable, Sequence
+SentencePiece and what is like it treat the edges of a text: they put a space in front, and drop spaces there. A part of
+a document has no such edges, except where the document has its own; it is cut into tokens as it stands within.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sentencepiece
 from tokenizers import Tokenizer
 
 from recite.errors import ReciteError
 
+PRIVATE_USE = range(0xE000, 0xF900)
+"""Characters without meaning, of which no vocabulary has all."""
+
+Offsets = list[tuple[int, int]]
+
 
 class Encoder(NamedTuple):
     """A loaded tokenizer.
 
-    encode: texts -> for each its token ids and the character of the text at which each of them ends; no special token
-    is added. vocabulary: token -> id, special tokens included.
+    locate: texts -> for each its token ids and the characters of the text from and to which each of them goes; no
+    special token is added. vocabulary: token -> id, special tokens included. stand_in: what stands for the rest of the
+    document beside a part of it, a character that no token holds with another; "" where edges are as good as none.
     """
 
-    encode: Callable[[Sequence[str]], list[tuple[list[int], list[int]]]]
+    locate: Callable[[Sequence[str]], list[tuple[list[int], Offsets]]]
     vocabulary: dict[str, int]
+    stand_in: str
+
+    def encode(self, texts: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        """Of each whole document its token ids, and the character of the text at which each of them ends."""
+        return [(ids, [end for _, end in offsets]) for ids, offsets in self.locate(texts)]
+
+    def encode_parts(
+        self, texts: Sequence[str], heads: Sequence[bool], tails: Sequence[bool]
+    ) -> list[tuple[list[int], list[int]]]:
+        """The same of parts of documents; heads, tails: whether a part begins, or ends, where its document does."""
+        befores = ["" if head else self.stand_in for head in heads]
+        afters = ["" if tail else self.stand_in for tail in tails]
+        located = self.locate([a + text + b for a, text, b in zip(befores, texts, afters, strict=True)])
+        return [
+            _within(ids, offsets, len(before), len(before) + len(text)) if text else ([], [])
+            for (ids, offsets), text, before in zip(located, texts, befores, strict=True)
+        ]
+
+
+def _within(ids: list[int], offsets: Offsets, first: int, last: int) -> tuple[list[int], list[int]]:
+    """The tokens between two characters, with their ends counted from the first.
+
+    One token may stand for several unknown characters, beside the part and in it: it is the part's too. Where their
+    bytes stand for them, which all have the place of the whole, those of the stand-in come first, or last.
+    """
+    kept = [at for at, (begin, end) in enumerate(offsets) if (begin >= first or end > first) and begin < last]
+    left = [at for at in kept if offsets[at][0] < first]
+    right = [at for at in kept if offsets[at][1] > last]
+    size = len(chr(PRIVATE_USE.start).encode())
+    dropped = {*(left[:size] if len(left) > 1 else ()), *(right[-size:] if len(right) > 1 else ())}
+    kept = [at for at in kept if at not in dropped]
+    return [ids[at] for at in kept], [min(offsets[at][1], last) - first for at in kept]
 
 
 def load_tokenizer(path: Path) -> Encoder:
@@ -35,18 +78,40 @@ def _tokenizers(path: Path) -> Encoder:
     tokenizer.no_truncation()  # a file may ask for either, which is for training
     tokenizer.no_padding()
 
-    def encode(texts: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    def locate(texts: Sequence[str]) -> list[tuple[list[int], Offsets]]:
         encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [(encoding.ids, [end for _, end in encoding.offsets]) for encoding in encoded]
+        return [(encoding.ids, encoding.offsets) for encoding in encoded]
 
-    return Encoder(encode, tokenizer.get_vocab())
+    steps = [json.loads(step.__getstate__()) for step in (tokenizer.normalizer, tokenizer.pre_tokenizer) if step]
+    vocabulary = tokenizer.get_vocab()
+    return Encoder(locate, vocabulary, _stand_in(vocabulary) if any(map(_treats_edges, steps)) else "")
+
+
+def _treats_edges(step: Any) -> bool:
+    """Whether a normalizer or pre-tokenizer, or one that it is made of, does something at a text's edges alone."""
+    if isinstance(step, list):
+        return any(map(_treats_edges, step))
+    if not isinstance(step, dict):
+        return False
+    prepends = step.get("add_prefix_space", False) or step.get("prepend_scheme", "never") != "never"
+    pattern = step.get("pattern")
+    expression = pattern.get("Regex", "") if isinstance(pattern, dict) else ""
+    anchored = expression.startswith(("^", r"\A")) or expression.endswith(("$", r"\z", r"\Z"))
+    return prepends or anchored or step.get("type") in ("Prepend", "Strip") or _treats_edges([*step.values()])
 
 
 def _sentencepiece(path: Path) -> Encoder:
     processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
 
-    def encode(texts: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+    def locate(texts: Sequence[str]) -> list[tuple[list[int], Offsets]]:
         encoded = processor.encode(list(texts), return_type="offset_mapping", num_threads=1)
-        return [(found["ids"], [end for _, end in found["offsets"]]) for found in encoded]
+        return [(found["ids"], found["offsets"]) for found in encoded]
 
-    return Encoder(encode, {processor.id_to_piece(index): index for index in range(processor.vocab_size())})
+    vocabulary = {processor.id_to_piece(index): index for index in range(processor.vocab_size())}
+    return Encoder(locate, vocabulary, _stand_in(vocabulary))
+
+
+def _stand_in(pieces: Iterable[str]) -> str:
+    """The first character of private use that is in no piece, so that none reaches from it into the text."""
+    used = set("".join(pieces))
+    return next(chr(code) for code in PRIVATE_USE if chr(code) not in used)

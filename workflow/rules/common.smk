@@ -35,7 +35,7 @@ def documents_of(wildcards):
 def candidates_of(wildcards):
     """All candidates of a family's corpus."""
     corpus = study.families[wildcards.family].corpus
-    return [f"{RESULTS}/candidates/{corpus}/{group:03d}.parquet" for group in range(study.groups(corpus))]
+    return [f"{RESULTS}/candidates/{corpus}/{group}.parquet" for group in study.group_names(corpus)]
 
 
 def shards_of(wildcards):
@@ -104,5 +104,5 @@ def tables_of(rule):
 def indexes_of(family, counting):
     """The folders of the local index in which a family's rows are counted."""
     corpus, units = study.families[family].corpus, study.index_of(family, counting)
-    groups = range(study.groups(corpus)) if units else ()
-    return [f"{RESULTS}/indexes/{corpus}/{units}/{group:03d}" for group in groups]
+    groups = study.group_names(corpus) if units else ()
+    return [f"{RESULTS}/indexes/{corpus}/{units}/{group}" for group in groups]

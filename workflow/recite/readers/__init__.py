@@ -5,7 +5,7 @@ A defect of one document skips, counts and locates that document; a defect of th
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -16,9 +16,10 @@ import orjson
 from recite.errors import ReciteError
 from recite.readers.columns import NOT_UTF8, read_columns
 from recite.readers.lines import read_lines
+from recite.readers.objects import TooDeepError, is_sound, parse_leniently, value_at
 
 LINES = tuple(kind + packing for packing in ("", ".gz", ".zst", ".zstd") for kind in (".jsonl", ".json"))
-COLUMNS = (".parquet", ".arrow")
+COLUMNS = (".parquet", ".arrow", ".arrows", ".feather")
 MOST_REASONS = 1000
 """Reasons that are told apart, so that a label that differs in every document costs no memory."""
 
@@ -33,7 +34,9 @@ class Document(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Where a corpus keeps what a document is made of; a field is a dotted path such as `meta.body`.
+    """Where a corpus keeps what a document is made of.
+
+    A field is a name, or a dotted path such as `meta.body`; one whose own name has the dots goes before a path.
 
     text: the field of the text.
     id: the field of the identifier, a text or an integer; None: it is `<file's name>:<row>`.
@@ -80,14 +83,15 @@ def read_built(path: Path) -> Iterator[Document]:
 
 
 def read_documents(path: Path, name: str, layout: Layout, skipped: Skipped) -> Iterator[Document]:
-    """Documents of a file of JSON lines (plain, gzip, zstd), a Parquet file or an Arrow stream, by its suffix.
+    """Documents of a file of JSON lines (plain, gzip, zstd), a Parquet file or an Arrow file or stream, by its suffix.
 
-    `name` is the file's path within the corpus, with forward slashes. Documents that are blank, not JSON,
-    not UTF-8, not objects, of no text or label, of an empty text, of another label or removed go to
-    `skipped`. Raises ReciteError for a file that is missing, of another format, truncated or longer than
-    its frames, that lacks a column, or whose documents all lack what the layout names.
+    `name` is the file's path within the corpus, with forward slashes. Documents that are blank, not JSON, not objects,
+    of no text or label, or of one that is not UTF-8, of an empty text, of another label or removed go to `skipped`;
+    what is wrong with a field that is not read is nothing. Raises ReciteError for a file that is missing, of another
+    format, truncated or longer than its frames, that lacks a column, or whose documents all lack what the layout names.
     """
-    if not name.endswith(LINES + COLUMNS):
+    suffix = name.lower()
+    if not suffix.endswith(LINES + COLUMNS):
         raise ReciteError(
             f"{name} is of no known format; name the file by what it is, one of {', '.join(LINES + COLUMNS)}, "
             "or take it out of the corpus."
@@ -95,7 +99,7 @@ def read_documents(path: Path, name: str, layout: Layout, skipped: Skipped) -> I
     if not path.is_file():
         raise ReciteError(f"{path} does not exist; run the rule that makes it again, or correct its path.")
     reading = _Reading(name, layout, skipped)
-    return reading.documents(reading.parsed(path) if name.endswith(LINES) else reading.rows(path))
+    return reading.documents(reading.parsed(path) if suffix.endswith(LINES) else reading.rows(path))
 
 
 def read_texts(files: Mapping[str, Path], layout: Layout) -> Iterator[str]:
@@ -160,17 +164,36 @@ class _Reading:
         """Records of a file of JSON lines."""
         loads = orjson.loads
         text_of, id_of, label_of = map(self._getter, (self.layout.text, self.layout.id, self.layout.domain))
-        for row, byte, line in read_lines(path, self.name):
+        added = 0
+        for line_number, byte, line in read_lines(path, self.name):
+            row = line_number + added
             try:
                 fields = loads(line)
                 record = _Record(row, byte, text_of(fields), id_of(fields), label_of(fields))
             except (ValueError, KeyError, TypeError):
-                if line.isspace() or not line:
-                    self._skip("blank line", row, byte)
-                else:
-                    self._skip_broken(self._defect(line), row, byte)
+                added += yield from self._parsed_leniently(row, byte, line)
+                continue
+            if type(record.id) is float:  # integers of more than 64 bits become one
+                yield from self._parsed_leniently(row, byte, line)
                 continue
             yield record
+
+    def _parsed_leniently(self, row: int, byte: int, line: bytes) -> Generator[_Record, None, int]:
+        """Records of a line that is not all sound, if what is read of it is; returns how many there are but for one."""
+        try:
+            values = parse_leniently(line)
+        except ValueError as error:
+            self._skip_broken(_defect(line, error), row, byte)
+            return 0
+        if not values:
+            self._skip("blank line", row, byte)
+        for at, (start, fields) in enumerate(values):
+            defect = self._defect(line, fields)
+            if defect:
+                self._skip_broken(defect, row + at, byte + start)
+            else:
+                yield _Record(row + at, byte + start, *self._read(fields))
+        return max(0, len(values) - 1)
 
     def rows(self, path: Path) -> Iterator[_Record]:
         """Records of a file of columns."""
@@ -182,8 +205,10 @@ class _Reading:
     def _getter(self, name: str | None) -> Callable[[Any], Any]:
         if name is None:
             return lambda fields: self.label
-        keys = name.split(".")
-        return itemgetter(name) if len(keys) == 1 else lambda fields: _at(fields, keys)
+        return itemgetter(name) if "." not in name else lambda fields: value_at(fields, name)
+
+    def _names(self) -> tuple[str | None, str | None, str | None]:
+        return self.layout.text, self.layout.id, self.layout.domain
 
     def _is_removed(self, text: str) -> bool:
         return self.layout.removed is not None and text.strip() == self.layout.removed.strip()
@@ -197,23 +222,22 @@ class _Reading:
         """Which of the three values is not text."""
         if NOT_UTF8 in (text, identity, label):
             return "not UTF-8"
-        fields = (self.layout.text, self.layout.id, self.layout.domain)
-        values = zip(fields, (text, identity, label), strict=True)
+        values = zip(self._names(), (text, identity, label), strict=True)
         return next(f"field {name} is not text" for name, value in values if type(value) is not str)
 
-    def _defect(self, line: bytes) -> str:
-        """Why a line gives no record."""
-        try:
-            line.decode()
-            fields = orjson.loads(line)
-        except UnicodeDecodeError:
-            return "not UTF-8"
-        except ValueError:
-            return "not JSON"
+    def _read(self, fields: Any) -> list[Any]:
+        return [self._getter(name)(fields) for name in self._names()]
+
+    def _defect(self, line: bytes, fields: Any) -> str:
+        """Why an object gives no record; "" where it does."""
         if not isinstance(fields, dict):
             return "not an object"
-        names = filter(None, (self.layout.text, self.layout.id, self.layout.domain))
-        return next(f"missing field {name}" for name in names if not _has(fields, name))
+        missing = [f"missing field {name}" for name in filter(None, self._names()) if not _has(fields, name)]
+        if missing:
+            return missing[0] if _is_utf8(line) else "not UTF-8"
+        named = zip(self._names(), self._read(fields), strict=True)
+        halves = [f"half a surrogate pair in field {name}" for name, value in named if not is_sound(value)]
+        return next((half if _is_utf8(line) else "not UTF-8" for half in halves), "")
 
     def _skip(self, reason: str, row: int, byte: int | None) -> None:
         self.skipped.add(reason, self._place(row, byte))
@@ -227,15 +251,24 @@ class _Reading:
         return f"{self.name}, row {row}" + ("" if byte is None else f", byte {byte}")
 
 
-def _at(fields: Any, keys: list[str]) -> Any:
-    for key in keys:
-        fields = fields[key]
-    return fields
+def _defect(line: bytes, error: ValueError) -> str:
+    """Why a line is not read."""
+    if not _is_utf8(line):
+        return "not UTF-8"
+    return "nested too deeply" if isinstance(error, TooDeepError) else "not JSON"
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _has(fields: Any, name: str) -> bool:
     try:
-        _at(fields, name.split("."))
+        value_at(fields, name)
     except (KeyError, TypeError):
         return False
     return True

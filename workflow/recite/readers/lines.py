@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import zstandard
@@ -54,10 +54,18 @@ def _too_long(name: str, row: int, offset: int) -> ReciteError:
 
 
 def _chunks(path: Path, name: str) -> Iterator[bytes]:
+    try:
+        yield from _text(path, name)
+    except OSError as error:
+        raise ReciteError(f"{name} cannot be read ({error.strerror}); mend its rights or its disk.") from None
+
+
+def _text(path: Path, name: str) -> Iterator[bytes]:
+    suffix = PurePosixPath(name.lower()).suffix
     with path.open("rb", buffering=CHUNK_BYTES) as file:
-        if name.endswith((".zst", ".zstd")):
+        if suffix in (".zst", ".zstd"):
             yield from _decompressed(file, name, zstandard.ZstdDecompressor(max_window_size=1 << 31).decompressobj)
-        elif name.endswith(".gz"):
+        elif suffix == ".gz":
             yield from _decompressed(file, name, lambda: zlib.decompressobj(GZIP_BITS))
         else:
             while chunk := file.read(CHUNK_BYTES):
@@ -65,16 +73,19 @@ def _chunks(path: Path, name: str) -> Iterator[bytes]:
 
 
 def _decompressed(file: BinaryIO, name: str, start: Callable[[], Any]) -> Iterator[bytes]:
-    """Text of all frames; a file that ends within a frame is an error, not an end."""
-    kind = "zstd frame" if name.endswith((".zst", ".zstd")) else "gzip member"
+    """Text of all frames; a file that ends within a frame is an error, not an end.
+
+    Behind a gzip member may stand zeros up to the end of a block, as tapes have them; gzip itself reads over them.
+    """
+    kind, padding = ("gzip member", b"\0") if name.lower().endswith(".gz") else ("zstd frame", b"")
     frame = start()
-    within = False
+    within = between = False
     offset = 0
     try:
         while data := file.read(SLICE_BYTES):
-            while data:
+            while data := data.lstrip(padding) if between else data:
                 text = frame.decompress(data)
-                within = not frame.eof
+                within, between = not frame.eof, frame.eof
                 data = frame.unused_data
                 if not within:
                     frame = start()
