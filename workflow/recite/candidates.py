@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, read_json, write_json
+from recite.progress import Progress
 from recite.readers import Document, Layout, Skipped, read_documents
 from recite.tables.candidates import CANDIDATES, in_order
 
@@ -139,11 +140,13 @@ def _parts(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path, 
         else:
             waiting.append(name)
     broken: dict[str, ReciteError] = {}
+    done = Progress(len(waiting), "files")
     for name, result in _results(draw, files, layout, waiting, bounds, parts, threads):
         try:
             _lower(bounds, result())
         except ReciteError as error:
             broken[name] = error
+        done(1)
     if broken:
         reasons = " ".join(str(broken[name]) for name in sorted(broken))
         raise ReciteError(

@@ -1,4 +1,4 @@
-"""Progress of a job that runs a model: lines that its log can hold, and that `recite status` reads there."""
+"""Progress of a long job: lines that its log can hold, and that `recite status` reads there."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ INTERVAL = 30.0
 """Least seconds between two lines."""
 
 Done = Callable[[int], object]
-"""Is told how many rows more are done."""
+"""Is told how many rows more are done, or files, or whatever a job counts."""
 
 
 def unseen(rows: int) -> None:

@@ -18,6 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from recite.errors import ReciteError
 from recite.files import atomic
 from recite.ngrams import Span
+from recite.progress import Progress
 
 LONGEST_SPAN = 500
 """Tokens that the API takes at most."""
@@ -62,6 +63,7 @@ class PublicIndex:
                     f"a span of {len(span)} tokens is longer than the API's {LONGEST_SPAN}; shorten rows."
                 )
         self.cache.parent.mkdir(parents=True, exist_ok=True)
+        done = Progress(len(waiting), "spans")
         with self.cache.open("a") as cache, ThreadPoolExecutor(self.connections) as pool:
             for start in range(0, len(waiting), BATCH_SPANS):
                 batch = [pool.submit(self._count, span, cache) for span in waiting[start : start + BATCH_SPANS]]
@@ -71,6 +73,7 @@ class PublicIndex:
                 for future in batch:
                     if not future.cancelled():
                         future.result()
+                done(len(batch))
         return [self.known[span] for span in spans]
 
     def _count(self, span: Span, cache: Any) -> None:
