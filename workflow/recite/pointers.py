@@ -1,0 +1,17 @@
+"""Pointers that Git LFS leaves in place of files that were not fetched."""
+
+from pathlib import Path
+
+from recite.errors import ReciteError
+
+START = b"version https://git-lfs"
+"""How a pointer begins, by the specification of Git LFS."""
+
+
+def refuse_pointer(file: Path) -> None:
+    """Refuse a file that is only a pointer to another."""
+    with file.open("rb") as opened:
+        if opened.read(len(START)) == START:
+            raise ReciteError(
+                f"{file} is a pointer of Git LFS and not the file itself; fetch it, by `git lfs pull` in its repository."
+            )
