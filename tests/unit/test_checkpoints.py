@@ -8,10 +8,8 @@ from typing import Any
 
 import gguf
 import huggingface_hub
-import numpy as np
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedModel

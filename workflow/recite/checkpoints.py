@@ -108,7 +108,7 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
     """The model with its weights, and nothing of them left out or made up."""
     logging.disable_progress_bar()
     try:
-        model, report = type(found.empty).from_pretrained(
+        model, report = cast(Any, type(found.empty)).from_pretrained(
             **found.place,
             config=found.config,
             dtype=dtype,
@@ -125,7 +125,8 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
     foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(TABLES))
     if foreign:
         raise broken(path, f"its config has no place for tensors {foreign[:3]}")
-    if found.config.tie_word_embeddings and model.get_output_embeddings().weight is not model.get_input_embeddings().weight:
+    one, other = model.get_output_embeddings(), model.get_input_embeddings()
+    if found.config.tie_word_embeddings and one.weight is not other.weight:
         raise another_head(path)
     found.check_rotary(model)
     return model
@@ -181,9 +182,7 @@ def gpu_memory() -> dict[int, int]:
     return {index: torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())}
 
 
-def device_map(
-    empty: transformers.PreTrainedModel, dtype: torch.dtype, gpus: dict[int, int]
-) -> dict[str, int] | None:
+def device_map(empty: transformers.PreTrainedModel, dtype: torch.dtype, gpus: dict[int, int]) -> dict[str, int] | None:
     """Where each part of a model goes: nothing without a GPU, one GPU where it fits, else spread over all.
 
     `empty` is the model without weights, `gpus` gives the free bytes of each. Weights take at most the share ROOM of
@@ -191,13 +190,15 @@ def device_map(
     """
     if not gpus:
         return None
-    empty = empty.to(dtype)
+    cast(nn.Module, empty).to(dtype)
     room: dict[int | str, int] = {index: int(memory * ROOM) for index, memory in gpus.items()}
     needed = sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
     for index in gpus:
         if needed <= room[index]:
             return {"": index}
-    placed = infer_auto_device_map(empty, {**room, "cpu": 0}, no_split_module_classes=list(empty._no_split_modules))
+    placed = infer_auto_device_map(
+        empty, {**room, "cpu": 0}, no_split_module_classes=list(empty._no_split_modules or [])
+    )
     if not set(placed.values()) <= set(gpus):
         raise ReciteError(
             f"the weights take {needed / 2**30:.1f} GiB, and the job's {len(gpus)} GPUs have room for "

@@ -4,6 +4,7 @@
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -14,42 +15,33 @@ from recite.architectures import Architecture
 from recite.errors import ReciteError
 from recite.rotary import KEYS as ROTARY
 
-FILES = """
-    architectures model_type torch_dtype dtype transformers_version _name_or_path name_or_path _commit_hash
-    tokenizer_class is_llama_config transformers.js_config unsloth_fixed unsloth_version
-""".split()
-"""What a file says of itself and of its makers."""
-TOKENS = """
-    bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id bos_token eos_token
-    pad_token unk_token decoder_start_token_id forced_bos_token_id forced_eos_token_id
-""".split()
-"""Special tokens; which one stands before a row is said by `bos` of the registry."""
-TRAINING = """
-    initializer_range initializer_factor gradient_checkpointing attention_dropout hidden_dropout classifier_dropout
-    attn_pdrop embd_pdrop resid_pdrop embedding_dropout residual_dropout router_aux_loss_coef
-""".split()
-"""What matters in training only."""
-TASKS = """
-    problem_type id2label label2id num_labels finetuning_task task_specific_params output_attentions
-    output_hidden_states return_dict keys_to_ignore_at_inference summary_activation summary_first_dropout
-    summary_proj_to_labels summary_type summary_use_proj is_decoder
-""".split()
-"""What matters for other tasks, or for what a model hands back beside its logits."""
-RUNNING = """
-    use_cache pretraining_tp torchscript use_bfloat16 tf_legacy_loss attn_implementation _attn_implementation
-    _attn_implementation_autoset _attn_implementation_internal _flash_attn_2_enabled use_flash_attention
-    use_flash_attn attention_softmax_in_fp32 scale_attention_softmax_in_fp32 inference_runner max_batch_size
-    max_sequence_length pad_key_length pre_allocate_kv_cache validate_runner_input max_window_layers use_sliding_window
-""".split()
-"""How another program runs the model: its kernels, buffers and rounding, and on which rows it has windows."""
-GENERATION = """
-    max_length min_length max_new_tokens do_sample early_stopping num_beams num_beam_groups diversity_penalty
-    temperature top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size
-    encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores return_dict_in_generate
-    remove_invalid_values exponential_decay_length_penalty suppress_tokens begin_suppress_tokens prefix
-""".split()
-"""How text is sampled by `generate` of `transformers`, which is not used here."""
-HARMLESS = frozenset((*FILES, *TOKENS, *TRAINING, *TASKS, *RUNNING, *GENERATION))
+HARMLESS = re.compile(
+    r"""
+    # what a file says of itself and of its makers
+    architectures | model_type | (torch_)?dtype | transformers_version | _?name_or_path | _commit_hash |
+    tokenizer_class | is_llama_config | transformers\.js_config | unsloth_\w+ |
+    # special tokens; which one stands before a row is said by `bos` of the registry
+    (bos|eos|pad|unk|sep|cls|mask|decoder_start|forced_bos|forced_eos)_token_id | (bos|eos|pad|unk)_token |
+    # training
+    initializer_(range|factor) | gradient_checkpointing | (attention|hidden|classifier|embedding|residual)_dropout |
+    (attn|embd|resid)_pdrop | router_aux_loss_coef |
+    # other tasks, and what is handed back beside the logits
+    problem_type | id2label | label2id | num_labels | finetuning_task | task_specific_params | return_dict |
+    output_(attentions|hidden_states) | keys_to_ignore_at_inference | summary_\w+ | is_decoder |
+    # how another program runs the model: its kernels, buffers and rounding, and which of its layers have windows
+    use_cache | pretraining_tp | torchscript | use_bfloat16 | tf_legacy_loss | _?attn_implementation\w* |
+    _flash_attn_2_enabled | use_flash_\w+ | (scale_)?attention_softmax_in_fp32 | inference_runner | max_batch_size |
+    max_sequence_length | pad_key_length | pre_allocate_kv_cache | validate_runner_input | max_window_layers |
+    use_sliding_window |
+    # how `generate` of `transformers` samples a text, which is not used here
+    (max|min)_length | max_new_tokens | do_sample | early_stopping | num_beams | num_beam_groups | diversity_penalty |
+    temperature | top_[kp] | typical_p | (repetition|length)_penalty | (encoder_)?no_repeat_ngram_size |
+    bad_words_ids | num_return_sequences | output_scores | return_dict_in_generate | remove_invalid_values |
+    exponential_decay_length_penalty | (begin_)?suppress_tokens | prefix
+    """,
+    re.VERBOSE,
+)
+"""Keys that change no logits."""
 CHECKED_ELSEWHERE = frozenset({"sliding_window", "auto_map", "quantization_config"})
 """Rows that are longer than a window are refused by `recite.passes`, whatever the class."""
 OFF: dict[str, Any] = {
@@ -96,11 +88,11 @@ def check_keys(raw: Mapping[str, Any], config: PretrainedConfig, architecture: A
             f"{where} says by auto_map that the model is code of its own ({remote[0]}), which is not run; name a "
             f"checkpoint of {architecture.model_class}, or remove the key if it is one."
         )
-    declared = {field.name for field in fields(config)} | config.attribute_map.keys()  # type: ignore[arg-type]
+    declared = {field.name for field in fields(config)} | config.attribute_map.keys()
     declared -= {"chunk_size_feed_forward", "is_encoder_decoder"}  # of every class, but for few to use
-    ignored = HARMLESS | CHECKED_ELSEWHERE | (ROTARY if "rope_parameters" in declared else set())
+    elsewhere = CHECKED_ELSEWHERE | (ROTARY if "rope_parameters" in declared else set())
     derived = _derived(config, architecture)
-    for key in sorted(raw.keys() - ignored):
+    for key in sorted(key for key in raw.keys() - elsewhere if not HARMLESS.fullmatch(key)):
         said = raw[key]
         taken = getattr(config, key, None) if key in declared else derived.get(key, OFF.get(key))
         if said is not None and (taken is None or said != taken):

@@ -6,11 +6,12 @@ is in `recite.slurm`.
 
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
+from typing import Any
 
 from recite.costs import Machine
 from recite.errors import ReciteError
@@ -130,18 +131,23 @@ def disk(study: Study) -> Iterator[Finding]:
 
 
 def weights(study: Study, model: str, full: bool) -> Iterator[Finding]:
-    """Weights that are not there, or no longer those that were registered."""
+    """Weights that are not there, that cannot be loaded as what their entry says, or that were not registered so."""
     entry = study.models[model].entry
     if entry is None:
         return
     path = Path(entry["path"])
-    if not (path.is_file() or (path.is_dir() and any(path.glob("*.safetensors")))):
+    if not path.exists():
         if not (study.config["fetch"] and "revision" in entry):
             yield Finding(
                 f"model {model}: no weights at {path}",
                 "put its safetensors there, name their place by `path` in the models file, or set fetch: true",
             )
         return
+    try:
+        _examine(study.checkpoint_options(model) | {"fetch": False}, path)
+    except ReciteError as error:
+        what, _, remedy = str(error).rstrip(".").rpartition("; ")
+        yield Finding(what if model in what else f"model {model}: {what}", remedy)
     record = Path(study.results, "checkpoints", f"{model}.json")
     if not record.exists():
         return
@@ -154,6 +160,13 @@ def weights(study: Study, model: str, full: bool) -> Iterator[Finding]:
                 f"model {model}: {file} is not the file that was registered",
                 f"put the right one there, or delete {record} to have the model measured anew",
             )
+
+
+def _examine(options: Mapping[str, Any], path: Path) -> None:
+    """What registration would say of a checkpoint; without reading its weights."""
+    from recite.registration import examine  # and with it torch, which no other question of the doctor's needs
+
+    examine(options, path)
 
 
 def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:

@@ -7,13 +7,13 @@ import math
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import gguf
 import numpy as np
 from gguf import GGUFReader, GGUFValueType
 from transformers import PreTrainedModel
-from transformers.integrations import GGUF_CONFIG_MAPPING
+from transformers.integrations.ggml import GGUF_CONFIG_MAPPING
 from transformers.modeling_gguf_pytorch_utils import TensorProcessor, get_gguf_hf_weights_map
 
 from recite.architectures import ARCHITECTURES
@@ -21,7 +21,9 @@ from recite.errors import ReciteError
 from recite.pointers import refuse_pointer
 from recite.weight_files import broken
 
-READABLE = sorted({row.model_type for row in ARCHITECTURES.values()} & GGUF_CONFIG_MAPPING.keys())
+CONFIG_NAMES = cast(dict[str, dict[str, str]], GGUF_CONFIG_MAPPING)
+"""Class -> keys of its GGUF files and what `transformers` calls them."""
+READABLE = sorted({row.model_type for row in ARCHITECTURES.values()} & CONFIG_NAMES.keys())
 """Classes of the architecture table whose GGUF files `transformers` can load."""
 DESCRIPTIVE = ("GGUF", "general", "tokenizer", "quantize", "imatrix", "split")
 """First parts of keys that say nothing of what the model computes."""
@@ -74,9 +76,9 @@ class _Reader(GGUFReader):
             found: tuple[int, list[Any], list[int], list[GGUFValueType]] = super()._get_field_parts(orig_offs, raw_type)
             return found
         length = struct.Struct(">Q" if self.byte_order == "S" else "<Q")
-        count, end = self._get(orig_offs + 4, np.uint64), start
+        count, end, content = self._get(orig_offs + 4, np.uint64), start, self.data.data
         for _ in range(int(count[0])):
-            end += length.size + length.unpack_from(self.data, end)[0]
+            end += length.size + length.unpack_from(content, end)[0]
         return end - orig_offs, [kind, count], [], [GGUFValueType.ARRAY, GGUFValueType.STRING]
 
 
@@ -119,7 +121,7 @@ def as_config(header: GgufHeader, path: Path) -> dict[str, Any]:
     absent = [name for name in NEEDED if own.get(name) is None]
     if absent:
         raise unreadable(path, f"it has no {model_type}.{absent[0]}")
-    names = {key: name for key, name in GGUF_CONFIG_MAPPING[model_type].items() if name not in (None, "head_dim")}
+    names = {key: name for key, name in CONFIG_NAMES[model_type].items() if name != "head_dim"}
     for key in header.keys:
         short = key.removeprefix(f"{model_type}.")
         known = key.split(".")[0] in DESCRIPTIVE or short in names or short in HARMLESS
@@ -156,7 +158,7 @@ def _changes_nothing(short: str, own: Mapping[str, Any]) -> bool:
 
 
 def check_gguf(header: GgufHeader, model: PreTrainedModel, path: Path) -> None:
-    """Hold the tensors of a file against those of the model that is to take them; ReciteError names one that is lost."""
+    """Hold the tensors of a file against those of its model; ReciteError names one that would be lost."""
     mapped = get_gguf_hf_weights_map(model, TensorProcessor())
     expected = {name: tuple(model.state_dict()[place].shape) for name, place in mapped.items()}
     if model.config.tie_word_embeddings:

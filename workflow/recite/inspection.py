@@ -44,9 +44,7 @@ class Inspected(NamedTuple):
     @property
     def head_width(self) -> int:
         """Width of a head."""
-        return int(
-            getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
-        )
+        return int(getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads)
 
 
 def inspect(path: Path) -> Inspected:
@@ -85,8 +83,8 @@ def _raw_config(path: Path) -> dict[str, Any]:
         raise ReciteError(f"{path} holds quantized weights; name the checkpoint that they were made from.")
     if (path / "adapter_config.json").exists():
         raise ReciteError(
-            f"{path} holds an adapter beside its weights (adapter_config.json), which is not applied; merge it into the "
-            "weights, or take it away."
+            f"{path} holds an adapter (adapter_config.json), which is not applied; merge it into the weights, or take "
+            "it away."
         )
     return raw
 

@@ -13,5 +13,5 @@ def refuse_pointer(file: Path) -> None:
     with file.open("rb") as opened:
         if opened.read(len(START)) == START:
             raise ReciteError(
-                f"{file} is a pointer of Git LFS and not the file itself; fetch it, by `git lfs pull` in its repository."
+                f"{file} is a pointer of Git LFS and not the file itself; fetch that, by `git lfs pull` where it lies."
             )

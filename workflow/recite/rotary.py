@@ -47,7 +47,7 @@ def rotary_parameters(raw: Mapping[str, Any], config_class: type[PretrainedConfi
 
     Raises ReciteError for keys that contradict each other, and for what cannot be computed here.
     """
-    typed = any(field.name == "layer_types" for field in fields(config_class))  # type: ignore[arg-type]
+    typed = any(field.name == "layer_types" for field in fields(config_class))
     named = {key: _without_nulls(raw[key], key, where) for key in SETS if raw.get(key)}
     if len({str(sorted(found.items())) for found in named.values()}) > 1:
         raise ReciteError(f"{where} has rope_parameters and another rope_scaling; keep the one that holds.")

@@ -50,3 +50,12 @@ def _sentencepiece(path: Path) -> Encoder:
         return [(found["ids"], [end for _, end in found["offsets"]]) for found in encoded]
 
     return Encoder(encode, {processor.id_to_piece(index): index for index in range(processor.vocab_size())})
+
+
+def added_tokens(path: Path) -> set[int]:
+    """Ids of the tokens of a readable tokenizer that were added to it, or that no ordinary text is cut into."""
+    if path.suffix != ".model":
+        return set(Tokenizer.from_file(str(path)).get_added_tokens_decoder())
+    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+    ids = range(processor.vocab_size())
+    return {index for index in ids if processor.is_control(index) or processor.is_unused(index)}

@@ -78,8 +78,8 @@ def _header(file: Path, folder: Path) -> dict[str, Stored]:
     refuse_pointer(file)
     try:
         with safe_open(file, "pt") as opened:
-            slices = {name: opened.get_slice(name) for name in opened.keys()}
-            return {name: Stored(file, name, part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
+            parts = {name: opened.get_slice(name) for name in opened.offset_keys()}
+            return {name: Stored(file, name, part.get_dtype(), tuple(part.get_shape())) for name, part in parts.items()}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise broken(folder, f"{file.name}: {error}") from None
 
