@@ -56,7 +56,9 @@ OFF: dict[str, Any] = {
     "residual_multiplier": 1,
     "pruned_heads": {},
     "qk_layernorm": False,
+    "reorder_and_upcast_attn": False,
     "rope_interleaved": False,
+    "scale_attn_by_inverse_layer_idx": False,
     "tie_encoder_decoder": False,
     "use_qk_norm": False,
 }

@@ -1,6 +1,7 @@
 """What a checkpoint is, from its config and the headers of its files, held against each other; no weight is read."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -78,7 +79,6 @@ def _raw_config(path: Path) -> dict[str, Any]:
     raw = read_json(file)
     if not isinstance(raw, dict):
         raise ReciteError(f"{file} is no config of a model; fetch it again.")
-    architecture_of(raw.get("model_type", "none"))
     if raw.get("quantization_config") is not None:
         raise ReciteError(f"{path} holds quantized weights; name the checkpoint that they were made from.")
     if (path / "adapter_config.json").exists():
@@ -89,29 +89,41 @@ def _raw_config(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _built(raw: Mapping[str, Any], where: Path, place: dict[str, Any], stored: dict[str, Stored]) -> Inspected:
-    """The config and the empty model of what a config.json says."""
-    architecture = architecture_of(raw["model_type"])
-    model_class = getattr(transformers, architecture.model_class)
-    config_class: type[transformers.PretrainedConfig] = model_class.config_class
-    rotary = None
-    settings = dict(raw)
-    if hasattr(config_class, "rope_parameters"):
-        rotary = rotary_parameters(raw, config_class, str(where))
-        settings = {key: value for key, value in raw.items() if key not in KEYS} | {"rope_parameters": rotary}
+def make_config(
+    raw: Mapping[str, Any], where: str
+) -> tuple[transformers.PretrainedConfig, Architecture, dict[str, Any] | None]:
+    """What a config.json says, as the config of its class, its row of the table and its rotary parameters if any."""
+    architecture = architecture_of(raw.get("model_type", "none"))
+    config_class = getattr(transformers, architecture.model_class).config_class
+    rotary, settings = None, dict(raw)
     try:
-        config = config_class.from_dict(settings)
-        check_keys(raw, config, architecture, str(where))
-        check_numbers(config, architecture, str(where))
-        with init_empty_weights():
-            empty = model_class(config)
-        empty.tie_weights()
+        if hasattr(config_class, "rope_parameters"):
+            rotary = rotary_parameters(raw, config_class, where)
+            settings = {key: value for key, value in raw.items() if key not in KEYS} | {"rope_parameters": rotary}
+        config = config_class.from_dict(deepcopy(settings))
+        check_keys(raw, config, architecture, where)
+        check_numbers(config, architecture, where)
     except ReciteError:
         raise
-    except Exception as error:  # by what class or number it is, a config fails in many ways
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise no_config(str(where), architecture, reason) from None
+    except Exception as error:  # by which value it is, a class refuses a config in many ways
+        raise no_config(where, architecture, _reason(error)) from None
+    return config, architecture, rotary
+
+
+def _built(raw: Mapping[str, Any], where: Path, place: dict[str, Any], stored: dict[str, Stored]) -> Inspected:
+    """A checkpoint by what its config.json says, with its empty model."""
+    config, architecture, rotary = make_config(raw, str(where))
+    try:
+        with init_empty_weights():
+            empty = getattr(transformers, architecture.model_class)(config)
+        empty.tie_weights()
+    except Exception as error:  # as above
+        raise no_config(str(where), architecture, _reason(error)) from None
     return Inspected(config, architecture, empty, place, stored, rotary, where)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _check_stored_frequencies(found: Inspected, path: Path) -> None:

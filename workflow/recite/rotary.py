@@ -101,7 +101,7 @@ def _filled(
 def _agreed(found: Mapping[str, Any], raw: Mapping[str, Any], keys: tuple[str, ...], default: Any, where: str) -> Any:
     """What a set of parameters or the top level says by one of `keys`; they must not say different things."""
     said = [(key, place[key]) for place in (found, raw) for key in keys if place.get(key) is not None]
-    if any(value != said[0][1] for _, value in said):
+    if any(value != said[0][1] for _, value in said[1:]):
         words = ", ".join(f"{key} {value!r}" for key, value in said)
         raise ReciteError(f"{where} contradicts itself ({words}); keep the one that holds.")
     return said[0][1] if said else default
@@ -149,7 +149,7 @@ def frequencies(parameters: Mapping[str, Any], width: int, positions: int) -> tu
     if kind == "longrope":
         scaling = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
         short = torch.tensor(parameters["short_factor"], dtype=torch.float64)
-        return plain / short if len(short) == len(plain) else short, parameters.get("attention_factor", scaling)
+        return plain / short, parameters.get("attention_factor", scaling)
     return plain, 1.0  # dynamic scaling begins behind max_position_embeddings
 
 

@@ -41,34 +41,31 @@ def broken(path: Path, why: str) -> ReciteError:
 def stored_tensors(folder: Path) -> dict[str, Stored]:
     """The tensors of a checkpoint by name; ReciteError if a file of it is not there or not whole."""
     stored: dict[str, Stored] = {}
-    indexed = _index(folder)
-    for file in sorted(set(indexed.values())) or [folder / WEIGHTS[0]]:
+    for file in _files(folder):
         for name, tensor in _header(file, folder).items():
             if name in stored:
                 raise broken(folder, f"{name} is both in {stored[name].file.name} and in {file.name}")
             stored[name] = tensor
-    for name, file in sorted(indexed.items()):
-        if name not in stored or stored[name].file != file:
-            raise broken(folder, f"its index names {name}, which {file.name} does not hold")
     return stored
 
 
-def _index(folder: Path) -> dict[str, Path]:
-    """Tensor -> file, by the index of a folder; empty where one file holds all."""
+def _files(folder: Path) -> list[Path]:
+    """The files that hold the weights; of its tensors an index says too much, where published ones are tied."""
     single, several = (folder / name for name in WEIGHTS)
     if single.is_file():
-        return {}
+        return [single]
     if not several.is_file():
         raise ReciteError(f"{folder} has no weights (model.safetensors); make or fetch the checkpoint again.")
     refuse_pointer(several)
     index = read_json(several)
     places = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+    if not isinstance(places, dict) or not places:
         raise broken(folder, f"{several.name} has no weight_map")
-    outside = [name for name in places.values() if Path(name).name != name]
+    names = sorted(set(map(str, places.values())))
+    outside = [name for name in names if Path(name).name != name]
     if outside:
         raise broken(folder, f"{several.name} names {outside[0]!r}, which is not a file beside it")
-    return {tensor: folder / name for tensor, name in places.items()}
+    return [folder / name for name in names]
 
 
 def _header(file: Path, folder: Path) -> dict[str, Stored]:
