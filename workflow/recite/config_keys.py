@@ -98,10 +98,10 @@ def check_keys(raw: Mapping[str, Any], config: PretrainedConfig, architecture: A
         said = raw[key]
         taken = getattr(config, key, None) if key in declared else derived.get(key, OFF.get(key))
         if said is not None and (taken is None or said != taken):
+            other = "has no place for" if taken is None else f"takes as {taken!r}"
             raise ReciteError(
-                f"{where} says {key} {said!r}, which {architecture.model_class} has no place for"
-                f"{'' if taken is None else f' (it takes {taken!r})'}; name another checkpoint, or remove the key if "
-                "it changes nothing."
+                f"{where} says {key} {said!r}, which {architecture.model_class} {other}; name another checkpoint, or "
+                "remove the key if it changes nothing."
             )
 
 

@@ -101,8 +101,8 @@ def make_config(
             rotary = rotary_parameters(raw, config_class, where)
             settings = {key: value for key, value in raw.items() if key not in KEYS} | {"rope_parameters": rotary}
         config = config_class.from_dict(deepcopy(settings))
-        check_keys(raw, config, architecture, where)
         check_numbers(config, architecture, where)
+        check_keys(raw, config, architecture, where)
     except ReciteError:
         raise
     except Exception as error:  # by which value it is, a class refuses a config in many ways
