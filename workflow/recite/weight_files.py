@@ -58,10 +58,10 @@ def _files(folder: Path) -> list[Path]:
         raise ReciteError(f"{folder} has no weights (model.safetensors); make or fetch the checkpoint again.")
     refuse_pointer(several)
     index = read_json(several)
-    places = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(places, dict) or not places:
-        raise broken(folder, f"{several.name} has no weight_map")
-    names = sorted(set(map(str, places.values())))
+    for key in ("weight_map", "metadata"):  # of which `transformers` needs the second too
+        if not isinstance(index, dict) or not isinstance(index.get(key), dict):
+            raise broken(folder, f"{several.name} has no {key}")
+    names = sorted(set(map(str, index["weight_map"].values())))
     outside = [name for name in names if Path(name).name != name]
     if outside:
         raise broken(folder, f"{several.name} names {outside[0]!r}, which is not a file beside it")
