@@ -96,13 +96,11 @@ def test_shards(shards: Path) -> None:
     ("index", "sentence"),
     [
         ({"metadata": {}}, "has no weight_map"),
-        ({"weight_map": {}}, "has no weight_map"),
+        ({"weight_map": {"a": "b.safetensors"}}, "has no metadata"),
         ([], "has no weight_map"),
-        (
-            {"weight_map": {"a": "../elsewhere.safetensors"}},
-            r"names '\.\./elsewhere\.safetensors', which is not a file",
-        ),
-        ({"weight_map": {"a": 7}}, "7 is not there"),
+        ({"weight_map": {}, "metadata": {}}, "not all tensors are there"),
+        ({"weight_map": {"a": "../b.safetensors"}, "metadata": {}}, r"names '\.\./b\.safetensors', which is not"),
+        ({"weight_map": {"a": 7}, "metadata": {}}, "7 is not there"),
     ],
 )
 def test_index(shards: Path, index: Any, sentence: str) -> None:
