@@ -117,8 +117,11 @@ def unreadable(path: Path, why: str) -> ReciteError:
 def as_config(header: GgufHeader, path: Path) -> dict[str, Any]:
     """What a config.json would say; ReciteError names a key that would not be heard."""
     model_type = header.keys["general.architecture"]
-    own = {key.removeprefix(f"{model_type}."): _single(key, value, path) for key, value in header.keys.items()}
-    absent = [name for name in NEEDED if own.get(name) is None]
+    own = {key.removeprefix(f"{model_type}."): value for key, value in header.keys.items()}
+    listed = [key for key, value in header.keys.items() if key.startswith(f"{model_type}.") and isinstance(value, list)]
+    if listed:
+        raise unreadable(path, f"{listed[0]} has several values")
+    absent = [name for name in NEEDED if not isinstance(own.get(name), int | float) or not own[name]]
     if absent:
         raise unreadable(path, f"it has no {model_type}.{absent[0]}")
     names = {key: name for key, name in CONFIG_NAMES[model_type].items() if name != "head_dim"}
@@ -133,17 +136,9 @@ def as_config(header: GgufHeader, path: Path) -> dict[str, Any]:
     return tokens | config | tied | {"head_dim": _head_width(own)}
 
 
-def _single(key: str, value: Any, path: Path) -> Any:
-    """A value; of a list of one value a layer, that value."""
-    if not isinstance(value, list) or key.split(".")[0] in DESCRIPTIVE:
-        return value
-    if len(set(map(str, value))) != 1:
-        raise unreadable(path, f"{key} differs from layer to layer")
-    return value[0]
-
-
 def _head_width(own: Mapping[str, Any]) -> int:
-    return int(own.get("attention.key_length") or own["embedding_length"] // own["attention.head_count"])
+    width = own.get("attention.key_length")
+    return width if isinstance(width, int) else int(own["embedding_length"] // own["attention.head_count"])
 
 
 def _changes_nothing(short: str, own: Mapping[str, Any]) -> bool:
