@@ -53,9 +53,5 @@ def _sentencepiece(path: Path) -> Encoder:
 
 
 def added_tokens(path: Path) -> set[int]:
-    """Ids of the tokens of a readable tokenizer that were added to it, or that no ordinary text is cut into."""
-    if path.suffix != ".model":
-        return set(Tokenizer.from_file(str(path)).get_added_tokens_decoder())
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
-    ids = range(processor.vocab_size())
-    return {index for index in ids if processor.is_control(index) or processor.is_unused(index)}
+    """Ids of the tokens that were added to a readable tokenizer.json; to SentencePiece's models none are."""
+    return set() if path.suffix == ".model" else set(Tokenizer.from_file(str(path)).get_added_tokens_decoder())
