@@ -146,8 +146,8 @@ def weights(study: Study, model: str, full: bool) -> Iterator[Finding]:
     try:
         _examine(study.checkpoint_options(model) | {"fetch": False}, path)
     except ReciteError as error:
-        what, _, remedy = str(error).rstrip(".").rpartition("; ")
-        yield Finding(what if model in what else f"model {model}: {what}", remedy)
+        what, _, remedy = str(error).removesuffix(".").removeprefix(f"model {model}: ").rpartition("; ")
+        yield Finding(f"model {model}: {what}", remedy)
     record = Path(study.results, "checkpoints", f"{model}.json")
     if not record.exists():
         return

@@ -197,9 +197,9 @@ def check_rotary(parameters: Mapping[str, Any], model: nn.Module, width: int, po
     }
     for module, prefix in found:
         own = parameters[prefix.rstrip("_")] if prefix else parameters
-        share = int(width * own["partial_rotary_factor"])
-        if share % 2 or not 0 < share <= width:
-            raise ReciteError(f"{where}: rotary embeddings turn pairs, and not {share} places of {width}; correct it.")
+        places = (int(width * own["partial_rotary_factor"]) + 1) // 2 * 2  # in pairs
+        if not 0 < places <= width:
+            raise ReciteError(f"{where}: its rotary embeddings turn {places} places of a head of {width}; correct it.")
         expected, scaling = frequencies(own, width, positions)
         turned = getattr(module, f"{prefix}inv_freq").double().cpu()
         same = turned.shape == expected.shape and torch.allclose(turned, expected, rtol=TOLERANCE, atol=0)
