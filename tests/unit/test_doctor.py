@@ -208,6 +208,34 @@ def test_config_of_a_checkpoint(study: Study, change: dict[str, object], what: s
     assert len(findings.splitlines()) == 1 and what in findings and findings.startswith("model mine: ")
 
 
+def test_tokenizers_of_a_family(study: Study, tmp_path: Path) -> None:
+    """Two models that are said to share a sample, and cut text into other tokens."""
+    shutil.copytree(MINE, "data/models/other")
+    config = yaml.safe_load(Path("study.yaml").read_text())
+    registry = yaml.safe_load(Path(config["models_file"]).read_text())
+    pair = {name: registry["mine"] | {"family": "own"} for name in ("mine", "other")}
+    two = loaded(own_study(tmp_path, pair, {"notes": NOTES | {"files": NOTES["files"] | {"gigabytes": 0.001}}}))
+    assert found(two) == ""
+    words = {f"other{index}": index for index in range(50)}
+    Tokenizer(WordLevel(words, unk_token="other0")).save("data/models/other/tokenizer.json")
+    assert found(two).startswith(
+        "model other: has another tokenizer than family own (data/models/other/tokenizer.json)"
+    )
+
+
+def test_gguf_files_are_not_fetched(study: Study, tmp_path: Path) -> None:
+    """A study that fetches its weights does not fetch these: they must be there."""
+    entry = {
+        "corpus": "notes",
+        "path": "data/m.gguf",
+        "hub": "owner/name",
+        "revision": "a" * 40,
+        "tokenizer": "/t.json",
+    }
+    made = loaded(own_study(tmp_path, {"mine": entry}, {"notes": NOTES}, fetch=True))
+    assert "model mine: no weights at data/m.gguf" in found(made)
+
+
 def test_weights_are_not_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers tell all; of terabytes of weights not a tensor is read."""
 

@@ -16,6 +16,7 @@ from recite.checkpoints import load_checkpoint
 from recite.errors import ReciteError
 from recite.files import read_json, write_json
 from recite.inspection import inspect
+from recite.pointers import refuse_pointer
 from recite.training import build_model
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 1976163472\n"
@@ -130,6 +131,12 @@ def test_config_that_is_a_pointer(folder: Path) -> None:
     refused(folder, r"config\.json is no config of a model")
     (folder / "config.json").write_text('{"hidden_size": 4')
     refused(folder, r"config\.json is not valid JSON")
+
+
+def test_file_that_cannot_be_opened(folder: Path) -> None:
+    """A disk that fails or is not mounted must be told by the file, not by a traceback."""
+    with pytest.raises(ReciteError, match=r"model cannot be read \(Is a directory\); check its permissions"):
+        refuse_pointer(folder)
 
 
 def test_adapter(folder: Path) -> None:

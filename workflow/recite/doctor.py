@@ -6,12 +6,11 @@ is in `recite.slurm`.
 
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
-from typing import Any
 
 from recite.costs import Machine
 from recite.errors import ReciteError
@@ -137,17 +136,17 @@ def weights(study: Study, model: str, full: bool) -> Iterator[Finding]:
         return
     path = Path(entry["path"])
     if not path.exists():
-        if not (study.config["fetch"] and "revision" in entry):
+        if not (study.config["fetch"] and "revision" in entry and path.suffix != ".gguf"):
             yield Finding(
                 f"model {model}: no weights at {path}",
                 "put its safetensors there, name their place by `path` in the models file, or set fetch: true",
             )
         return
     try:
-        _examine(study.checkpoint_options(model) | {"fetch": False}, path)
+        _examine(study, model, path)
     except ReciteError as error:
-        what, _, remedy = str(error).removesuffix(".").removeprefix(f"model {model}: ").rpartition("; ")
-        yield Finding(f"model {model}: {what}", remedy)
+        what, _, remedy = str(error).removesuffix(".").rpartition("; ")
+        yield Finding(what if what.startswith(f"model {model}") else f"model {model}: {what}", remedy)
     record = Path(study.results, "checkpoints", f"{model}.json")
     if not record.exists():
         return
@@ -162,11 +161,17 @@ def weights(study: Study, model: str, full: bool) -> Iterator[Finding]:
             )
 
 
-def _examine(options: Mapping[str, Any], path: Path) -> None:
-    """What registration would say of a checkpoint; without reading its weights."""
-    from recite.registration import examine  # and with it torch, which no other question of the doctor's needs
+def _examine(study: Study, model: str, path: Path) -> None:
+    """What registration would say of a checkpoint, without reading its weights.
 
-    examine(options, path)
+    Imported here is torch, which no other question needs.
+    """
+    from recite.fetching import tokenizer_file
+    from recite.registration import examine
+
+    options = study.checkpoint_options(model) | {"fetch": False}
+    family = study.tokenizer_options(study.models[model].family) | {"fetch": False}
+    examine(options, path, tokenizer_file(family if Path(family["path"]).exists() else options))
 
 
 def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:

@@ -10,8 +10,12 @@ START = b"version https://git-lfs"
 
 def refuse_pointer(file: Path) -> None:
     """Refuse a file that is only a pointer to another."""
-    with file.open("rb") as opened:
-        if opened.read(len(START)) == START:
-            raise ReciteError(
-                f"{file} is a pointer of Git LFS and not the file itself; fetch that, by `git lfs pull` where it lies."
-            )
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(len(START))
+    except OSError as error:
+        raise ReciteError(f"{file} cannot be read ({error.strerror}); check its permissions and its disk.") from None
+    if start == START:
+        raise ReciteError(
+            f"{file} is a pointer of Git LFS and not the file itself; fetch that, by `git lfs pull` where it lies."
+        )

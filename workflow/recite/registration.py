@@ -23,13 +23,7 @@ def register(options: Mapping[str, Any], tokenizer: Path, record: Path) -> None:
     is not what the entry says, cannot be loaded whole, or cuts text into other tokens than its family.
     """
     folder = model_folder(options)
-    found = examine(options, folder)
-    own = tokenizer_file(options)
-    if load_tokenizer(own).vocabulary != load_tokenizer(tokenizer).vocabulary:
-        raise ReciteError(
-            f"model {options['model']} has another tokenizer than family {options['family']} ({own}); models of a "
-            "family share their sample: give it another `family` in the models file."
-        )
+    found, own = examine(options, folder, tokenizer), tokenizer_file(options)
     check_head(folder, found.stored, found.empty)
     files = [*weight_files(folder), own, *([found.where] if folder.is_dir() else [])]
     place = found.where.parent
@@ -45,8 +39,8 @@ def register(options: Mapping[str, Any], tokenizer: Path, record: Path) -> None:
     write_json(record, about | checkpoint_facts(found) | known)
 
 
-def examine(options: Mapping[str, Any], folder: Path) -> Inspected:
-    """Hold a checkpoint and its tokenizer against its entry and each other; reads headers only."""
+def examine(options: Mapping[str, Any], folder: Path, tokenizer: Path) -> Inspected:
+    """Hold a checkpoint and its tokenizer against its entry, its family and each other; reads no weights."""
     found = inspect(folder)
     facts = checkpoint_facts(found)
     for name, value in facts.items():
@@ -55,16 +49,23 @@ def examine(options: Mapping[str, Any], folder: Path) -> Inspected:
                 f"model {options['model']}: the models file says {name} {options[name]}, by {found.where} it is "
                 f"{value}; correct the entry, or put the right checkpoint there."
             )
-    _check_tokens(options, facts["vocabulary"], tokenizer_file(options))
+    _check_tokens(options, facts["vocabulary"], tokenizer_file(options), tokenizer)
     return found
 
 
-def _check_tokens(options: Mapping[str, Any], rows: int, own: Path) -> None:
-    """All tokens have a row of the embedding, but for a few that text need not hold; the stages refuse text that does.
+def _check_tokens(options: Mapping[str, Any], rows: int, own: Path, tokenizer: Path) -> None:
+    """The checkpoint's tokenizer is its family's, and its tokens have a row of the embedding.
 
-    Code Llama's tokenizer, for one, has tokens for infilling, also at sizes of which the embedding has none.
+    A few that text need not hold may be without, as those for infilling in Code Llama's tokenizer are at some sizes;
+    scoring refuses a sample that holds one of them.
     """
-    beyond = {token for token in load_tokenizer(own).vocabulary.values() if token >= rows}
+    vocabulary = load_tokenizer(own).vocabulary
+    if vocabulary != load_tokenizer(tokenizer).vocabulary:
+        raise ReciteError(
+            f"model {options['model']} has another tokenizer than family {options['family']} ({own}); models of a "
+            "family share their sample: give it another `family` in the models file."
+        )
+    beyond = {token for token in vocabulary.values() if token >= rows}
     ordinary = beyond - added_tokens(own) if beyond else beyond
     faults = {str(own): max(beyond)} if len(ordinary) > rows // SPARE else {}
     faults |= {"bos": options["bos"]} if options.get("bos", 0) >= rows else {}
