@@ -15,7 +15,8 @@ from transformers.utils import logging
 from recite.architectures import Architecture
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
-from recite.inspection import Inspected, inspect
+from recite.gguf_header import unreadable
+from recite.inspection import Inspected, head_width, inspect
 from recite.kernels import ATTENTION, PackedLinear, SlicedLinear, pack
 from recite.weight_files import TABLES, another_head, broken
 
@@ -69,8 +70,7 @@ class Checkpoint(NamedTuple):
     @property
     def head_width(self) -> int:
         """Width of a head."""
-        config = self.model.config
-        return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        return head_width(self.model.config)
 
     @property
     def device(self) -> str:
@@ -119,7 +119,7 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
     except ReciteError:
         raise
     except Exception as error:  # whatever the libraries make of a file that changed since its header was read
-        raise broken(path, _reason(error)) from None
+        raise (unreadable if path.suffix == ".gguf" else broken)(path, _reason(error)) from None
     if report["missing_keys"] or report["mismatched_keys"]:
         raise broken(path, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}")
     foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(TABLES))

@@ -155,7 +155,8 @@ def _changes_nothing(short: str, own: Mapping[str, Any]) -> bool:
 def check_gguf(header: GgufHeader, model: PreTrainedModel, path: Path) -> None:
     """Hold the tensors of a file against those of its model; ReciteError names one that would be lost."""
     mapped = get_gguf_hf_weights_map(model, TensorProcessor())
-    expected = {name: tuple(model.state_dict()[place].shape) for name, place in mapped.items()}
+    state = model.state_dict()
+    expected = {name: tuple(state[place].shape) for name, place in mapped.items()}
     if model.config.tie_word_embeddings:
         expected.pop("output.weight", None)
     absent = sorted(mapped[name] for name in expected.keys() - header.tensors.keys())

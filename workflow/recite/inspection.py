@@ -40,12 +40,13 @@ class Inspected(NamedTuple):
     def check_rotary(self, model: transformers.PreTrainedModel) -> None:
         """Refuse a model that does not turn positions as this checkpoint says."""
         if self.rotary is not None:
-            check_rotary(self.rotary, model, self.head_width, self.config.max_position_embeddings, str(self.where))
+            positions = self.config.max_position_embeddings
+            check_rotary(self.rotary, model, head_width(self.config), positions, str(self.where))
 
-    @property
-    def head_width(self) -> int:
-        """Width of a head."""
-        return int(getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads)
+
+def head_width(config: transformers.PretrainedConfig) -> int:
+    """Width of a head."""
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
 
 
 def inspect(path: Path) -> Inspected:
@@ -135,7 +136,7 @@ def _check_stored_frequencies(found: Inspected, path: Path) -> None:
         if found.rotary is None or "full_attention" in found.rotary:
             raise broken(path, f"its config has no place for tensors {[name]}")
         for parameters in (found.rotary, {**found.rotary, "rope_type": "default"}):
-            expected = frequencies(parameters, found.head_width, found.config.max_position_embeddings)[0]
+            expected, _ = frequencies(parameters, head_width(found.config), found.config.max_position_embeddings)
             if turned.shape == expected.shape and torch.allclose(turned.double(), expected, HALF, 1e-7):
                 break
         else:
