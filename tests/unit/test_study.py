@@ -9,6 +9,7 @@ import transformers
 
 from recite.architectures import ARCHITECTURES
 from recite.config import check_config, read_yaml
+from recite.inspection import empty_model
 from recite.registration import checkpoint_facts
 from recite.study import load_study
 from studies import NOTES, ROOT, loaded, own_study, shipped
@@ -460,7 +461,7 @@ def test_registry_agrees_with_transformers(name: str) -> None:
     entry = REGISTRY[name]
     architecture = ARCHITECTURES[entry["family"]]
     assert entry["width"] % entry["heads"] == 0
-    found = checkpoint_facts(config_of(name, entry), architecture)
+    found = checkpoint_facts(empty_model(config_of(name, entry), architecture), architecture)
     assert found == {fact: entry[fact] for fact in FACTS}
 
 

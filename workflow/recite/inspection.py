@@ -115,12 +115,18 @@ def _built(raw: Mapping[str, Any], where: Path, place: dict[str, Any], stored: d
     """A checkpoint by what its config.json says, with its empty model."""
     config, architecture, rotary = make_config(raw, str(where))
     try:
-        with init_empty_weights():
-            empty = getattr(transformers, architecture.model_class)(config)
-        empty.tie_weights()
+        empty = empty_model(config, architecture)
     except Exception as error:  # as above
         raise no_config(str(where), architecture, _reason(error)) from None
     return Inspected(config, architecture, empty, place, stored, rotary, where)
+
+
+def empty_model(config: transformers.PretrainedConfig, architecture: Architecture) -> transformers.PreTrainedModel:
+    """The model of a config, without weights."""
+    with init_empty_weights():
+        model: transformers.PreTrainedModel = getattr(transformers, architecture.model_class)(config)
+    model.tie_weights()
+    return model
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedModel
+
+from recite.architectures import Architecture
 from recite.checkpoints import weight_files
 from recite.errors import ReciteError
 from recite.fetching import model_folder, tokenizer_file
@@ -36,13 +39,13 @@ def register(options: Mapping[str, Any], tokenizer: Path, record: Path) -> None:
     }
     about = {key: options[key] for key in ("model", "family", "corpus", "hub", "revision") if key in options}
     known = {"model_type": found.config.model_type, "path": str(folder), "files": digests}
-    write_json(record, about | checkpoint_facts(found) | known)
+    write_json(record, about | checkpoint_facts(found.empty, found.architecture) | known)
 
 
 def examine(options: Mapping[str, Any], folder: Path, tokenizer: Path) -> Inspected:
     """Hold a checkpoint and its tokenizer against its entry, its family and each other; reads no weights."""
     found = inspect(folder)
-    facts = checkpoint_facts(found)
+    facts = checkpoint_facts(found.empty, found.architecture)
     for name, value in facts.items():
         if options.get(name, value) != value:
             raise ReciteError(
@@ -76,16 +79,16 @@ def _check_tokens(options: Mapping[str, Any], rows: int, own: Path, tokenizer: P
         )
 
 
-def checkpoint_facts(found: Inspected) -> dict[str, int]:
-    """What the registry may say of a checkpoint, from its config."""
-    config = found.config
+def checkpoint_facts(model: PreTrainedModel, architecture: Architecture) -> dict[str, int]:
+    """What the registry may say of a checkpoint, from its model without weights."""
+    config = model.config
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
     return {
         "layers": config.num_hidden_layers,
         "width": config.hidden_size,
         "heads": config.num_attention_heads,
-        "shared_heads": found.architecture.shared_heads(config),
+        "shared_heads": architecture.shared_heads(config),
         "feed_forward": inner,
         "vocabulary": config.vocab_size,
-        "parameters": sum(parameter.numel() for parameter in found.empty.parameters()),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
