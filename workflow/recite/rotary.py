@@ -8,7 +8,7 @@ against those computed here from the formulas of their sources.
 import math
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,21 +19,32 @@ from recite.errors import ReciteError
 SETS = ("rope_parameters", "rope_scaling")
 THETA = ("rope_theta", "rotary_emb_base")
 SHARE = ("partial_rotary_factor", "rotary_pct")
-TRAINED = ("original_max_position_embeddings",)
-KEYS = frozenset((*SETS, *THETA, *SHARE, *TRAINED))
+TRAINED = "original_max_position_embeddings"
+KEYS = frozenset((*SETS, *THETA, *SHARE, TRAINED))
 """Keys of config.json that say how positions are turned."""
 SCALED, PLAIN = "full_attention", "sliding_attention"
 """Types of layers; where config.json names one set for both, only layers of full attention are scaled (Olmo 3)."""
 COMMON = {"rope_type", "rope_theta", "partial_rotary_factor"}
-OPTIONS: dict[str, set[str]] = {
-    "default": set(),
-    "linear": {"factor"},
-    "dynamic": {"factor"},
-    "llama3": {"factor", "low_freq_factor", "high_freq_factor", *TRAINED},
-    "yarn": {"factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate", *TRAINED},
-    "longrope": {"factor", "attention_factor", "short_factor", "long_factor", *TRAINED},
+
+
+class Options(NamedTuple):
+    """Keys of a type of scaling: those that it needs, and those that have a default."""
+
+    needed: set[str]
+    optional: set[str]
+
+
+OPTIONS = {
+    "default": Options(set(), set()),
+    "linear": Options({"factor"}, set()),
+    "dynamic": Options({"factor"}, set()),
+    "llama3": Options({"factor", "low_freq_factor", "high_freq_factor", TRAINED}, set()),
+    "yarn": Options(
+        {TRAINED}, {"factor", "attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"}
+    ),
+    "longrope": Options({"short_factor", "long_factor", TRAINED}, {"factor", "attention_factor"}),
 }
-"""Type of scaling -> the keys that it has."""
+"""The types of scaling that are computed here."""
 NEUTRAL = {"factor": 1, "finetuned": True}
 """Keys of other types that change nothing at these values."""
 SHARE_OF_NEOX = 0.25
@@ -92,10 +103,10 @@ def _filled(
         "rope_theta": _agreed(found, raw, THETA, config_class.default_theta, where),
         "partial_rotary_factor": _agreed(found, raw, SHARE, share, where),
     }
-    trained = _agreed(found, raw, TRAINED, raw.get("max_position_embeddings"), where)
-    if set(TRAINED) & (found.keys() | OPTIONS[kind]) and trained is not None:
-        parameters[TRAINED[0]] = trained
-    return _understood(parameters, raw, where)
+    longest = raw.get("max_position_embeddings")
+    if TRAINED in OPTIONS[kind].needed or (kind == "dynamic" and found.get(TRAINED, longest) != longest):
+        parameters[TRAINED] = _agreed(found, raw, (TRAINED,), longest, where)
+    return _understood(parameters, where)
 
 
 def _agreed(found: Mapping[str, Any], raw: Mapping[str, Any], keys: tuple[str, ...], default: Any, where: str) -> Any:
@@ -107,26 +118,23 @@ def _agreed(found: Mapping[str, Any], raw: Mapping[str, Any], keys: tuple[str, .
     return said[0][1] if said else default
 
 
-def _understood(parameters: dict[str, Any], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _understood(parameters: dict[str, Any], where: str) -> dict[str, Any]:
     """The parameters without those that change nothing; refuses what the type has no place for, or lacks."""
     kind = parameters["rope_type"]
-    if kind == "dynamic" and parameters.get(TRAINED[0]) == raw.get("max_position_embeddings"):
-        parameters.pop(TRAINED[0], None)
-    for key in sorted(parameters.keys() - COMMON - OPTIONS[kind]):
+    needed, optional = OPTIONS[kind]
+    for key in sorted(parameters.keys() - COMMON - needed - optional):
         if parameters[key] != NEUTRAL.get(key):
             raise ReciteError(
                 f"{where}: rotary embeddings of type {kind!r} have no place for {key} {parameters[key]!r}; correct it."
             )
         del parameters[key]
-    optional = {"attention_factor", "beta_fast", "beta_slow", "mscale", "mscale_all_dim", "truncate"}
-    optional |= {"factor"} if kind in ("yarn", "longrope") else set()
-    for key in sorted((COMMON | OPTIONS[kind]) - optional - {"rope_type"} | parameters.keys() - {"rope_type"}):
-        value = parameters.get(key)
-        numbers = value if isinstance(value, list) and key.endswith("_factor") else [value]
-        if not all(isinstance(number, int | float) and 0 < number < math.inf for number in numbers):
-            if key == "truncate" and value is False:
-                continue
-            raise ReciteError(f"{where}: {key} of its rotary embeddings is {value!r} and not a number above 0.")
+    for key in sorted((COMMON | needed | parameters.keys()) - {"rope_type", "truncate"}):
+        value: Any = parameters.get(key)
+        amounts: list[Any] = value if isinstance(value, list) and key in ("short_factor", "long_factor") else [value]
+        if not all(type(amount) in (int, float) and 0 < amount < math.inf for amount in amounts):
+            raise ReciteError(
+                f"{where}: {key} of its rotary embeddings is {value!r} and not a number above 0; correct it."
+            )
     return parameters
 
 
@@ -138,7 +146,7 @@ def frequencies(parameters: Mapping[str, Any], width: int, positions: int) -> tu
     turned = int(width * parameters["partial_rotary_factor"])
     theta = parameters["rope_theta"]
     plain = theta ** -(torch.arange(0, turned, 2, dtype=torch.float64) / turned)
-    kind, trained = parameters["rope_type"], parameters.get(TRAINED[0], positions)
+    kind, trained = parameters["rope_type"], parameters.get(TRAINED, positions)
     factor = parameters.get("factor", positions / trained)
     if kind == "linear":
         return plain / factor, 1.0
@@ -156,14 +164,14 @@ def frequencies(parameters: Mapping[str, Any], width: int, positions: int) -> tu
 def _by_wavelength(plain: Tensor, parameters: Mapping[str, Any]) -> Tensor:
     """Llama 3.1 (`apply_scaling` of its own code): long waves are slowed down, short ones kept, in between blended."""
     low, high = parameters["low_freq_factor"], parameters["high_freq_factor"]
-    turns = parameters[TRAINED[0]] * plain / (2 * math.pi)
+    turns = parameters[TRAINED] * plain / (2 * math.pi)
     kept = ((turns - low) / (high - low)).clamp(0, 1)
     return kept * plain + (1 - kept) * plain / parameters["factor"]
 
 
 def _interpolated(plain: Tensor, parameters: Mapping[str, Any], factor: float, turned: int) -> Tensor:
     """YaRN (arXiv:2309.00071, section 3.2): a pair is slowed down by how few turns it makes in a row of training."""
-    trained, theta = parameters[TRAINED[0]], parameters["rope_theta"]
+    trained, theta = parameters[TRAINED], parameters["rope_theta"]
 
     def pair(turns: float) -> float:
         return turned * math.log(trained / (turns * 2 * math.pi)) / (2 * math.log(theta))
