@@ -1,6 +1,8 @@
 """Small Llamas in GGUF files, written as llama.cpp's converter does."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -25,6 +27,12 @@ def small_llama(seed: int = 6, vocabulary: int = 96) -> LlamaForCausalLM:
         return LlamaForCausalLM(config).eval()
 
 
+KINDS = {
+    bool: gguf.GGUFValueType.BOOL,
+    int: gguf.GGUFValueType.UINT32,
+    float: gguf.GGUFValueType.FLOAT32,
+    str: gguf.GGUFValueType.STRING,
+}
 GGUF_NAMES = {
     "input_layernorm": "attn_norm",
     "self_attn.q_proj": "attn_q",
@@ -51,8 +59,18 @@ def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
     return weight[order]
 
 
-def write_gguf(path: Path, model: LlamaForCausalLM, kind: gguf.GGMLQuantizationType, leave_out: str = "") -> None:
-    """Write a Llama as llama.cpp's converter does: matrices of one kind, vectors in float32."""
+def write_gguf(
+    path: Path,
+    model: LlamaForCausalLM,
+    kind: gguf.GGMLQuantizationType,
+    leave_out: str = "",
+    keys: Mapping[str, Any] | None = None,
+    tensors: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Write a Llama as llama.cpp's converter does: matrices of one kind, vectors in float32.
+
+    `keys` are added to those of the model or take their place; one that is None is left out.
+    """
     config = model.config
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("small")
@@ -66,6 +84,12 @@ def write_gguf(path: Path, model: LlamaForCausalLM, kind: gguf.GGMLQuantizationT
     writer.add_rope_dimension_count(16)
     writer.add_rope_freq_base(10000.0)
     writer.add_vocab_size(config.vocab_size)
+    for key, value in (keys or {}).items():
+        writer.kv_data[0].pop(key, None)
+        if isinstance(value, list):
+            writer.add_array(key, value)
+        elif value is not None:
+            writer.add_key_value(key, value, KINDS[type(value)])
     names = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
     for layer in range(config.num_hidden_layers):
         names |= {f"model.layers.{layer}.{name}": f"blk.{layer}.{short}" for name, short in GGUF_NAMES.items()}
@@ -77,6 +101,8 @@ def write_gguf(path: Path, model: LlamaForCausalLM, kind: gguf.GGMLQuantizationT
             weight = interleaved(weight, 4 if short.endswith("attn_q") else 2)
         stored = kind if weight.ndim == 2 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(f"{short}.weight", gguf.quants.quantize(weight, stored), raw_dtype=stored)
+    for name, tensor in (tensors or {}).items():
+        writer.add_tensor(name, tensor)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -8,10 +8,8 @@ from typing import Any
 
 import gguf
 import huggingface_hub
-import numpy as np
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import LlamaForCausalLM, PreTrainedModel
@@ -200,14 +198,6 @@ def test_broken_gguf(tmp_path: Path) -> None:
     assert_refused(r"model.gguf cannot be (read|loaded)", path)
     write_gguf(path, small_llama(), gguf.GGMLQuantizationType.F32, leave_out="blk.1.ffn_up")
     assert_refused(r"not all tensors are there: \['model.layers.1.mlp.up_proj.weight'\]", path)
-    writer = gguf.GGUFWriter(path, "bloom")
-    writer.add_name("small")
-    writer.add_tensor("token_embd.weight", np.zeros((4, 4), np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    assert_refused(r"'bloom' is not in the table", path)
     assert_refused(r"nowhere.gguf", tmp_path / "nowhere.gguf")
 
 
@@ -255,12 +245,11 @@ def test_unpinned_hub_name_is_refused(
 def test_device_map(family: str) -> None:
     """A part left without a GPU would be computed on the CPU in silence, layers out of order would go to and fro."""
     model = build_model(family, Shape(12, 48, 3), 300, 64, seed=5)
-    model_class = getattr(transformers, ARCHITECTURES[family].model_class)
     needed = sum(parameter.numel() for parameter in model.parameters()) * 2
 
     def placed(*shares: float) -> dict[str, int] | None:
         gpus = {index: int(share * needed / ROOM) for index, share in enumerate(shares)}
-        return device_map(model_class, model.config, torch.bfloat16, gpus)
+        return device_map(model, torch.bfloat16, gpus)
 
     assert placed() is None
     assert placed(1.01) == {"": 0}

@@ -1,6 +1,8 @@
 """recite.doctor: every fault that is planted in a folder is found, with its remedy, and nothing in a healthy one."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -10,13 +12,17 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from typer.testing import CliRunner
 
-from recite import doctor
+from recite import doctor, weight_files
+from recite.architectures import Shape
 from recite.cli import app
 from recite.doctor import examine, locks, made_files, record_path, running_heads
 from recite.files import sha256_file
 from recite.study import Study
+from recite.training import build_model
 from studies import NOTES, loaded, own_study, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,15 +34,16 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config").symlink_to(ROOT / "config")
     facts = {"layers": 2, "width": 8, "heads": 2, "shared_heads": 2, "feed_forward": 32, "vocabulary": 50}
-    registry = {"mine": {"corpus": "notes", "gpus": 0, "parameters": 2000, **facts}}
+    model = build_model("pythia", Shape(2, 8, 2), 50, 64, seed=5)
+    model.save_pretrained(tmp_path / "data/models/mine")
+    tokens = {f"word{index}": index for index in range(50)}
+    Tokenizer(WordLevel(tokens, unk_token="word0")).save(str(tmp_path / "data/models/mine/tokenizer.json"))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    registry = {"mine": {"corpus": "notes", "gpus": 0, "parameters": parameters, **facts}}
     files = NOTES["files"] | {"gigabytes": 0.001}
     config = own_study(tmp_path, registry, {"notes": NOTES | {"files": files}})
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config))
-    for path in (
-        "data/models/mine/model.safetensors",
-        "data/corpora/notes/2024/a.jsonl",
-        "results/mine/tables/rates.parquet",
-    ):
+    for path in ("data/corpora/notes/2024/a.jsonl", "results/mine/tables/rates.parquet"):
         Path(path).parent.mkdir(parents=True)
         Path(path).write_text("content")
     record("results/mine/tables/rates.parquet")
@@ -125,12 +132,117 @@ def test_weights(study: Study) -> None:
     record_file.write_text(json.dumps({"files": files}))
     record(str(record_file))
     assert found(study, full=True) == ""
-    weights.write_text("CONTENT")
+    with weights.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
     assert found(study) == "" and "is not the file that was registered" in found(study, full=True)
-    weights.write_text("more content")
+    weights.write_bytes(weights.read_bytes() + b"more")
     assert "is not the file that was registered" in found(study)
-    weights.unlink()
+    shutil.rmtree(weights.parent)
     assert "model mine: no weights at data/models/mine" in found(study)
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 19763\n"
+MINE = "data/models/mine"
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "what"),
+    [
+        (
+            "model.safetensors",
+            POINTER,
+            f"{MINE}/model.safetensors is a pointer of Git LFS and not the file itself -> fetch",
+        ),
+        ("config.json", POINTER, f"{MINE}/config.json is a pointer of Git LFS and not the file itself -> fetch that"),
+        ("tokenizer.json", POINTER, f"{MINE}/tokenizer.json is a pointer of Git LFS and not the file itself -> fetch"),
+        ("model.safetensors", "", "cannot be loaded (model.safetensors: Error while deserializing header"),
+        ("model.safetensors", None, f"{MINE} has no weights (model.safetensors) -> make or fetch the checkpoint again"),
+        ("config.json", None, "it has no config.json -> name another or make it again"),
+        ("tokenizer.json", None, f"{MINE}/tokenizer.json does not exist -> name it by `tokenizer` in the models file"),
+        ("tokenizer.json", "{}", "tokenizer.json is not a readable tokenizer"),
+        ("model.safetensors.index.json", '{"weight_map": {"a": "b.safetensors"}, "metadata": {}}', ""),
+    ],
+)
+def test_files_of_a_checkpoint(study: Study, file: str, content: str | None, what: str) -> None:
+    """What registration would refuse is found before anything is registered; the other questions are still asked."""
+    if content is None:
+        Path(MINE, file).unlink()
+    else:
+        Path(MINE, file).write_text(content)
+    record_path("results/mine/tables/rates.parquet").unlink()
+    findings = found(study)
+    assert what in findings and "1 results have no record" in findings
+    assert len(findings.splitlines()) == (2 if what else 1)
+
+
+def test_shards_of_a_checkpoint(study: Study) -> None:
+    """An index that names a shard that is not there."""
+    Path(MINE, "model.safetensors").rename(Path(MINE, "part-1.safetensors"))
+    names = {"weight_map": {"a": "part-1.safetensors", "b": "part-2.safetensors"}, "metadata": {}}
+    Path(MINE, "model.safetensors.index.json").write_text(json.dumps(names))
+    assert "cannot be loaded (part-2.safetensors is not there) -> make or fetch the checkpoint again" in found(study)
+    shutil.copy(Path(MINE, "part-1.safetensors"), Path(MINE, "part-2.safetensors"))
+    assert "is both in part-1.safetensors and in part-2.safetensors" in found(study)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"pad_token_id": 50}, "pad_token_id 50 is outside of its vocabulary of 50 tokens"),
+        ({"vocab_size": 40}, "gpt_neox.embed_in.weight is of shape [50, 8], by its config of [40, 8]"),
+        ({"num_attention_heads": 1}, "the models file says heads 2, by data/models/mine/config.json it is 1"),
+        ({"hidden_act": "gelu_of_my_own"}, "is no config of GPTNeoXForCausalLM"),
+        (
+            {"final_logit_softcapping": 30.0},
+            "says final_logit_softcapping 30.0, which GPTNeoX",
+        ),
+        ({"model_type": "gpt2"}, "model mine: architecture 'gpt2' is not in the table"),
+    ],
+)
+def test_config_of_a_checkpoint(study: Study, change: dict[str, object], what: str) -> None:
+    """A config that no model can be made of, or that would not be heeded."""
+    config = json.loads(Path(MINE, "config.json").read_text())
+    Path(MINE, "config.json").write_text(json.dumps(config | change))
+    findings = found(study)
+    assert len(findings.splitlines()) == 1 and what in findings and findings.startswith("model mine: ")
+
+
+def test_tokenizers_of_a_family(study: Study, tmp_path: Path) -> None:
+    """Two models that are said to share a sample, and cut text into other tokens."""
+    shutil.copytree(MINE, "data/models/other")
+    config = yaml.safe_load(Path("study.yaml").read_text())
+    registry = yaml.safe_load(Path(config["models_file"]).read_text())
+    pair = {name: registry["mine"] | {"family": "own"} for name in ("mine", "other")}
+    two = loaded(own_study(tmp_path, pair, {"notes": NOTES | {"files": NOTES["files"] | {"gigabytes": 0.001}}}))
+    assert found(two) == ""
+    words = {f"other{index}": index for index in range(50)}
+    Tokenizer(WordLevel(words, unk_token="other0")).save("data/models/other/tokenizer.json")
+    assert found(two).startswith("model other has another tokenizer than family own (data/models/other/tokenizer.")
+
+
+def test_gguf_files_are_not_fetched(study: Study, tmp_path: Path) -> None:
+    """A study that fetches its weights does not fetch these: they must be there."""
+    entry = {
+        "corpus": "notes",
+        "path": "data/m.gguf",
+        "hub": "owner/name",
+        "revision": "a" * 40,
+        "tokenizer": "/t.json",
+    }
+    made = loaded(own_study(tmp_path, {"mine": entry}, {"notes": NOTES}, fetch=True))
+    assert "model mine: no weights at data/m.gguf" in found(made)
+
+
+def test_weights_are_not_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers tell all; of terabytes of weights not a tensor is read."""
+
+    def read(*arguments: object) -> None:
+        raise AssertionError(arguments)
+
+    monkeypatch.setattr(weight_files, "_read", read)
+    monkeypatch.setattr(doctor, "sha256_file", read)
+    assert found(study) == ""
 
 
 def test_corpora(study: Study) -> None:

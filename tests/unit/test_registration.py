@@ -8,6 +8,9 @@ from typing import Any
 import gguf
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -17,6 +20,7 @@ from recite import checkpoints
 from recite.architectures import ARCHITECTURES, Shape
 from recite.checkpoints import load_checkpoint
 from recite.errors import ReciteError
+from recite.fetching import copy_tokenizer
 from recite.files import read_json, sha256_file, write_json
 from recite.registration import register
 from recite.tokenization import train_tokenizer
@@ -136,6 +140,72 @@ def test_tokens_without_an_embedding(copy: Callable[[str], Path]) -> None:
     registered(folder, bos=299)
     with pytest.raises(ReciteError, match=r"model mine: bos has token 300, the model's embedding only 300 rows"):
         registered(folder, bos=300)
+
+
+def test_spare_tokens(copy: Callable[[str], Path]) -> None:
+    """Code Llama's tokenizer has tokens for infilling, which at some sizes have no embedding; no text needs them."""
+    folder = copy("openllama")
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.add_special_tokens(["<PRE>", "<SUF>", "<MID>", "<EOT>"])
+    tokenizer.add_tokens(["<|user|>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == VOCABULARY + 5
+    assert read_json(registered(folder))["vocabulary"] == VOCABULARY
+    registered(folder, bos=VOCABULARY - 1)
+    with pytest.raises(ReciteError, match=r"bos has token 301, the model's embedding only 300 rows"):
+        registered(folder, bos=VOCABULARY + 1)
+
+
+def test_ordinary_tokens_beyond_the_embedding(tmp_path: Path) -> None:
+    """In Code Llama's SentencePiece model these tokens are pieces as any others: a few are let pass, more are not."""
+    folder, own = tmp_path / "mine", tmp_path / "tokenizer.json"
+    build_model("openllama", Shape(1, 8, 1), 2000, 64, seed=5).save_pretrained(folder)
+    for spare in (2, 3):
+        words = {f"word{index}": index for index in range(2000 + spare)}
+        Tokenizer(WordLevel(words, unk_token="word0")).save(str(own))
+        if spare == 2:
+            assert read_json(registered(folder, tokenizer=str(own)))["vocabulary"] == 2000
+    with pytest.raises(ReciteError, match=r"tokenizer\.json has token 2002, the model's embedding only 2000 rows"):
+        registered(folder, tokenizer=str(own))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+def test_pointers(copy: Callable[[str], Path], name: str) -> None:
+    """A clone without LFS must be refused before it is copied or scored."""
+    folder = copy("olmo2")
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 19763\n")
+    with pytest.raises(ReciteError, match=rf"mine/{name} is a pointer of Git LFS and not the file itself"):
+        registered(folder)
+    if name == "tokenizer.json":
+        with pytest.raises(ReciteError, match="pointer of Git LFS"):
+            copy_tokenizer(entry(folder), folder.parent / "copy.json")
+        assert not (folder.parent / "copy.json").exists()
+
+
+def test_padding_beyond_the_vocabulary(copy: Callable[[str], Path]) -> None:
+    """It ended in an AssertionError of the embedding."""
+    folder = copy("openllama")
+    write_json(folder / "config.json", read_json(folder / "config.json") | {"pad_token_id": VOCABULARY})
+    with pytest.raises(ReciteError, match=r"pad_token_id 300 is outside of its vocabulary of 300 tokens; null will do"):
+        registered(folder)
+
+
+@pytest.mark.parametrize("family", ["olmo1", "starcoder"])
+def test_tied_with_its_own_head(copy: Callable[[str], Path], family: str) -> None:
+    """The number of parameters in the record is that of the model that is loaded, or there is no record."""
+    folder = copy(family)
+    tensors = load_file(folder / "model.safetensors")
+    embedding = next(tensor for name, tensor in tensors.items() if name.endswith(("embed_tokens.weight", "wte.weight")))
+    save_file(tensors | {"lm_head.weight": embedding.clone()}, folder / "model.safetensors", {"format": "pt"})
+    record = registered(folder)
+    assert read_json(record)["parameters"] == load_checkpoint(record, "float32", 8).parameters
+    save_file(tensors | {"lm_head.weight": embedding + 1e-3}, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ReciteError, match="tie_word_embeddings true, but the file's unembedding is not its embedding"):
+        registered(folder)
+    write_json(folder / "config.json", read_json(folder / "config.json") | {"tie_word_embeddings": False})
+    record = registered(folder)
+    loaded = load_checkpoint(record, "float32", 8).parameters
+    assert read_json(record)["parameters"] == loaded == sum(tensor.numel() for tensor in tensors.values()) + 300 * 48
 
 
 def test_what_is_missing(tmp_path: Path, copy: Callable[[str], Path]) -> None:

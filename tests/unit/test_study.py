@@ -11,6 +11,7 @@ from snakemake.io import regex_from_filepattern
 
 from recite.architectures import ARCHITECTURES
 from recite.config import check_config, read_yaml
+from recite.inspection import empty_model
 from recite.limits import Limits
 from recite.registration import checkpoint_facts
 from recite.study import load_study
@@ -463,7 +464,7 @@ def test_registry_agrees_with_transformers(name: str) -> None:
     entry = REGISTRY[name]
     architecture = ARCHITECTURES[entry["family"]]
     assert entry["width"] % entry["heads"] == 0
-    found = checkpoint_facts(config_of(name, entry), architecture)
+    found = checkpoint_facts(empty_model(config_of(name, entry), architecture), architecture)
     assert found == {fact: entry[fact] for fact in FACTS}
 
 

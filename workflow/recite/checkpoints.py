@@ -7,19 +7,19 @@ from typing import Any, NamedTuple, cast
 
 import torch
 import transformers
-from accelerate import infer_auto_device_map, init_empty_weights
+from accelerate import infer_auto_device_map
 from huggingface_hub import snapshot_download
 from torch import nn
 from transformers.utils import logging
 
-from recite.architectures import Architecture, architecture_of
+from recite.architectures import Architecture
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
+from recite.gguf_header import unreadable
+from recite.inspection import Inspected, head_width, inspect
 from recite.kernels import ATTENTION, PackedLinear, SlicedLinear, pack
+from recite.weight_files import TABLES, another_head, broken
 
-BUFFERS = ("inv_freq", "masked_bias", "attention.bias")
-"""Ends of the names of tables that older checkpoints carry and that are computed today."""
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 ROOM = 0.85
 """Share of a GPU's memory that weights may take; the rest is for keys, values and logits."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -70,8 +70,7 @@ class Checkpoint(NamedTuple):
     @property
     def head_width(self) -> int:
         """Width of a head."""
-        config = self.model.config
-        return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+        return head_width(self.model.config)
 
     @property
     def device(self) -> str:
@@ -90,42 +89,47 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
     to `dtype`), the record of a registered checkpoint, or the name of a model on the hub, then with the commit that is
     wanted as `revision`. `batch_rows` is the number of rows that will be continued at once; it decides how a CPU's
     weights are packed. Raises ReciteError if there is no config or weights, if the weights are damaged, have changed
-    since they were registered or do not fit the config, if the architecture is not in the table, or if the GPUs of
-    the job are too small.
+    since they were registered or do not fit the config, if something of the config or of a file is not taken by the
+    class, if the architecture is not in the table, or if the GPUs of the job are too small.
     """
     path = _on_disk(source, revision)
     record = None
     if path.suffix == ".json":
         path, record = _registered(path)
-    config, place = read_config(path)
-    architecture = architecture_of(config.model_type)
-    model_class = getattr(transformers, architecture.model_class)
-    torch_dtype = getattr(torch, dtype)
-    logging.disable_progress_bar()
-    try:
-        model, report = model_class.from_pretrained(
-            **place,
-            config=config,
-            dtype=torch_dtype,
-            device_map=device_map(model_class, config, torch_dtype, gpu_memory()),
-            attn_implementation=ATTENTION,
-            output_loading_info=True,
-        )
-    except (OSError, RuntimeError, ValueError, KeyError, ImportError) as error:
-        raise ReciteError(_broken(path, _reason(error))) from None
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise ReciteError(_broken(path, _reason(error))) from None
-    if report["missing_keys"] or report["mismatched_keys"]:
-        raise ReciteError(_broken(path, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}"))
-    foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(BUFFERS))
-    if foreign:
-        raise ReciteError(_broken(path, f"its config has no place for tensors {foreign[:3]}"))
+    found = inspect(path)
+    model = _load(path, found, getattr(torch, dtype))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     model.eval()
     pack(model, batch_rows)
-    return Checkpoint(model, architecture, _weights_digest(path, record), parameters, dtype)
+    return Checkpoint(model, found.architecture, _weights_digest(path, record), parameters, dtype)
+
+
+def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreTrainedModel:
+    """The model with its weights, and nothing of them left out or made up."""
+    logging.disable_progress_bar()
+    try:
+        model, report = cast(Any, type(found.empty)).from_pretrained(
+            **found.place,
+            config=found.config,
+            dtype=dtype,
+            device_map=device_map(found.empty, dtype, gpu_memory()),
+            attn_implementation=ATTENTION,
+            output_loading_info=True,
+        )
+    except ReciteError:
+        raise
+    except Exception as error:  # whatever the libraries make of a file that changed since its header was read
+        raise (unreadable if path.suffix == ".gguf" else broken)(path, _reason(error)) from None
+    if report["missing_keys"] or report["mismatched_keys"]:
+        raise broken(path, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}")
+    foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(TABLES))
+    if foreign:
+        raise broken(path, f"its config has no place for tensors {foreign[:3]}")
+    one, other = model.get_output_embeddings(), model.get_input_embeddings()
+    if found.config.tie_word_embeddings and one.weight is not other.weight:
+        raise another_head(path)
+    found.check_rotary(model)
+    return model
 
 
 def _on_disk(source: str | Path, revision: str | None) -> Path:
@@ -168,37 +172,6 @@ def _registered(record: Path) -> tuple[Path, dict[str, Any]]:
     return path, made["files"]
 
 
-def read_config(path: Path) -> tuple[transformers.PretrainedConfig, dict[str, Any]]:
-    """The config of a checkpoint on disk, and what names its weights to `from_pretrained`.
-
-    Raises ReciteError for what is no checkpoint, or none that can be run.
-    """
-    if path.suffix == ".gguf":
-        place: dict[str, Any] = {"pretrained_model_name_or_path": path.parent, "gguf_file": str(path.resolve())}
-        try:
-            return transformers.AutoConfig.from_pretrained(**place, local_files_only=True), place
-        except Exception as error:
-            raise ReciteError(
-                f"{path} cannot be read as a GGUF file ({_reason(error)}); fetch or convert it again."
-            ) from None
-    if not (path / "config.json").is_file():
-        raise ReciteError(f"{path} is not a checkpoint folder: it has no config.json; name another or make it again.")
-    if not any((path / name).is_file() for name in WEIGHTS):
-        raise ReciteError(f"{path} has no weights (model.safetensors); make or fetch the checkpoint again.")
-    stored = read_json(path / "config.json")
-    architecture = architecture_of(stored.get("model_type", "none"))
-    if "quantization_config" in stored:
-        raise ReciteError(f"{path} holds quantized weights; name the checkpoint that they were made from.")
-    config_class = getattr(transformers, architecture.model_class.replace("ForCausalLM", "Config"))
-    place = {"pretrained_model_name_or_path": path, "local_files_only": True, "use_safetensors": True}
-    try:
-        return config_class.from_pretrained(path, local_files_only=True), place
-    except Exception as error:
-        raise ReciteError(
-            f"{path / 'config.json'} is no config of {architecture.model_class} ({_reason(error)}); fetch it again."
-        ) from None
-
-
 def _reason(error: Exception) -> str:
     """The first line of an error's message, or its kind."""
     return (str(error).splitlines() or [type(error).__name__])[0]
@@ -209,35 +182,29 @@ def gpu_memory() -> dict[int, int]:
     return {index: torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count())}
 
 
-def device_map(
-    model_class: type, config: transformers.PretrainedConfig, dtype: torch.dtype, gpus: dict[int, int]
-) -> dict[str, int] | None:
+def device_map(empty: transformers.PreTrainedModel, dtype: torch.dtype, gpus: dict[int, int]) -> dict[str, int] | None:
     """Where each part of a model goes: nothing without a GPU, one GPU where it fits, else spread over all.
 
-    `gpus` gives the free bytes of each. Weights take at most the share ROOM of a GPU. Raises
-    ReciteError if they do not fit; nothing is put on the CPU or the disk in silence.
+    `empty` is the model without weights, `gpus` gives the free bytes of each. Weights take at most the share ROOM of
+    a GPU. Raises ReciteError if they do not fit; nothing is put on the CPU or the disk in silence.
     """
     if not gpus:
         return None
-    with init_empty_weights():
-        empty = model_class(config).to(dtype)
-    empty.tie_weights()
+    cast(nn.Module, empty).to(dtype)
     room: dict[int | str, int] = {index: int(memory * ROOM) for index, memory in gpus.items()}
     needed = sum(parameter.numel() * parameter.element_size() for parameter in empty.parameters())
     for index in gpus:
         if needed <= room[index]:
             return {"": index}
-    placed = infer_auto_device_map(empty, {**room, "cpu": 0}, no_split_module_classes=list(empty._no_split_modules))
+    placed = infer_auto_device_map(
+        empty, {**room, "cpu": 0}, no_split_module_classes=list(empty._no_split_modules or [])
+    )
     if not set(placed.values()) <= set(gpus):
         raise ReciteError(
             f"the weights take {needed / 2**30:.1f} GiB, and the job's {len(gpus)} GPUs have room for "
             f"{sum(room.values()) / 2**30:.1f} GiB beside keys, values and logits; give the job more GPUs."
         )
     return placed
-
-
-def _broken(path: Path, why: str) -> str:
-    return f"the weights of {path} cannot be loaded ({why}); make or fetch the checkpoint again."
 
 
 def weight_files(path: Path) -> list[Path]:

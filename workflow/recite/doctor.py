@@ -130,18 +130,23 @@ def disk(study: Study) -> Iterator[Finding]:
 
 
 def weights(study: Study, model: str, full: bool) -> Iterator[Finding]:
-    """Weights that are not there, or no longer those that were registered."""
+    """Weights that are not there, that cannot be loaded as what their entry says, or that were not registered so."""
     entry = study.models[model].entry
     if entry is None:
         return
     path = Path(entry["path"])
-    if not (path.is_file() or (path.is_dir() and any(path.glob("*.safetensors")))):
-        if not (study.config["fetch"] and "revision" in entry):
+    if not path.exists():
+        if not (study.config["fetch"] and "revision" in entry and path.suffix != ".gguf"):
             yield Finding(
                 f"model {model}: no weights at {path}",
                 "put its safetensors there, name their place by `path` in the models file, or set fetch: true",
             )
         return
+    try:
+        _examine(study, model, path)
+    except ReciteError as error:
+        what, _, remedy = str(error).removesuffix(".").rpartition("; ")
+        yield Finding(what if what.startswith(f"model {model}") else f"model {model}: {what}", remedy)
     record = Path(study.results, "checkpoints", f"{model}.json")
     if not record.exists():
         return
@@ -154,6 +159,19 @@ def weights(study: Study, model: str, full: bool) -> Iterator[Finding]:
                 f"model {model}: {file} is not the file that was registered",
                 f"put the right one there, or delete {record} to have the model measured anew",
             )
+
+
+def _examine(study: Study, model: str, path: Path) -> None:
+    """What registration would say of a checkpoint, without reading its weights.
+
+    Imported here is torch, which no other question needs.
+    """
+    from recite.fetching import tokenizer_file
+    from recite.registration import examine
+
+    options = study.checkpoint_options(model) | {"fetch": False}
+    family = study.tokenizer_options(study.models[model].family) | {"fetch": False}
+    examine(options, path, tokenizer_file(family if Path(family["path"]).exists() else options))
 
 
 def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:

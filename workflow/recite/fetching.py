@@ -16,6 +16,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from recite.errors import ReciteError
 from recite.files import atomic
 from recite.patterns import matching, plain_patterns
+from recite.pointers import refuse_pointer
 
 WEIGHTS = ["*.safetensors"]
 BESIDE_WEIGHTS = ["*.json", "tokenizer.model"]
@@ -46,6 +47,7 @@ def tokenizer_file(options: Mapping[str, Any]) -> Path:
     folder = Path(options["path"])
     file = (folder.parent if folder.suffix == ".gguf" else folder) / options["tokenizer"]
     if file.is_file():
+        refuse_pointer(file)
         return file
     what = f"the tokenizer of model {options['model']}"
     if folder.exists() or Path(options["tokenizer"]).is_absolute():

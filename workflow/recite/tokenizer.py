@@ -115,3 +115,8 @@ def _stand_in(pieces: Iterable[str]) -> str:
     """The first character of private use that is in no piece, so that none reaches from it into the text."""
     used = set("".join(pieces))
     return next(chr(code) for code in PRIVATE_USE if chr(code) not in used)
+
+
+def added_tokens(path: Path) -> set[int]:
+    """Ids of the tokens that were added to a readable tokenizer.json; to SentencePiece's models none are."""
+    return set() if path.suffix == ".model" else set(Tokenizer.from_file(str(path)).get_added_tokens_decoder())
