@@ -44,7 +44,7 @@ ENDED = (
 """States in which SLURM will do nothing more with a job. In all others (PENDING, CONFIGURING, RUNNING, RESIZING,
 SIGNALING, STAGE_OUT, COMPLETING, SUSPENDED, STOPPED, REQUEUED, REQUEUE_FED, REQUEUE_HOLD, RESV_DEL_HOLD, SPECIAL_EXIT,
 and what later versions may add) it runs, will run, or is held until somebody lets it run."""
-LOOKS = 3
+LOOKS = 2
 """How often in a row a job is not listed before it is taken as gone: a controller that starts may not list all yet."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 60.0
 """Seconds between two tries to submit a job that SLURM does not take yet; each is twice the one before."""
