@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from checkouts import REPOSITORY
 from cluster.runs import PROFILE
-from cluster.virtual import VirtualCluster
+from cluster.virtual import GPUS, NODES, VirtualCluster
+from recite.slurm import count_gpus, read_nodes
 
 STRUCK = ("cancelled", "failed", "lost", "node", "preempted")
 """Jobs of which the first attempt is ended by what they are named after."""
@@ -97,6 +99,7 @@ class Head:
 
 def test_every_end_and_every_refusal(slurm: VirtualCluster, tmp_path: Path) -> None:
     slurm.ask("scontrol", "update", "partition=closed", "state=drain")
+    seen_by_doctor(slurm)
     head = Head(tmp_path, slurm)
     try:
         strike(head)
@@ -112,6 +115,17 @@ def test_every_end_and_every_refusal(slurm: VirtualCluster, tmp_path: Path) -> N
     refused = re.findall(r"SLURM does not take this job, and would not later: (.*?)\. For further", head.log)
     assert sorted(refused) == sorted(REFUSED.values())
     assert head.log.count("Trying to restart job") == len(STRUCK)
+
+
+def seen_by_doctor(slurm: VirtualCluster) -> None:
+    """What `recite doctor` would read, here of a real sinfo."""
+    nodes = read_nodes(slurm.ask("sinfo", "-h", "-N", "-o", "%P|%a|%T|%G"))
+    assert Counter((node.partition, node.default, node.open, node.takes_jobs) for node in nodes) == {
+        ("a100", True, "up", True): NODES,
+        ("spare", False, "up", True): NODES,
+        ("closed", False, "drain", True): NODES,
+    }
+    assert {count_gpus(node.gres, "a100") for node in nodes} == {GPUS}
 
 
 def strike(head: Head) -> None:

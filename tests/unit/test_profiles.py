@@ -94,7 +94,7 @@ def test_every_place_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     written(one("file"), "a.yaml")
     written(one("userfile"), "user/snakemake/b.yaml")
     for name, partition in {
-        **{"here": "here", "./here": "here", str(tmp_path / "here"): "here"},
+        **{"here": "here", "./here": "here", "here/": "here", str(tmp_path / "here"): "here"},
         **{"here/config.yaml": "here", "folder/far": "folder", "own": "user", "common": "site"},
         **{"a.yaml": "file", str(tmp_path / "a.yaml"): "file", "b.yaml": "userfile"},
     }.items():
