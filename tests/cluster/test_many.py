@@ -17,6 +17,11 @@ pytestmark = pytest.mark.faults
 JOBS = 200
 """64 are in SLURM's hands at once; one runs on each node, by its memory, as each takes seconds of a core to start."""
 SNAKEFILE = f"""
+sys.path.insert(0, "{REPOSITORY}/workflow")
+from recite.slurm_executor import mend
+mend()
+
+
 rule all:
     input:
         expand("made/{{number}}", number=range({JOBS})),

@@ -44,7 +44,7 @@ class Resources(dict[str, Any]):
 class Job:
     """What the plugin asks of a job, and what became of it."""
 
-    name, jobid, wildcards_dict = "scoring", 3, {"model": "mine"}
+    name, jobid, wildcards = "scoring", 3, ["mine"]
     rule = SimpleNamespace(name="scoring")
     resources = Resources(slurm_partition="a100", runtime=20, mem_mb=1000)
     restart_times, threads = 2, 1
@@ -121,10 +121,10 @@ class Stage:
     def outcome(self, kind: type[plugin.Executor], looks: int = 1, **settings: Any) -> str:
         """What becomes of job 7."""
         executor, job = self.executor(kind, **settings), self.job()
+        waited = ["7"]
         for _ in range(looks):
-            if not self.look(executor, [job]):
-                break
-        return "ended" if self.ended else "failed" if self.failed else "waits" if self.look(executor, [job]) else "lost"
+            waited = self.look(executor, [job]) if waited else waited
+        return "ended" if self.ended else "failed" if self.failed else "waits" if waited else "lost"
 
     def job(self, number: str = "7") -> SubmittedJobInfo:
         return SubmittedJobInfo(Job(), external_jobid=number, aux={"slurm_logfile": self.root / f"{number}.log"})
@@ -320,6 +320,36 @@ def test_what_passes_is_waited_for(stage: Stage, words: str) -> None:
     assert [(job.attempt, job.errors) for job in jobs] == [(1, []), (1, [])]
     said = [line for line in stage.said if "takes no job now" in line]
     assert len(said) == 1 and words.split(": ")[2].split("\n")[0] in said[0]
+
+
+def taken_in_silence(stage: Stage) -> Job:
+    """Of its first call sbatch says that time ran out, though the job has got in; beside it others are listed."""
+    comment = "rule_scoring_wildcards_mine"
+    stage.commands(
+        sbatch=f"echo x >> calls; test -e queue && echo 18 && exit; echo '17|{comment}' > queue; {TIMED_OUT}",
+        squeue=f"echo '16|{comment}_0'; cat queue 2>/dev/null; true",
+    )
+    return Job()
+
+
+TIMED_OUT = "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1"
+
+
+def test_a_job_that_was_taken_though_the_answer_was_lost(stage: Stage) -> None:
+    """It must not run twice; a later attempt of the same job is another one."""
+    executor, job = stage.executor(Executor), taken_in_silence(stage)
+    executor.run_job(job)
+    assert (stage.calls, stage.submitted) == (1, ["17"])
+    (stage.root / "calls").unlink()
+    executor.run_job(job)
+    assert (stage.calls, stage.submitted) == (2, ["17", "18"])
+
+
+def test_plain_runs_it_twice(stage: Stage) -> None:
+    executor, job = stage.executor(plugin.Executor), taken_in_silence(stage)
+    executor.run_job(job)
+    executor.run_job(*stage.failed)
+    assert (stage.calls, stage.submitted) == (2, ["18"])
 
 
 def test_the_pauses_grow(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

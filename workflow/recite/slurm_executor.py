@@ -6,7 +6,8 @@ faults with the plugin as it is, and so fails with a version that needs this no 
 - A job that ended PREEMPTED, REVOKED, "CANCELLED by 1000", or by its node though it may be requeued, or that SLURM no
   longer lists, is waited for for ever.
 - While SLURM does not say how jobs are, it forgets those that run.
-- A job that SLURM does not take now loses its attempts within seconds; so does one that it will never take.
+- A job that SLURM does not take now loses its attempts within seconds; so does one that it will never take; one that it
+  takes without being able to say so runs twice.
 - Ctrl-C leaves alone what is under look or still to be submitted, which then runs without a head.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 
 import snakemake_executor_plugin_slurm as plugin
 from snakemake.logging import logger
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 
 from recite.refusals import passes, words_of
@@ -87,6 +89,7 @@ class Executor(plugin.Executor):
         self._stopped = threading.Event()
         self._refused = threading.local()
         self._said: set[str] = set()
+        self._numbers: set[str] = set()
         plugin.query_job_status = self._remember
         super().__post_init__(*given, **named)
 
@@ -162,9 +165,27 @@ class Executor(plugin.Executor):
             if words not in self._said:
                 self._said.add(words)
                 self.logger.warning(f"SLURM takes no job now: {words}. Jobs wait until it does, and lose no attempt.")
-            if self._stopped.wait(pause):
+            if self._stopped.wait(pause) or self._taken(job):
                 return
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _taken(self, job: Any) -> bool:
+        """Whether SLURM has taken a job though its answer was lost; it is then waited for like any other."""
+        kind, wildcards = "group" if job.is_group() else "rule", plugin.get_job_wildcards(job)
+        comment = f"{kind}_{job.name}" + (f"_wildcards_{wildcards}" if wildcards else "")
+        command = ["squeue", "--noheader", "--states=all", f"--name={self.run_uuid}", "--format=%i|%k"]
+        listed = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        for number, found in (line.split("|", 1) for line in listed.splitlines() if "|" in line):
+            if found == comment and number not in self._numbers:
+                log = self.slurm_logdir / f"{kind}_{job.name}" / wildcards / f"{number}.log"
+                aux = {"slurm_logfile": log}
+                self._report_job_submission_threadsafe(SubmittedJobInfo(job, external_jobid=number, aux=aux))
+                return True
+        return False
+
+    def _report_job_submission_threadsafe(self, job_info: Any) -> None:
+        self._numbers.add(job_info.external_jobid)
+        super()._report_job_submission_threadsafe(job_info)
 
     def _report_job_error_threadsafe(self, job_info: Any, msg: str) -> None:
         words = words_of(msg)
