@@ -12,12 +12,14 @@ SLURM = "executor: slurm\n"
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with a Snakefile and no profile; nothing of the user's."""
+    """A folder with a Snakefile and no profile; nothing of the user's, and no SLURM, which the plugin would ask."""
     monkeypatch.chdir(tmp_path)
     Path("Snakefile").touch()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "user"))
     monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "site"))
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "which").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "which").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
     for name in ("SNAKEMAKE_PROFILE", "SNAKEMAKE_SLURM_PARTITIONS"):
         monkeypatch.delenv(name, raising=False)
 
@@ -128,11 +130,12 @@ def test_partitions_that_the_plugin_chooses_from(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_plugin_and_its_defaults(tmp_path: Path) -> None:
+    """It asks accounting how jobs ended, where there are SLURM's commands and nothing else is said."""
     assert read_profile([str(ROOT / "profiles/slurm")]) == (Profile("slurm", {"": ("a100",)}, "squeue", "recite"), [])
-    for tool in ("sinfo", "sacct", "squeue"):
-        (tmp_path / tool).touch(mode=0o755)
-    profile, _ = read_profile([written(SLURM)])
-    assert profile is not None and profile.prefix == ""
+    for tool in ("sinfo", "which"):
+        (tmp_path / tool).write_text("#!/bin/sh\n")
+        (tmp_path / tool).chmod(0o755)
+    assert read_profile([written(SLURM)]) == (Profile("slurm", {"": (None,)}, "sacct", ""), [])
     assert read_profile([written("jobs: 4\n")]) == (Profile("local", {}, "", ""), [])
 
 

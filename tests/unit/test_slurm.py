@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recite.profiles import Profile
-from recite.slurm import count_gpus, examine_slurm
+from recite.slurm import count_gpus, examine_slurm, read_nodes
 from studies import NOTES, loaded, own_study
 
 PROFILE = Profile("slurm", {"": ("a100",)}, "squeue", "recite")
@@ -154,20 +154,18 @@ AWAY = (
 )
 
 
-@pytest.mark.parametrize("state", BUSY)
-def test_states_of_nodes_that_take_jobs(
-    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
-) -> None:
-    """Sooner or later, by themselves; all of a partition planned is what a busy cluster looks like."""
-    plant(sinfo=f"a100|up|{state}|gpu:a100:8\n" * 3)
+@pytest.mark.parametrize("state", [*BUSY, *AWAY])
+def test_states_of_nodes(state: str) -> None:
+    """Of those that take jobs, each does so sooner or later by itself."""
+    assert [node.takes_jobs for node in read_nodes(f"a100*|up|{state}|gpu:8\n")] == [state in BUSY]
+
+
+def test_all_nodes_of_a_busy_cluster_are_planned(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(sinfo="a100*|up|planned|gpu:a100:8\n" * 3)
     assert found(tmp_path, monkeypatch, gpus=8) == ""
-
-
-@pytest.mark.parametrize("state", AWAY)
-def test_states_of_nodes_that_do_not(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    plant(sinfo=f"a100|up|{state}|gpu:a100:8\n")
+    plant(sinfo="a100*|up|maint|gpu:a100:8\na100*|up|idle*|gpu:a100:8\n")
     assert found(tmp_path, monkeypatch).startswith(
-        f"no node of partition a100 takes jobs: {state} -> ask why: sinfo -R"
+        "no node of partition a100 takes jobs: idle*, maint -> ask why: sinfo"
     )
 
 
