@@ -327,7 +327,8 @@ def taken_in_silence(stage: Stage) -> Job:
     comment = "rule_scoring_wildcards_mine"
     timed_out = "echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2"
     stage.commands(
-        sbatch=f"echo x >> calls; echo '17|{comment}' > queue\ntest $(wc -l < calls) = 3 && echo 18 && exit; {timed_out}; exit 1",
+        sbatch=f"echo x >> calls; echo '17|{comment}' > queue\ntest $(wc -l < calls) = 3 && echo 18 && exit\n"
+        f"{timed_out}; exit 1",
         squeue=f"echo '16|{comment}_0'; cat queue",
     )
     return Job()
