@@ -1,5 +1,6 @@
 """However SLURM ends a job, and whatever it refuses: the head waits for none for ever, and tries none in vain."""
 
+import os
 import re
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from checkouts import REPOSITORY
@@ -107,6 +109,7 @@ def test_every_end_and_every_refusal(slurm: VirtualCluster, tmp_path: Path) -> N
         assert head.process.wait(600) == 1, head.log
     finally:
         head.process.kill()
+        end_what_runs_in(tmp_path)
     assert head.made(*STRUCK, "closed", "finished") and not head.made("nowhere") and not head.made("large")
     memory = {name: [megabytes for _, megabytes in head.runs(name)] for name in (*STRUCK, "closed", "finished")}
     assert memory == {name: ["2000", "4000"] for name in STRUCK} | {"closed": ["2000"], "finished": ["2000"]}
@@ -115,6 +118,14 @@ def test_every_end_and_every_refusal(slurm: VirtualCluster, tmp_path: Path) -> N
     refused = re.findall(r"SLURM does not take this job, and would not later: (.*?)\. For further", head.log)
     assert sorted(refused) == sorted(REFUSED.values())
     assert head.log.count("Trying to restart job") == len(STRUCK)
+
+
+def end_what_runs_in(folder: Path) -> None:
+    """A lost node ends its job softly, and a job's Snakemake then waits for what it has started."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended meanwhile
+            if (process / "cwd").resolve() == folder:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def seen_by_doctor(slurm: VirtualCluster) -> None:
