@@ -9,7 +9,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test test-faults check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo test test-faults test-many check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -28,6 +28,10 @@ test: .venv/developing .venv-crate/installed
 ## What befalls jobs, nodes and the head process on a real SLURM: twenty minutes, as root, with slurm-wlm and munge.
 test-faults: .venv/developing
 	.venv/bin/python -m pytest -m faults tests/cluster
+
+## Two hundred small jobs on that SLURM, where test-faults has 48.
+test-many: .venv/developing
+	RECITE_JOBS=200 .venv/bin/python -m pytest -m faults tests/cluster/test_many.py
 
 ## Style, types and lint; nothing is changed.
 check: .venv/developing

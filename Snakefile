@@ -27,7 +27,6 @@ if Path(sys.executable).is_file():
 from recite import keeping
 from recite.errors import ReciteError
 from recite.forks import fork_jobs
-from recite.outages import wait_through_outages
 from recite.planning import ask_once
 from recite.study import load_study
 
@@ -35,7 +34,9 @@ ask_once()
 
 # Snakemake has imported its plugins before it reads this file, if they are there.
 if "snakemake_executor_plugin_slurm" in sys.modules:
-    wait_through_outages(sys.modules["snakemake_executor_plugin_slurm"])
+    from recite.slurm_executor import mend
+
+    mend()
 
 if not workflow.overwrite_configfiles:
 

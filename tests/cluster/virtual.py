@@ -43,8 +43,13 @@ KillWait=2
 SlurmdTimeout=20
 ReturnToService=2
 SchedulerParameters=sched_interval=2,sched_min_interval=0,bf_interval=2
+PreemptType=preempt/partition_prio
+PreemptMode=CANCEL
 {nodes}
-PartitionName=a100 Nodes=a100-[1-{count}] Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+PartitionName=DEFAULT Nodes=a100-[1-{count}] MaxTime=INFINITE State=UP OverSubscribe=NO PreemptMode=OFF
+PartitionName=a100 Default=YES PriorityTier=2
+PartitionName=spare PriorityTier=1 PreemptMode=CANCEL
+PartitionName=closed PriorityTier=2
 """
 NODE = "NodeName=a100-{0} NodeHostname=localhost NodeAddr=127.0.0.1 Port={1} CPUs=16 RealMemory=512000 Gres=gpu:a100:8"
 
@@ -117,8 +122,8 @@ class VirtualCluster:
         self._run("munged", ["munged", "--foreground", "--force", *options])
         self._wait(lambda: (folder / "socket").exists(), "munged does not start")
 
-    def start_controller(self) -> None:
-        self._run("slurmctld", ["slurmctld", "-D"])
+    def start_controller(self, *options: str) -> None:
+        self._run("slurmctld", ["slurmctld", "-D", *options])
 
     def start_node(self, number: int) -> None:
         (self.root / f"a100-{number}.spool").mkdir(exist_ok=True)
@@ -148,7 +153,7 @@ class VirtualCluster:
         """Until every node takes jobs."""
 
         def ready() -> bool:
-            states = self.ask("sinfo", "-h", "-N", "-o", "%T").split()
+            states = self.ask("sinfo", "-h", "-N", "-p", "a100", "-o", "%T").split()
             return len(states) == NODES and set(states) <= {"idle", "mixed", "allocated"}
 
         self._wait(ready, "the nodes do not come up")

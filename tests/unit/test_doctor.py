@@ -297,6 +297,7 @@ def test_the_command(study: Study) -> None:
     assert (healthy.exit_code, healthy.stdout) == (0, "Study mine: nothing found\n")
     ill = CliRunner().invoke(app, [*arguments, "nowhere"])
     assert ill.exit_code == 1
-    assert "- no profile at nowhere/config.yaml\n  remedy: name one" in ill.stdout and "1 findings" in ill.stdout
+    assert "- Snakemake cannot read profile nowhere: profile directory given (nowhere), but no" in ill.stdout
+    assert "\n  remedy: correct it, or name another one" in ill.stdout and "1 findings" in ill.stdout
     wrong = CliRunner().invoke(app, ["doctor", "--configfile", "nowhere.yaml"])
     assert wrong.exit_code == 1 and "nowhere.yaml" in wrong.output

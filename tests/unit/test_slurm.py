@@ -1,24 +1,18 @@
-"""recite.slurm: every fault of a profile or of SLURM that is planted is found, with what to do about it."""
+"""recite.slurm: every fault of SLURM that is planted is found, with what to do about it."""
 
-import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from recite.slurm import count_gpus, examine_profile, examine_slurm
+from recite.profiles import Profile
+from recite.slurm import count_gpus, examine_slurm, read_nodes
 from studies import NOTES, loaded, own_study
 
-PROFILE = {
-    "executor": "slurm",
-    "default-resources": {"slurm_partition": "a100"},
-    "slurm-jobname-prefix": "recite",
-    "slurm-status-command": "squeue",
-}
-NODES = "a100|idle|gpu:a100:8(S:0-1)\na100|down*|gpu:a100:8\ncpu|mixed|(null)\n"
+PROFILE = Profile("slurm", {"": ("a100",)}, "squeue", "recite")
+NODES = "a100*|up|idle|gpu:a100:8(S:0-1)\na100*|up|down*|gpu:a100:8\ncpu|up|mixed|(null)\n"
 SETTINGS = "MessageTimeout = 10 sec\nMinJobAge               = 300 sec\n"
 
 Plant = Callable[..., None]
@@ -47,7 +41,14 @@ def plant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plant:
     return planted
 
 
-def found(root: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, Any] = PROFILE, **entry: Any) -> str:
+def asking(**partitions: tuple[str | None, ...]) -> Profile:
+    """A profile of which rules ask for partitions; `default` stands for all others."""
+    return PROFILE._replace(
+        partitions={"" if rule == "default" else rule: values for rule, values in partitions.items()}
+    )
+
+
+def found(root: Path, monkeypatch: pytest.MonkeyPatch, profile: Profile = PROFILE, **entry: Any) -> str:
     """All findings for a study of one model of one's own."""
     monkeypatch.chdir(Path(__file__).resolve().parents[2])
     registry = {"mine": {"corpus": "notes", **entry}}
@@ -67,10 +68,111 @@ def test_slurm_away(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_wrong_partition_and_no_node_up(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    other = PROFILE | {"default-resources": {"slurm_partition": "h100"}}
+    other = asking(default=("h100",))
     assert "no partition 'h100' -> set slurm_partition to one of: a100, cpu" in found(tmp_path, monkeypatch, other)
-    plant(sinfo="a100|down*|gpu:a100:8\na100|drained|gpu:a100:8\n")
-    assert "no node of partition a100 takes jobs" in found(tmp_path, monkeypatch)
+    plant(sinfo="a100|up|down*|gpu:a100:8\na100|up|drained|gpu:a100:8\n")
+    assert "no node of partition a100 takes jobs: down*, drained -> " in found(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("a100,cpu", ""),
+        ("a100, cpu", ""),
+        ("a100,h100", "SLURM has no partition 'h100'"),
+        ("h100,b200", "SLURM has no partition 'b200' -> set slurm_partition to one of: a100, cpu, old\nSLURM has no"),
+        ("old", "no node of partition old takes jobs: drained"),
+        ("old,a100", ""),
+        (None, ""),
+        ("A100", "SLURM has no partition 'A100'"),
+    ],
+)
+def test_partitions(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, words: str
+) -> None:
+    """Of several any will do, but each must be there: sbatch refuses a list with one that is not."""
+    plant(sinfo=NODES + "old|up|drained|gpu:a100:8\n")
+    said = found(tmp_path, monkeypatch, asking(default=(asked,)))
+    assert said.startswith(words) if words else said == ""
+
+
+def test_the_default_partition(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a name jobs go to it and to no other."""
+    plant(sinfo="a100|up|idle|gpu:a100:8\ncpu*|up|idle|(null)\nold|up|down|(null)\n")
+    unnamed = asking(default=(None,))
+    assert "and no node of cpu that takes jobs has them" in found(tmp_path, monkeypatch, unnamed, gpus=1)
+    plant(sinfo="a100|up|idle|gpu:a100:8\ncpu*|up|down|(null)\n")
+    assert "no node of partition cpu takes jobs: down" in found(tmp_path, monkeypatch, unnamed)
+    plant(sinfo="a100|up|idle|gpu:a100:8\n")
+    assert "names no partition, and SLURM has no default one -> set slurm_partition to one of: a100" in found(
+        tmp_path, monkeypatch, unnamed
+    )
+
+
+def test_partitions_of_rules_and_of_later_attempts(
+    plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for profile in (asking(default=("a100",), scoring=("h100",)), asking(default=("a100", "h100"))):
+        assert found(tmp_path, monkeypatch, profile).startswith("SLURM has no partition 'h100'")
+    small = asking(default=("a100",), aggregation=("cpu",))
+    assert found(tmp_path, monkeypatch, small) == ""
+
+
+FACTS = {"parameters": 2000, "layers": 2, "width": 8, "heads": 2, "shared_heads": 2, "feed_forward": 32}
+
+
+def test_gpus_where_the_rules_that_run_models_go(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of other rules do not matter, once a plan says which rules they are."""
+    monkeypatch.setitem(NOTES["files"], "gigabytes", 0.001)
+    facts = FACTS | {"vocabulary": 50}
+    assert found(tmp_path, monkeypatch, asking(default=("a100",), aggregation=("cpu",)), **facts) == ""
+    said = found(tmp_path, monkeypatch, asking(default=("a100",), scoring=("cpu",)), **facts)
+    assert said.startswith("model mine asks for 1 GPUs of one node, and no node of cpu that takes jobs")
+    assert said.count("\n") == 0
+
+
+BUSY = (
+    *("idle", "mixed", "allocated", "allocated+", "completing", "planned", "reserved", "perfctrs", "blocked"),
+    *(
+        "idle~",
+        "idle#",
+        "mixed%",
+        "allocated!",
+        "idle$",
+        "mixed-",
+        "idle@",
+        "allocated^",
+        "powered_down",
+        "powering_up",
+    ),
+    *("powering_down", "mixed+planned", "idle+cloud+powered_down", "IDLE+CLOUD", "idle+reserved", "mixed+completing"),
+)
+AWAY = (
+    *("down", "down*", "down~", "down$", "drained", "drained*", "draining", "draining@", "fail", "failing", "future"),
+    *("error", "inval", "maint", "unknown", "unknown*", "idle*", "mixed*", "allocated*", "idle+drain", "MIXED+DRAIN"),
+    *("allocated+drain+reboot_requested", "down+cloud+powered_down", "idle+not_responding", "idle+maint"),
+)
+
+
+@pytest.mark.parametrize("state", [*BUSY, *AWAY])
+def test_states_of_nodes(state: str) -> None:
+    """Of those that take jobs, each does so sooner or later by itself."""
+    assert [node.takes_jobs for node in read_nodes(f"a100*|up|{state}|gpu:8\n")] == [state in BUSY]
+
+
+def test_all_nodes_of_a_busy_cluster_are_planned(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(sinfo="a100*|up|planned|gpu:a100:8\n" * 3)
+    assert found(tmp_path, monkeypatch, gpus=8) == ""
+    plant(sinfo="a100*|up|maint|gpu:a100:8\na100*|up|idle*|gpu:a100:8\n")
+    assert found(tmp_path, monkeypatch).startswith(
+        "no node of partition a100 takes jobs: idle*, maint -> ask why: sinfo"
+    )
+
+
+@pytest.mark.parametrize("state", ["drain", "inact", "down"])
+def test_partitions_that_are_closed(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    plant(sinfo=f"a100|{state}|idle|gpu:a100:8\n")
+    assert f"no node of partition a100 takes jobs: partition {state}" in found(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("gpus", "model"), [(9, None), (1, "h100")])
@@ -102,7 +204,7 @@ def test_ended_jobs_are_forgotten_too_soon(plant: Plant, tmp_path: Path, monkeyp
     plant(scontrol=SETTINGS.replace("300", "60"))
     assert "SLURM forgets ended jobs after 60 s" in found(tmp_path, monkeypatch)
     plant(sacct=1)
-    by_accounting = found(tmp_path, monkeypatch, PROFILE | {"slurm-status-command": "sacct"})
+    by_accounting = found(tmp_path, monkeypatch, PROFILE._replace(status_command="sacct"))
     assert by_accounting.startswith("sacct does not answer") and "slurm-status-command: squeue" in by_accounting
 
 
@@ -114,25 +216,6 @@ def test_jobs_without_a_head(plant: Plant, tmp_path: Path, monkeypatch: pytest.M
     assert "scancel 7)" in found(tmp_path, monkeypatch)
     plant(squeue=1)
     assert "squeue does not answer" in found(tmp_path, monkeypatch)
-
-
-def test_profiles(tmp_path: Path) -> None:
-    path = tmp_path / "config.yaml"
-    assert "no profile at" in examine_profile(path)[1][0].what
-    for text, words in (
-        ("a: [", "is not valid YAML"),
-        ("- a", "holds no settings"),
-        (json.dumps(PROFILE | {"executor": "nimbus"}), "names executor 'nimbus'"),
-        (json.dumps(PROFILE | {"slurm-array-jobs": "all"}), "sets slurm-array-jobs"),
-    ):
-        path.write_text(text)
-        findings = examine_profile(path)[1]
-        assert len(findings) == 1 and words in findings[0].what and findings[0].remedy
-    path.write_text(yaml.safe_dump(PROFILE))
-    assert examine_profile(path) == (PROFILE, [])
-    shipped = Path(__file__).resolve().parents[2] / "profiles/slurm/config.yaml"
-    settings, findings = examine_profile(shipped)
-    assert settings["executor"] == "slurm" and findings == []
 
 
 def test_commands_are_asked_and_nothing_else(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The command `recite`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,9 @@ from recite.costs import Machine
 from recite.errors import ReciteError
 from recite.plan import Planner
 from recite.plan_text import as_json, as_text
+from recite.profiles import read_profile
 from recite.simulation import simulate
-from recite.slurm import examine_profile, examine_slurm
+from recite.slurm import examine_slurm
 from recite.study import load_study
 
 DEFAULT = Machine()
@@ -59,18 +61,21 @@ def plan(
 def doctor(
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     profile: Annotated[
-        str, typer.Option(help="Snakemake's profile: a folder; none for a run on this machine.")
-    ] = "slurm",
+        list[str] | None,
+        typer.Option(
+            help="Snakemake's profile, as for snakemake; none for a run on this machine.", show_default="slurm"
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Compare digests of all weights, which reads them.")] = False,
 ) -> None:
     """Look for what would stop a big run, before it starts; exit code 1 if anything is found. Nothing is changed."""
     try:
         study = load_study(read_yaml(configfile), str(configfile))
         findings = list(examination.examine(study, full))
-        if profile != "none":
-            settings, wrong = examine_profile(Path(profile, "config.yaml"))
+        if profile != ["none"]:
+            settings, wrong = read_profile(profile or ([] if os.getenv("SNAKEMAKE_PROFILE") else ["slurm"]))
             findings += wrong
-            if settings.get("executor") == "slurm":
+            if settings and settings.executor == "slurm":
                 findings += examine_slurm(settings, study, examination.running_heads())
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)

@@ -1,84 +1,106 @@
-"""What `recite doctor` asks of a profile for Snakemake and of SLURM: whether the study's jobs would be taken."""
+"""What `recite doctor` asks SLURM: whether the study's jobs would be taken, and how they would be seen to end."""
 
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from importlib.util import find_spec
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import NamedTuple
 
 from recite.findings import Finding
+from recite.limits import Limits
+from recite.profiles import Profile
 from recite.study import Study
 
-UNSUITABLE = ("slurm-array-jobs", "groups", "group-components")
-"""Settings with which the plugin can hang or gives jobs the resources of others."""
 LEAST_JOB_AGE = 300
 """Seconds that SLURM must remember an ended job where the queue is asked how it ended."""
-USABLE = ("idle", "mixed", "allocated", "completing")
+OUT = frozenset(("down", "drain", "drained", "draining", "error", "fail", "failing", "future", "inval", "invalid_reg"))
+OUT |= {"maint", "not_responding", "unknown"}
+"""What sinfo says, alone or with others, of a node that starts no job until somebody has seen to it. All else does:
+idle, mixed, allocated, completing, planned, reserved, perfctrs, blocked, nodes that reboot, and nodes of a cloud,
+powered down or on their way."""
 SECONDS = 60
 
 
-def examine_profile(path: Path) -> tuple[dict[str, Any], list[Finding]]:
-    """The settings of a profile, and what is wrong with it; no settings where it cannot be read."""
-    if not path.exists():
-        return {}, [Finding(f"no profile at {path}", "name one that is there by --profile")]
-    try:
-        profile = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        return {}, [Finding(f"{path} is not valid YAML ({' '.join(str(error).split())})", "correct it")]
-    if not isinstance(profile, dict):
-        return {}, [Finding(f"{path} holds no settings", "write `key: value` lines, as in profiles/slurm/config.yaml")]
-    findings = []
-    executor = profile.get("executor", "local")
-    if executor != "local" and find_spec(f"snakemake_executor_plugin_{executor.replace('-', '_')}") is None:
-        findings.append(
-            Finding(
-                f"{path} names executor {executor!r}, whose plugin is not installed",
-                f"pip install snakemake-executor-plugin-{executor}",
-            )
-        )
-    unsuitable = [key for key in UNSUITABLE if key in profile]
-    if unsuitable:
-        what = f"{path} sets {', '.join(unsuitable)}, with which jobs may hang or get others' resources"
-        findings.append(Finding(what, "drop these keys"))
-    return profile, findings
+class Node(NamedTuple):
+    """A node as one partition has it. default: whether that is SLURM's default one. open: up, drain, inact or down."""
+
+    partition: str
+    default: bool
+    open: str
+    state: str
+    gres: str
+
+    @property
+    def takes_jobs(self) -> bool:
+        # Of the marks behind a state only that of a node which does not answer keeps jobs away for good.
+        words = set(self.state.lower().rstrip("~#$@!%^-+*").split("+"))
+        return "*" not in self.state and not words & OUT
 
 
-def examine_slurm(profile: Mapping[str, Any], study: Study, heads: list[int]) -> Iterator[Finding]:
+def read_nodes(text: str) -> list[Node]:
+    """What `sinfo -h -N -o %P|%a|%T|%G` prints."""
+    rows = [line.split("|") for line in text.splitlines() if line.count("|") == 3]
+    return [Node(name.rstrip("*"), name.endswith("*"), *rest) for name, *rest in rows]
+
+
+def examine_slurm(profile: Profile, study: Study, heads: list[int]) -> Iterator[Finding]:
     """What SLURM would not do for the study; nothing is submitted."""
-    nodes, error = _ask("sinfo", "-h", "-N", "-o", "%R|%T|%G")
+    printed, error = _ask("sinfo", "-h", "-N", "-o", "%P|%a|%T|%G")
     if error:
         yield Finding(
             f"SLURM cannot be reached: {error}", "log in to a machine that submits jobs, or wait for its controller"
         )
         return
-    partition = profile.get("default-resources", {}).get("slurm_partition")
-    rows = [line.split("|") for line in nodes.splitlines()]
-    own = [row for row in rows if partition is None or row[0] == partition]
-    if not own:
-        known = ", ".join(sorted({row[0] for row in rows}))
-        yield Finding(f"SLURM has no partition {partition!r}", f"set slurm_partition to one of: {known}")
-        return
-    up = [gres for _, state, gres in own if state.rstrip("*~#$@+!%-^") in USABLE]
-    if not up:
-        yield Finding(f"no node of partition {partition} takes jobs", f"ask for its state: sinfo -p {partition} -R")
-    yield from _gpus(study, up)
+    nodes = read_nodes(printed)
+    asked = {value for values in profile.partitions.values() for value in values}
+    for partition in sorted(asked, key=str):
+        yield from _partition(partition, nodes)
+    yield from _gpus(study, profile, nodes)
     yield from _memory_of_jobs(profile)
     yield from _orphans(profile, heads)
 
 
-def _gpus(study: Study, nodes: list[str]) -> Iterator[Finding]:
-    """Models whose GPUs no node has."""
-    for name, model in study.models.items():
-        if model.gpus and nodes and max(count_gpus(gres, model.gpu_model) for gres in nodes) < model.gpus:
-            what = f"{model.gpus} GPUs" + (f" of model {model.gpu_model}" if model.gpu_model else "")
-            yield Finding(
-                f"model {name} asks for {what} of one node, and no node that takes jobs has them",
-                "change `gpus` or `gpu_model` in the models file, or take another partition",
-            )
+def _nodes_of(asked: str | None, nodes: Iterable[Node]) -> list[Node]:
+    """Nodes of the partitions that a job asks for, as `a100,h100`, or of the default one."""
+    names = None if asked is None else {name.strip() for name in asked.split(",")}
+    return [node for node in nodes if (node.default if names is None else node.partition in names)]
+
+
+def _partition(asked: str | None, nodes: list[Node]) -> Iterator[Finding]:
+    """Partitions that are not there, are closed, or have no node that takes jobs."""
+    known = {node.partition for node in nodes}
+    remedy = f"set slurm_partition to one of: {', '.join(sorted(known))}"
+    own = _nodes_of(asked, nodes)
+    if asked is None and not own:
+        yield Finding("the profile names no partition, and SLURM has no default one", remedy)
+        return
+    names = {node.partition for node in own} if asked is None else {name.strip() for name in asked.split(",")}
+    for name in sorted(names - known):
+        yield Finding(f"SLURM has no partition {name!r}", remedy)
+    if own and not any(node.takes_jobs and node.open == "up" for node in own):
+        shown = ",".join(sorted(names & known))
+        states = sorted({node.state if node.open == "up" else f"partition {node.open}" for node in own})
+        yield Finding(f"no node of partition {shown} takes jobs: {', '.join(states)}", f"ask why: sinfo -R -p {shown}")
+
+
+def _gpus(study: Study, profile: Profile, nodes: list[Node]) -> Iterator[Finding]:
+    """Models whose GPUs no node has, where the rules that run models send their jobs."""
+    rules = {name.split("/")[0] for name, job in Limits(study).jobs.items() if job.gpus}
+    asked = {rule: profile.partitions.get(rule, profile.partitions[""]) for rule in rules or profile.partitions}
+    places = [frozenset([value]) for value in dict.fromkeys(value for values in asked.values() for value in values)]
+    if not rules:  # without a plan any of them may be meant for these
+        places = [frozenset().union(*places)]
+    for place in places:
+        own = [node.gres for value in place for node in _nodes_of(value, nodes) if node.takes_jobs]
+        for name, model in study.models.items():
+            if model.gpus and own and max(count_gpus(gres, model.gpu_model) for gres in own) < model.gpus:
+                what = f"{model.gpus} GPUs" + (f" of model {model.gpu_model}" if model.gpu_model else "")
+                where = ",".join(sorted({node.partition for value in place for node in _nodes_of(value, nodes)}))
+                yield Finding(
+                    f"model {name} asks for {what} of one node, and no node of {where} that takes jobs has them",
+                    "change `gpus` or `gpu_model` in the models file, or take another partition",
+                )
 
 
 def count_gpus(gres: str, model: str | None) -> int:
@@ -87,9 +109,9 @@ def count_gpus(gres: str, model: str | None) -> int:
     return sum(int(count) for kind, count in found if model is None or kind == model)
 
 
-def _memory_of_jobs(profile: Mapping[str, Any]) -> Iterator[Finding]:
+def _memory_of_jobs(profile: Profile) -> Iterator[Finding]:
     """Whether the plugin can learn how jobs ended."""
-    if profile.get("slurm-status-command", "squeue") == "sacct":
+    if profile.status_command == "sacct":
         _, error = _ask("sacct", "-n", "-X")
         if error:
             yield Finding(f"sacct does not answer: {error}", "set slurm-status-command: squeue")
@@ -103,12 +125,12 @@ def _memory_of_jobs(profile: Mapping[str, Any]) -> Iterator[Finding]:
         )
 
 
-def _orphans(profile: Mapping[str, Any], heads: list[int]) -> Iterator[Finding]:
+def _orphans(profile: Profile, heads: list[int]) -> Iterator[Finding]:
     """Jobs that were submitted from this folder by a head that runs no more."""
     lines, error = _ask("squeue", "-h", "--me", "-o", "%i|%j|%Z")
     if error:
         yield Finding(f"squeue does not answer: {error}", "wait for SLURM's controller")
-    prefix = f"{profile.get('slurm-jobname-prefix', '')}_"
+    prefix = f"{profile.prefix}_"
     jobs = [line.split("|", 2) for line in lines.splitlines()]
     own = [job for job, name, folder in jobs if name.startswith(prefix) and Path(folder).resolve() == Path.cwd()]
     if own and not heads:
