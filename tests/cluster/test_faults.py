@@ -87,6 +87,12 @@ class Struck:
         """What SLURM says of a job."""
         return self.slurm.ask("scontrol", "show", "job", job).split(f" {key}=")[1].split()[0]
 
+    def status(self) -> str:
+        """What `recite status` shows."""
+        command = [".venv/bin/recite", "status", "--configfile", STUDY]
+        run = subprocess.run(command, cwd=self.checkout.root, stdout=subprocess.PIPE, text=True, check=True)
+        return run.stdout
+
     def check(self, undisturbed: Checkout) -> None:
         """The same bytes as undisturbed, nothing partial left, what was there before untouched."""
         made, expected = digests(self.checkout.results), digests(undisturbed.results)
@@ -179,6 +185,7 @@ def test_head_killed_and_started_again_while_a_job_runs(struck: Struck, undistur
     other = struck.checkout.root / SCORES[0]
     until(other.exists, "the other job ends without a head")
     until(lambda: SCORED[0] not in [comment for _, _, comment in slurm.jobs("RUNNING", "COMPLETING")], "its end")
+    assert "\nscoring/pythia-s/code-0000: " in struck.status() and "pythia-xs" not in struck.status()
     written = other.stat().st_mtime_ns
     locked = struck.checkout.snakemake(*PROFILE, *SCORES)
     assert locked.returncode == 1 and "--unlock" in locked.stdout
