@@ -175,6 +175,19 @@ def test_rows_of_the_library_are_counted_from_0(damaged: Any, job: Job, unspoken
         assert refused.value.row == BAD
 
 
+def test_gradients(job: Job, damaged: Any) -> None:
+    """What is finite on the way forward need not be on the way back, where large weights meet large slopes."""
+    changes = {f"model.layers.{layer}.self_attn.v_proj.weight": lambda weight: weight.mul_(1e-4) for layer in range(3)}
+    changes |= {f"model.layers.{layer}.self_attn.o_proj.weight": lambda weight: weight.mul_(1e4) for layer in range(3)}
+    folder = damaged(changes | {"lm_head.weight": lambda weight: weight.mul_(1e3)})
+    text = torch.cat([job.rows.context, job.rows.continuation], dim=1)
+    estimated_changes(load_checkpoint(folder, "float32", 4), text, STEPS, 16, range(3))
+    model = load_checkpoint(folder, "float16", 4)
+    head_likelihoods(model, text, STEPS, 4, range(3))
+    with pytest.raises(NotFiniteError, match=r"^row 0, from 0: gradients that are not finite, in float16"):
+        estimated_changes(model, text, STEPS, 16, range(3))
+
+
 NUMBERS = Table(
     "numbers",
     (
