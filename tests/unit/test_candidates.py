@@ -92,6 +92,21 @@ def test_equals_an_exhaustive_reference(tmp_path: Path, most: int) -> None:
     assert found["count"] == skip["count"] and found["first"].startswith("0.jsonl.zst, row 2, byte")
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_every_file_is_counted(tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading a corpus takes hours; its log says how far it is."""
+    told: list[int] = []
+
+    def progress(total: int, unit: str) -> Any:
+        assert (total, unit) == (3, "files")
+        return told.append
+
+    monkeypatch.setattr(candidates, "Progress", progress)
+    docs = documents()
+    gathered(tmp_path / "corpus", [docs[:60], docs[60:90], docs[90:]], threads)
+    assert told == [1, 1, 1]
+
+
 @pytest.mark.parametrize("cuts", [(90,), (1, 2, 100), (30, 60, 90, 120)])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_any_split_gives_the_whole(tmp_path: Path, cuts: tuple[int, ...], threads: int) -> None:

@@ -12,15 +12,16 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from recite.ablation import ablate_heads
 from recite.batching import search
-from recite.checkpoints import load_checkpoint
+from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.compressibility import shorten
 from recite.engine import _choose, continue_greedily
 from recite.errors import ReciteError
 from recite.finite import NotFiniteError
 from recite.head_effects import measure_heads, measure_means
 from recite.head_estimates import estimated_changes
-from recite.head_likelihoods import head_likelihoods
+from recite.head_likelihoods import head_likelihoods, log_probabilities
 from recite.lens import decode_layers
 from recite.noise import score_under_noise
 from recite.recovery import measure_recovery
@@ -173,6 +174,32 @@ def test_rows_of_the_library_are_counted_from_0(damaged: Any, job: Job, unspoken
         with pytest.raises(NotFiniteError, match=rf"^row {BAD}, from 0: ") as refused:
             call()
         assert refused.value.row == BAD
+
+
+def test_rows_under_ablation(damaged: Any, job: Job, unspoken: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pairs of rows and heads are not rows: what only an ablated head shows is named by the row, in any batch."""
+    folder = damaged({"model.embed_tokens.weight": lambda weight: weight[unspoken].fill_(torch.nan)})
+    model, rows = load_checkpoint(folder, "float32", 2), job.rows
+    text = torch.cat([rows.context, rows.continuation], dim=1)
+    sound = torch.where(text == unspoken, unspoken + 1, text)
+    context, clean = sound[:, :STEPS], sound[:, STEPS:]
+    donors: dict[str, Any] = {"by": "resample", "donors": text}
+    with pytest.raises(NotFiniteError, match=rf"^row {BAD}, from 0: logits"):
+        list(ablate_heads(model, context, clean, 2, **donors))
+    with pytest.raises(NotFiniteError, match=rf"^row {BAD}, from 0: likelihoods"):
+        head_likelihoods(model, sound, STEPS, 2, range(3), **donors)
+    passes: list[int] = []
+
+    def refusing(checkpoint: Checkpoint, text: Tensor, steps: int) -> Tensor:
+        places = (text == sound[BAD]).all(dim=1).nonzero().flatten().tolist()
+        passes.extend(places[:1])
+        if len(passes) > 1:  # the first is that of the whole model
+            raise NotFiniteError("likelihoods", "float32", places[0])
+        return log_probabilities(checkpoint, text, steps)
+
+    monkeypatch.setattr("recite.head_likelihoods.log_probabilities", refusing)
+    with pytest.raises(NotFiniteError, match=rf"^row {BAD}, from 0: likelihoods"):
+        head_likelihoods(model, sound, STEPS, 2, range(3))
 
 
 def test_gradients(job: Job, damaged: Any) -> None:

@@ -49,7 +49,9 @@ SPANS = [span(text) for text in ("the", "cat", "sat on", "nowhere", "the", "t", 
 
 
 @pytest.mark.parametrize("connections", [1, 4])
-def test_counts_equal_the_index(server: CountsServer, index: Index, cache: Path, connections: int) -> None:
+def test_counts_equal_the_index(
+    server: CountsServer, index: Index, cache: Path, connections: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Prevents counts that differ from the index's, in another order, or that ask for one span twice."""
     source = np.random.default_rng(1)
     drawn = [
@@ -57,8 +59,11 @@ def test_counts_equal_the_index(server: CountsServer, index: Index, cache: Path,
         for i, (a, b) in enumerate(zip(source.integers(0, 20, 300), source.integers(1, 6, 300), strict=True))
     ]
     spans = [*SPANS, *drawn, ()]
+    told: list[int] = []
+    monkeypatch.setattr("recite.public_counts.BATCH_SPANS", 50)
+    monkeypatch.setattr("recite.public_counts.Progress", lambda total, unit: told.append)
     assert client(server, cache, connections).counts(spans) == index.counts(spans)
-    assert len(server.asked) == len(set(spans))
+    assert len(server.asked) == len(set(spans)) == sum(told) and max(told) == 50
 
 
 FAULTS = {
