@@ -32,7 +32,7 @@ mend()
 
 rule all:
     input:
-        expand("made/{{name}}", name={[*STRUCK, *REFUSED, "closed", "finished"]}),
+        expand("made/{{name}}", name={[*STRUCK, *REFUSED, "closed", "finished", "deadline"]}),
 
 
 rule job:
@@ -42,8 +42,9 @@ rule job:
         slurm_partition=lambda wildcards: {{"nowhere": "nowhere", "closed": "closed", "preempted": "spare"}}.get(
             wildcards.name, "a100"
         ),
-        slurm_extra="--exclusive",
-        runtime=20,
+        slurm_extra=lambda wildcards, attempt: "--exclusive"
+        + " --begin=now+15 --deadline=now+70" * (wildcards.name == "deadline" and attempt == 1),
+        runtime=lambda wildcards: 1 if wildcards.name == "deadline" else 20,
         mem_mb=lambda wildcards, attempt: 9_999_999 if wildcards.name == "large" else 2000 * attempt,
     shell:
         '''
@@ -110,14 +111,15 @@ def test_every_end_and_every_refusal(slurm: VirtualCluster, tmp_path: Path) -> N
     finally:
         head.process.kill()
         end_what_runs_in(tmp_path)
-    assert head.made(*STRUCK, "closed", "finished") and not head.made("nowhere") and not head.made("large")
-    memory = {name: [megabytes for _, megabytes in head.runs(name)] for name in (*STRUCK, "closed", "finished")}
-    assert memory == {name: ["2000", "4000"] for name in STRUCK} | {"closed": ["2000"], "finished": ["2000"]}
+    once = {"closed": ["2000"], "finished": ["2000"], "deadline": ["4000"]}
+    assert head.made(*STRUCK, *once) and not head.made("nowhere") and not head.made("large")
+    memory = {name: [megabytes for _, megabytes in head.runs(name)] for name in (*STRUCK, *once)}
+    assert memory == {name: ["2000", "4000"] for name in STRUCK} | once
     said = re.findall(r"SLURM takes no job now: (.*)\. Jobs wait", head.log)
     assert said == ["Batch job submission failed: Required partition not available (inactive or drain)"]
     refused = re.findall(r"SLURM does not take this job, and would not later: (.*?)\. For further", head.log)
     assert sorted(refused) == sorted(REFUSED.values())
-    assert head.log.count("Trying to restart job") == len(STRUCK)
+    assert head.log.count("Trying to restart job") == len((*STRUCK, "deadline"))
 
 
 def end_what_runs_in(folder: Path) -> None:
@@ -163,9 +165,12 @@ def strike(head: Head) -> None:
     ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
     ended = {"cancelled": "CANCELLED", "failed": "FAILED", "node": "NODE_FAIL", "preempted": "PREEMPTED"}
     head.until(lambda: {name: head.state(name) for name in ended} == ended, "each has ended in its way")
+    # It is not to begin before it is too late for it to end.
+    head.until(lambda: "DEADLINE" in [state for _, state, _ in slurm.jobs()], "a job misses its deadline")
     ask("scontrol", "update", f"nodename={node}", "state=resume")
-    head.until(lambda: head.made(*ended, "closed"), "each is made again")
-    head.until(lambda: head.log.count("Finished jobid") == len(ended) + 1, "the head knows")
+    again = (*ended, "closed", "deadline")
+    head.until(lambda: head.made(*again), "each is made again")
+    head.until(lambda: head.log.count("Finished jobid") == len(again), "the head knows")
     assert len(head.runs("lost")) == 1 and slurm.jobs("RUNNING")
 
 
