@@ -26,7 +26,7 @@ class NotFiniteError(ReciteError):
 
 def refuse_non_finite(values: Tensor, what: str, dtype: str) -> None:
     """Raise NotFiniteError if any of `values` (rows, ...) is infinite or not a number; `what` names the values."""
-    rows = (~torch.isfinite(values)).flatten(1).any(dim=1) if values.ndim > 1 else ~torch.isfinite(values)
+    rows = ~torch.isfinite(values[..., None]).flatten(1).all(dim=1)
     if rows.any():
         raise NotFiniteError(what, dtype, int(rows.nonzero()[0]))
 

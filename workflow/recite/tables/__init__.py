@@ -118,7 +118,7 @@ class Table:
         numbers = pc.list_flatten(values) if pa.types.is_list(column.type) else values
         if not column.finite or not pa.types.is_floating(numbers.type):
             return
-        if not pc.all(pc.is_finite(numbers), skip_nulls=False).as_py() and len(numbers):
+        if not pc.all(pc.is_finite(numbers), skip_nulls=False, min_count=0).as_py():
             raise ReciteError(
                 f"{path}: column {column.name} of table {self.name} holds a number that is not finite; delete the file "
                 "if it is there, and look for what its rule reads that is damaged."
