@@ -80,9 +80,13 @@ def test_wrong_partition_and_no_node_up(plant: Plant, tmp_path: Path, monkeypatc
         ("a100,cpu", ""),
         ("a100, cpu", ""),
         ("a100,h100", "SLURM has no partition 'h100'"),
-        ("h100,b200", "SLURM has no partition 'b200' -> set slurm_partition to one of: a100, cpu, old\nSLURM has no"),
+        (
+            "h100,b200",
+            "SLURM has no partition 'b200' -> set slurm_partition to one of: a100, cpu, gone, old\nSLURM has no",
+        ),
         ("old", "no node of partition old takes jobs: drained"),
         ("old,a100", ""),
+        ("old, gone", "no node of partition gone,old takes jobs: down, drained"),
         (None, ""),
         ("A100", "SLURM has no partition 'A100'"),
     ],
@@ -91,9 +95,17 @@ def test_partitions(
     plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str | None, words: str
 ) -> None:
     """Of several any will do, but each must be there: sbatch refuses a list with one that is not."""
-    plant(sinfo=NODES + "old|up|drained|gpu:a100:8\n")
+    plant(sinfo=NODES + "old|up|drained|gpu:a100:8\ngone|up|down|(null)\n")
     said = found(tmp_path, monkeypatch, asking(default=(asked,)))
     assert said.startswith(words) if words else said == ""
+
+
+def test_gpus_of_several_partitions(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that has them is enough, and SLURM takes that one."""
+    plant(sinfo=NODES + "thin|up|idle|gpu:a100:2\n")
+    assert found(tmp_path, monkeypatch, asking(default=("thin,a100",)), gpus=8) == ""
+    said = found(tmp_path, monkeypatch, asking(default=("thin,cpu",)), gpus=8)
+    assert said.startswith("model mine asks for 8 GPUs of one node, and no node of cpu,thin that takes jobs has them")
 
 
 def test_the_default_partition(plant: Plant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

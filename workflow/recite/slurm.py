@@ -3,7 +3,7 @@
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,10 +61,17 @@ def examine_slurm(profile: Profile, study: Study, heads: list[int]) -> Iterator[
     yield from _orphans(profile, heads)
 
 
-def _nodes_of(asked: str | None, nodes: Iterable[Node]) -> list[Node]:
-    """Nodes of the partitions that a job asks for, as `a100,h100`, or of the default one."""
-    names = None if asked is None else {name.strip() for name in asked.split(",")}
-    return [node for node in nodes if (node.default if names is None else node.partition in names)]
+def _names(asked: str | None, nodes: Iterable[Node]) -> set[str]:
+    """The partitions that a job asks for, as `a100,h100`, or the default one."""
+    if asked is None:
+        return {node.partition for node in nodes if node.default}
+    return {name.strip() for name in asked.split(",")}
+
+
+def _nodes_of(asked: str | None, nodes: Sequence[Node]) -> list[Node]:
+    """Nodes of these partitions."""
+    names = _names(asked, nodes)
+    return [node for node in nodes if node.partition in names]
 
 
 def _partition(asked: str | None, nodes: list[Node]) -> Iterator[Finding]:
@@ -75,7 +82,7 @@ def _partition(asked: str | None, nodes: list[Node]) -> Iterator[Finding]:
     if asked is None and not own:
         yield Finding("the profile names no partition, and SLURM has no default one", remedy)
         return
-    names = {node.partition for node in own} if asked is None else {name.strip() for name in asked.split(",")}
+    names = _names(asked, nodes)
     for name in sorted(names - known):
         yield Finding(f"SLURM has no partition {name!r}", remedy)
     if own and not any(node.takes_jobs and node.open == "up" for node in own):
