@@ -5,11 +5,12 @@ PIP_VLLM = .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-ch
 SNAKEMAKE = .venv/bin/python -m snakemake
 REPORT = results/mini/report.html
 SITE = results/mini/site.html
+SINCE ?= HEAD
 VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo test test-faults test-many check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo quick test test-faults test-many check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -20,10 +21,17 @@ demo: .venv/installed
 	else .venv/bin/recite site; fi
 	@echo "Done: read results/mini/summary.md, open $(SITE) or $(REPORT) in a browser."
 
-## Unit tests of the library, and real runs of a tiny study.
+## While you work: lint, types and, for a minute, the tests that what you changed since SINCE can reach.
+quick: .venv/developing
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python tests/quick.py $(SINCE)
+
+## Unit tests of the library, and real runs of a tiny study: those on a cluster wait, so three at once keep two cores busy.
 test: .venv/developing .venv-crate/installed
 	.venv/bin/python -m pytest --numprocesses auto --dist worksteal tests/unit
-	.venv/bin/python -m pytest tests/cluster tests/workflow
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadgroup tests/cluster tests/workflow
 
 ## What befalls jobs, nodes and the head process on a real SLURM: twelve minutes, as root, with slurm-wlm and munge.
 test-faults: .venv/developing

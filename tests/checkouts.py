@@ -5,7 +5,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from recite.files import sha256_file
@@ -13,6 +15,11 @@ from recite.files import sha256_file
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ["Snakefile", "config", "envs", "profiles", "scripts", "slurm", "tests/cluster", "tests/workflow", "workflow"]
 CONFIG = "tests/workflow/tiny.yaml"
+FORKS = REPOSITORY / "workflow/recite/forks.py"
+LIBRARIES = ("snakemake.cli", "jsonschema", "pyarrow.parquet")
+"""What Snakemake loads to read a study; nothing of the project itself, of which each checkout has its own."""
+SERVERS: list[subprocess.Popen[bytes]] = []
+"""They end with the standard input that they are given here."""
 
 
 @dataclass
@@ -28,19 +35,23 @@ class Checkout:
 
     def start(self, *arguments: str, configfile: str | None = None) -> subprocess.Popen[str]:
         """Start snakemake here; standard output and error come together in `stdout`."""
-        command = [".venv/bin/python", "-m", "snakemake", *arguments, "--configfile", configfile or self.configfile]
+        return self._start([".venv/bin/python", "-m", "snakemake", *arguments], configfile)
+
+    def snakemake(self, *arguments: str, configfile: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run snakemake here to its end, as a fork of a process that has loaded it."""
+        forked = [sys.executable, "-I", "-S", str(FORKS), server(), ".venv/bin/snakemake", *arguments]
+        with self._start(forked, configfile) as head:
+            output, _ = head.communicate()
+        return subprocess.CompletedProcess(head.args, head.returncode, output)
+
+    def _start(self, command: list[str], configfile: str | None) -> subprocess.Popen[str]:
+        command += ["--configfile", configfile or self.configfile]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         if "RECITE_FAULTS" in environment:
             environment["PYTHONPATH"] = str(self.root / "tests/cluster/faults")
         return subprocess.Popen(
             command, cwd=self.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-
-    def snakemake(self, *arguments: str, configfile: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run snakemake here to its end."""
-        with self.start(*arguments, configfile=configfile) as head:
-            output, _ = head.communicate()
-        return subprocess.CompletedProcess(head.args, head.returncode, output)
 
     def plan(self, *arguments: str) -> tuple[dict[str, int], str]:
         """What a dry run would start: rule -> number of jobs, `all` left out; and a line each of what these jobs do."""
@@ -76,6 +87,18 @@ class Checkout:
         text = (self.root / path).read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
         (self.root / path).write_text(text.replace(old, new))
+
+
+@cache
+def server() -> str:
+    """Folder of a process that has loaded LIBRARIES and forks on request, as long as this one lives.
+
+    A third of a dry run is the loading of libraries, and there are a hundred of them.
+    """
+    folder = tempfile.mkdtemp(prefix="recite-")
+    command = [sys.executable, "-P", str(FORKS), "--serve", folder, *LIBRARIES]
+    SERVERS.append(subprocess.Popen(command, stdin=subprocess.PIPE))
+    return folder
 
 
 def copy_checkout(root: Path, configfile: str = CONFIG) -> Checkout:

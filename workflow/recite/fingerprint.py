@@ -7,7 +7,7 @@ no recomputation and a change in an imported module is never missed.
 
 import ast
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,8 @@ SOURCE_ROOT = Path(__file__).resolve().parent.parent
 RECORDING = frozenset(
     f"recite.{module}" for module in ("door", "records", "keeping", "digests", "environment", "fingerprint")
 )
+BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Where a statement, a handler or a case holds statements."""
 SCRIPT = "script"
 """Key of the script itself among the parts of a stage's code."""
 
@@ -55,8 +57,14 @@ def import_closure(script: Path) -> dict[str, Path]:
 
 @cache
 def _tree(path: Path) -> ast.Module:
-    """The syntax tree without docstrings; comments and layout are not in it anyway."""
-    return _WithoutDocstrings().visit(ast.parse(path.read_text(), filename=str(path)))
+    """The syntax tree without statements that are only a string: docstrings, of attributes too, do nothing.
+
+    Comments and layout are not in it anyway.
+    """
+    tree = ast.parse(path.read_text(), filename=str(path))
+    for block in _blocks(tree):
+        block[:] = [node for node in block if not _is_text(node)]
+    return tree
 
 
 @cache
@@ -64,19 +72,26 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()
 
 
-class _WithoutDocstrings(ast.NodeTransformer):
-    """Drops every statement that is only a string: docstrings, of attributes too, do nothing."""
+def _blocks(tree: ast.Module) -> Iterator[list[ast.AST]]:
+    """Every list of statements; expressions, which hold none, are not entered: most of a tree is in them."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        for name in BLOCKS:
+            if block := getattr(node, name, None):
+                yield block
+                waiting += block
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        return None if is_text else node
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache
 def _imports(path: Path) -> list[str]:
     """Names of library modules, packages included, that the file imports anywhere."""
     names: list[str] = []
-    for node in ast.walk(_tree(path)):
+    for node in (node for block in _blocks(_tree(path)) for node in block):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
