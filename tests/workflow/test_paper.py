@@ -1,4 +1,4 @@
-"""The paper's study: its DAG with nothing downloaded, and its own rules on small files of the six corpora's formats."""
+"""The paper's study: its own rules on small files of the six corpora's formats."""
 
 import gzip
 import io
@@ -47,12 +47,6 @@ DOMAINS = {
     "dolma3": ["common_crawl", "finemath"],
 }
 ROWS, DOCUMENTS = 6, 20
-
-
-def test_dry_run_with_nothing_downloaded(fresh: Checkout) -> None:
-    """The DAG of the whole study must not need its data."""
-    run = fresh.snakemake("--dry-run", "--quiet", "all", configfile="config/paper.yaml")
-    assert run.returncode == 0, run.stdout
 
 
 def test_missing_weights_are_said_at_once(fresh: Checkout) -> None:

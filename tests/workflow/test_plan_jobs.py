@@ -15,7 +15,7 @@ from recite.study import load_study
 
 @pytest.mark.parametrize("name", ["mini", "paper"])
 def test_plan_and_dag_have_the_same_jobs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stage that the plan does not know would be missing from its hours."""
+    """A stage that the plan does not know would be missing from its hours; no DAG may need the data that it reads."""
     monkeypatch.chdir(REPOSITORY)
     configfile = f"config/{name}.yaml"
     made = Planner(load_study(read_yaml(Path(configfile)), configfile), Machine())
