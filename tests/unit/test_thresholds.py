@@ -37,6 +37,7 @@ def test_bins_without_rows() -> None:
     [
         ([0.1, 0.1, 0.5], 0.1, 1.25),  # a quarter of the way from bin 1 to bin 2
         ([0.1, 0.2, 0.5], 0.1, 1.0),  # just there
+        ([0.0, 0.25], 0.25, 1.0),  # at the last bin of all
         ([0.3, 0.1, 0.2, 0.8], 0.3, 2.5),  # the floor is the mean of the three
         ([0.5, 0.55, 0.59], 0.1, np.inf),
         ([0.9, 0.5, 0.1], 0.1, np.inf),
