@@ -31,7 +31,7 @@ quick: .venv/developing
 ## Unit tests of the library, and real runs of a tiny study: those on a cluster wait, so three at once keep two cores busy.
 test: .venv/developing .venv-crate/installed
 	.venv/bin/python -m pytest --numprocesses auto --dist worksteal tests/unit
-	.venv/bin/python -m pytest --numprocesses 3 --dist loadgroup tests/cluster tests/workflow
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/cluster tests/workflow
 
 ## What befalls jobs, nodes and the head process on a real SLURM: twelve minutes, as root, with slurm-wlm and munge.
 test-faults: .venv/developing

@@ -14,11 +14,6 @@ from checkouts import CONFIG, PARTS, REPOSITORY, Checkout, copy, copy_checkout, 
 __all__ = ["CONFIG", "REPOSITORY", "Checkout", "copy_checkout", "digests"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share a run of their own come first: what is left then fills the other processes."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
-
-
 @pytest.fixture(scope="session")
 def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of all files of this run of the tests, whichever process makes them."""

@@ -12,8 +12,6 @@ from test_audit import Restored, flip
 import chromium
 from chromium import Page
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 PHONE, DESK = 375, 1280
 LOADED = "[...document.images].every((image) => image.complete && image.naturalWidth > 100)"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

@@ -14,8 +14,6 @@ from conftest import REPOSITORY, Checkout
 from rocrate.rocrate import ROCrate
 from test_audit import CONFIG, SCORES, Restored, flip
 
-pytestmark = pytest.mark.xdist_group("export")
-
 METADATA = "ro-crate-metadata.json"
 
 

@@ -2,15 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import CONFIG, Checkout, copy_checkout, digests
+from conftest import Checkout
 
-Change = Callable[[Checkout], Checkout | None]
-"""An edit of the finished checkout, or of another one, which is returned."""
+from changes import Change, code, config, edit, lose, restore
 
 
 class Edit(NamedTuple):
@@ -20,30 +17,6 @@ class Edit(NamedTuple):
     jobs: dict[str, int]
     named: tuple[str, ...] = ()
     spared: tuple[str, ...] = ()
-
-
-def edit(path: str, *replaced: tuple[str, str]) -> Change:
-    """Old and new texts of a file, each of which stands there once."""
-
-    def change(checkout: Checkout) -> None:
-        for old, new in replaced:
-            checkout.edit(path, old, new)
-
-    return change
-
-
-def config(*replaced: tuple[str, str]) -> Change:
-    return edit(CONFIG, *replaced)
-
-
-def code(module: str) -> Change:
-    """Something that the module did not say before."""
-
-    def change(checkout: Checkout) -> None:
-        path = checkout.root / f"workflow/recite/{module}.py"
-        path.write_text(path.read_text() + "\n\nADDED = 1\n")
-
-    return change
 
 
 def remarks(checkout: Checkout) -> None:
@@ -68,25 +41,6 @@ def touch(checkout: Checkout) -> None:
     for folder in ("workflow", "scripts", "config", "tests"):
         for path in (checkout.root / folder).rglob("*"):
             os.utime(path)
-
-
-def restore(checkout: Checkout, times: bool = True) -> Checkout:
-    """A fresh clone with the results of the study copied into it, with their times or in an order of their own."""
-    place = checkout.root.with_name("a clone")
-    shutil.rmtree(place, ignore_errors=True)
-    clone = copy_checkout(place)
-    shutil.copytree(checkout.results, clone.results, copy_function=shutil.copy2 if times else shutil.copy)
-    if not times:
-        for second, path in enumerate(sorted(clone.results.rglob("*"), reverse=True)):
-            os.utime(path, (1_700_000_000 + second, 1_700_000_000 + second))
-    return clone
-
-
-def lose(path: str) -> Change:
-    def change(checkout: Checkout) -> None:
-        checkout.lose(path)
-
-    return change
 
 
 UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 14}
@@ -234,81 +188,3 @@ def test_what_runs_after_an_edit(checkout: Checkout, name: str) -> None:
     assert planned == jobs
     assert [word for word in named if word not in messages] == []
     assert [word for word in spared if word in messages] == []
-
-
-def test_results_that_are_restored_without_their_times_need_a_touch(finished: Checkout) -> None:
-    """Copied by a tool that drops times, inputs look newer than outputs; the manual's remedy must do."""
-    clone = restore(finished, times=False)
-    assert clone.jobs() != {}
-    run = clone.snakemake("--touch")
-    assert run.returncode == 0, run.stdout
-    assert clone.jobs() == {}
-
-
-DOMAINS = ("code", "licences", "control")
-SHARD = "samples/pythia/code-0000.parquet"
-SCORES = "results/tiny/scores/pythia-xs/code-0000.parquet"
-TARGET = "results/tiny/figures/scaling.png"
-"""Its jobs are those of the samples, the scores, their aggregation and the lines through the rates."""
-SAMPLING = {f"samples/{family}/{domain}-0000.parquet" for family in ("pythia", "starcoder") for domain in DOMAINS}
-
-
-@pytest.fixture
-def copied(finished: Checkout, tmp_path: Path) -> Checkout:
-    """A copy of the finished checkout, to run in."""
-    checkout = copy_checkout(tmp_path / "a checkout")
-    for folder in ("results", ".snakemake"):
-        shutil.copytree(finished.root / folder, checkout.root / folder)
-    return checkout
-
-
-def computed(checkout: Checkout, before: dict[str, str]) -> set[str]:
-    """First outputs of the jobs that have computed since."""
-    return {path.removesuffix(".json") for path, record in records(checkout).items() if record != before[path]}
-
-
-def records(checkout: Checkout) -> dict[str, str]:
-    folder = checkout.results / "records"
-    paths = (path.relative_to(folder) for path in folder.rglob("*.json"))
-    return {str(path): (folder / path).read_text() for path in paths if not path.parts[0].startswith(".")}
-
-
-CAUSES: dict[str, tuple[Change, tuple[str, ...], set[str]]] = {
-    "changed sampling code, samples as before": (code("sampling"), (), SAMPLING),
-    "one lost shard, made again": (lose(f"results/tiny/{SHARD}"), (f"results/tiny/{SHARD}",), {SHARD}),
-    "an aggregation by force": (lambda checkout: None, ("--forcerun", "aggregation"), {"tables/rates.parquet"}),
-}
-
-
-@pytest.mark.parametrize("cause", CAUSES)
-def test_the_same_bytes_made_again_do_not_cascade(copied: Checkout, cause: str) -> None:
-    """Months of scoring must not hang on the times of files that did not change; what stood must come back."""
-    change, arguments, expected = CAUSES[cause]
-    before, made = records(copied), digests(copied.results)
-    change(copied)
-    assert copied.jobs(TARGET, *arguments)["figures"] == 1
-    run = copied.snakemake(TARGET, *arguments)
-    assert run.returncode == 0, run.stdout
-    assert computed(copied, before) == expected
-    assert digests(copied.results) == made
-    assert copied.jobs(TARGET) == {}
-    assert not (copied.results / "records/.kept").exists()
-
-
-def test_other_bytes_do_cascade(copied: Checkout) -> None:
-    """What stood must not come back where the rows that were scored are no longer those."""
-    before = records(copied)
-    copied.edit(CONFIG, "seed: 3\n", "seed: 4\n")
-    run = copied.snakemake(SCORES)
-    assert run.returncode == 0, run.stdout
-    assert SCORES in {f"results/tiny/{path}" for path in computed(copied, before)}
-
-
-def test_restored_results_are_not_computed_again_even_without_their_times(finished: Checkout) -> None:
-    """Who forgets the touch must not pay for it with GPU time."""
-    clone = restore(finished, times=False)
-    before = records(clone)
-    run = clone.snakemake(TARGET)
-    assert run.returncode == 0, run.stdout
-    assert computed(clone, before) == set()
-    assert digests(clone.results) == digests(finished.results)

@@ -27,8 +27,6 @@ from recite.tables.samples import SAMPLES
 from recite.tokenization import train_tokenizer
 from recite.training import build_model
 
-pytestmark = pytest.mark.xdist_group("paper")
-
 MODELS = {
     "pythia-1b": "pythia",
     "pythia-1.4b": "pythia",
