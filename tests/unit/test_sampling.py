@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,19 @@ def test_a_token_that_the_excerpt_cuts_is_not_taken(tmp_path: Path, tokenizer: P
     texts = {d["id"]: d["text"] for d in docs}
     for row in rows_of(drawn(tmp_path, [pool], tokenizer, rows_per_domain=6)):
         assert row["context"] + row["continuation"] == encoder.encode(texts[row["document_id"]]).ids[:12]
+
+
+def test_the_last_token_of_an_excerpt_without_a_space_is_not_taken(tmp_path: Path, tokenizer: Path) -> None:
+    """Where an excerpt ends within a word, its last token may be the head of a longer one: here each is a digit."""
+    docs = [document | {"text": "7" * 30} for document in documents()]
+    for excerpt in (12, 13):
+        pool = candidates(tmp_path / f"{excerpt}.parquet", docs, excerpt=excerpt)
+        with (
+            nullcontext()
+            if excerpt > 12
+            else pytest.raises(ReciteError, match="only 0 of 60 candidates have 12 tokens")
+        ):
+            drawn(tmp_path, [pool], tokenizer)
 
 
 def test_another_seed_draws_another_sample(tmp_path: Path, tokenizer: Path) -> None:
