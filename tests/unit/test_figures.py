@@ -297,7 +297,7 @@ def tables() -> Tables:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> Drawn:
-    """Draw a figure twice, once: the two folders. All figures are saved by one function: one alone has its PNG in both."""
+    """Draw a figure twice, once: the two folders. One function saves all figures: one alone has its PNG in both."""
     folder = tmp_path_factory.mktemp("figures")
     paths = write(folder, tables)
 
