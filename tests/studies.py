@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from recite.config import read_yaml
 from recite.study import Study, load_study
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,7 +16,7 @@ NOTES = {"domains": {"prose": "free_text", "code": "structural"}, "files": {"pat
 
 def shipped(name: str) -> dict[str, Any]:
     """A config file as it lies in config/."""
-    return yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    return read_yaml(ROOT / "config" / f"{name}.yaml")
 
 
 def loaded(config: dict[str, Any], **changes: dict[str, Any]) -> Study:

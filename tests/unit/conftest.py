@@ -1,22 +1,30 @@
-"""Random-weight checkpoints of all six architectures, made offline once per run."""
+"""Random-weight checkpoints of all six architectures, made offline once per run.
 
-from collections.abc import Callable, Iterator
+What only models need, torch and transformers, is imported where one is made: most files of tests need none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-import transformers
-from accelerate import dispatch_model
-from transformers.utils import logging
 
 from recite.architectures import ARCHITECTURES, Shape
-from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.training import build_model
+
+if TYPE_CHECKING:
+    import torch
+    import transformers
+
+    from recite.checkpoints import Checkpoint
 
 VOCABULARY = 300
 SHAPE = Shape(layers=3, width=48, heads=3)
 
-logging.disable_progress_bar()
+# Jobs compute on one thread; so do the tests, and what they start.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session", params=list(ARCHITECTURES))
@@ -28,6 +36,11 @@ def family(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Family -> folder of its random-weight checkpoint; not to be changed by a test."""
+    from transformers.utils import logging
+
+    from recite.training import build_model
+
+    logging.disable_progress_bar()
     root = tmp_path_factory.mktemp("checkpoints")
 
     def folder(family: str) -> Path:
@@ -42,12 +55,18 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
 @pytest.fixture(scope="session")
 def checkpoint(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
     """The family's random-weight model, loaded in float32."""
+    from recite.checkpoints import load_checkpoint
+
     return load_checkpoint(checkpoint_folder(family), "float32", batch_rows=8)
 
 
 @pytest.fixture
 def spread(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
     """The same with every part's forward replaced by accelerate's, as of a model that lies on several GPUs."""
+    from accelerate import dispatch_model
+
+    from recite.checkpoints import load_checkpoint
+
     found = load_checkpoint(checkpoint_folder(family), "float32", batch_rows=8)
     path = found.architecture.layers
     parent, _, last = path.rpartition(".")
@@ -60,20 +79,15 @@ def spread(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
 @pytest.fixture(scope="session")
 def reference(family: str, checkpoint_folder: Callable[[str], Path]) -> transformers.PreTrainedModel:
     """The same weights in the plain model of `transformers`, on the CPU: its own attention, cache and linear layers."""
+    import transformers
+
     model_class = getattr(transformers, ARCHITECTURES[family].model_class)
     return model_class.from_pretrained(checkpoint_folder(family)).eval()
-
-
-@pytest.fixture(autouse=True, scope="session")
-def one_thread() -> Iterator[None]:
-    """Jobs compute on one thread; so do the tests."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
 def context() -> torch.Tensor:
     """23 rows of 32 random tokens: not a multiple of any batch size in use."""
+    import torch
+
     return torch.randint(0, VOCABULARY, (23, 32), generator=torch.Generator().manual_seed(3))

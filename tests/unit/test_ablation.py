@@ -18,6 +18,7 @@ from recite.checkpoints import Checkpoint
 from recite.engine import Continuation, continue_greedily
 from recite.interventions import HeadReplacement, Replacement
 from recite.passes import CHUNK, chunks
+from turns import in_turn
 
 STEPS = CHUNK + 4
 LAYERS, HEADS, WIDTH = 3, 3, 16
@@ -93,11 +94,11 @@ def assert_same_but_near_ties(found: Continuation, head: int, expected: Tensor) 
     assert sure.sum() >= len(sure) - 1
 
 
-@pytest.mark.parametrize("by", ["mean_of_others", "zero"])
 def test_equals_the_naive_way(
-    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, clean: Tensor, by: Replacement
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, clean: Tensor
 ) -> None:
     """A head mistaken for another, or a stale key of the clean run, would move effects between heads."""
+    by: Replacement = in_turn(family, ["mean_of_others", "zero"])
     found = by_layer(ablate_heads(checkpoint, context, clean, 4, by=by))
     assert list(found) == list(range(LAYERS))
     changed = set()
@@ -125,11 +126,11 @@ def test_mean_outputs(
         torch.testing.assert_close(mean, outputs.double().mean(dim=(0, 1)).float(), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("by", ["dataset_mean", "resample"])
 def test_replaced_by_other_numbers(
-    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, clean: Tensor, by: Replacement
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, clean: Tensor
 ) -> None:
     """Each row must get its own donor's numbers, those of the head and of the position."""
+    by: Replacement = in_turn(family, ["dataset_mean", "resample"])
     donors = torch.randint(0, 300, (7, 16 + STEPS), generator=torch.Generator().manual_seed(12))
     outputs = inputs_of_projections(family, reference, donors[:, :-1])
     means = [part.mean(dim=(0, 1)) for part in outputs]
@@ -143,11 +144,11 @@ def test_replaced_by_other_numbers(
             torch.testing.assert_close(continuation.margin[:, head], expected.margin, atol=NEAR_TIE, rtol=0)
 
 
-@pytest.mark.parametrize("by", ["mean_of_others", "resample"])
 def test_bits_do_not_depend_on_shards_or_layers(
-    checkpoint: Checkpoint, context: Tensor, clean: Tensor, by: Replacement
+    family: str, checkpoint: Checkpoint, context: Tensor, clean: Tensor
 ) -> None:
     """Rows are traced and ablated in groups: the groups, the blocks and the other layers must leave no mark."""
+    by: Replacement = in_turn(family, ["mean_of_others", "resample"])
     donors = torch.randint(0, 300, (7, 16 + STEPS), generator=torch.Generator().manual_seed(12))
     whole = by_layer(ablate_heads(checkpoint, context, clean, 4, by=by, donors=donors))
     for start, end, layers, block_batches in ((0, 3, [2], 1), (3, 7, [1, 2, 0], 2), (6, 7, [1], 4)):

@@ -271,6 +271,7 @@ def test_device_map(family: str) -> None:
 
 def test_model_that_accelerate_has_spread(checkpoint: Checkpoint, spread: Checkpoint, context: Tensor) -> None:
     """Over several GPUs each layer's forward is one that moves tensors: it must work, and stay after a restart."""
+    context = context[:9]
     path = spread.architecture.layers
     forwards = {name: module.__dict__.get("forward") for name, module in spread.model.named_modules()}
     assert all(forwards[f"{path}.{layer}"] for layer in range(3))

@@ -21,8 +21,9 @@ from recite.tables import read_metadata
 from recite.tables.compressibility import SUFFIXES
 from recite.tables.scores import SCORES
 from samples import write_shard
+from turns import in_turn
 
-LENGTH, STEPS = 12, CHUNK + 2
+LENGTH, STEPS = 8, CHUNK + 2
 NEAR_TIE = 1e-4
 BOS = 0
 
@@ -52,11 +53,11 @@ def planted(checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor,
     return Planted(context, continuation, sufficient, torch.stack(margins, dim=1) >= NEAR_TIE)
 
 
-@pytest.mark.parametrize("bos", [None, BOS])
 def test_equals_a_generation_for_every_length(
-    checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, bos: int | None
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor
 ) -> None:
     """A suffix cut at the wrong end, without its BOS, or dropped too early would look insufficient."""
+    bos = in_turn(family, [None, BOS])
     rows = planted(checkpoint, reference, context, bos)
     found = sufficient_suffixes(checkpoint, rows.context, rows.continuation, 4, bos)
     assert found.shape == (9, LENGTH)
@@ -104,11 +105,11 @@ def job(family: str, bos: int | None = None) -> dict[str, Any]:
     return {"model": f"{family}-test", "family": family, "bos": bos, "dtype": "float32", "batch_rows": 4}
 
 
-@pytest.mark.parametrize("bos", [None, BOS])
 def test_the_stage_shortens_what_is_recited_whole(
-    tmp_path: Path, family: str, checkpoint: Checkpoint, checkpoint_folder: Any, context: Tensor, bos: int | None
+    tmp_path: Path, family: str, checkpoint: Checkpoint, checkpoint_folder: Any, context: Tensor
 ) -> None:
     """Prevents rows that are not memorized, a text run for each of its rows, a lost BOS, and bits in another order."""
+    bos = in_turn(family, [None, BOS])
     context = context[:6, :LENGTH].clone()
     context[5] = context[0]
     start = context[:, :0] if bos is None else torch.full((6, 1), bos)

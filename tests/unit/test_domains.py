@@ -1,6 +1,6 @@
 """recite.domains against values by hand and simulated studies."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,11 @@ RATES = {
 }
 
 
-def write(
-    path: Path, outcomes: Mapping[str, Mapping[str, np.ndarray]], alpha: float = 0, seed: int = 1, resamples: int = 1000
-) -> Path:
+def lines_of(
+    outcomes: Mapping[str, Mapping[str, np.ndarray]], alpha: float = 0, seed: int = 1, resamples: int = 1000
+) -> list[dict[str, Any]]:
     """Replicates from 0/1 outcomes (rows,) by model and domain; the models' rows of a domain are the same."""
-    lines = []
+    lines: list[dict[str, Any]] = []
     for domain in {domain: 0 for by_domain in outcomes.values() for domain in by_domain}:
         models = [model for model in outcomes if domain in outcomes[model]]
         columns = [outcomes[model][domain] for model in models]
@@ -49,7 +49,12 @@ def write(
                     "drawn_memorized": drawn[:, 1 + place],
                 }
             )
-    REPLICATES.write(path, {name: [line[name] for line in lines] for name in REPLICATES.names}, {})
+    return lines
+
+
+def write(path: Path, *studies: Sequence[dict[str, Any]]) -> Path:
+    """A table of the lines of one study, or of several."""
+    REPLICATES.write(path, {name: [line[name] for lines in studies for line in lines] for name in REPLICATES.names}, {})
     return path
 
 
@@ -69,7 +74,7 @@ def compared(folder: Path, *replicates: Path) -> dict[str, pd.DataFrame]:
 
 def test_kinds_by_hand(tmp_path: Path) -> None:
     """Prevents planted rows from counting, and a kind with more domains or rows from weighing more."""
-    table = compared(tmp_path, write(tmp_path / "r", seen(RATES)))["kinds"].set_index("model")
+    table = compared(tmp_path, write(tmp_path / "r", lines_of(seen(RATES))))["kinds"].set_index("model")
     assert table.index.tolist() == ["a-s", "a-l", "b-s"]
     for model, structural, free_text in (("a-s", 0.2, 0.05), ("a-l", 0.35, 0.15), ("b-s", 0.2, 0.35)):
         line = table.loc[model]
@@ -86,7 +91,7 @@ def test_kinds_by_hand(tmp_path: Path) -> None:
 def test_nothing_memorized_has_no_share(tmp_path: Path) -> None:
     """Prevents 0 / 0 from becoming a share, or from stopping the study."""
     zero = {"a-s": {domain: 0.0 for domain in ROWS}}
-    (line,) = compared(tmp_path, write(tmp_path / "r", seen(zero)))["kinds"].to_dict("records")
+    (line,) = compared(tmp_path, write(tmp_path / "r", lines_of(seen(zero))))["kinds"].to_dict("records")
     assert np.isnan([line["structural_share"], line["structural_share_low"]]).all()
     assert (line["adjusted"], line["adjusted_high"], line["p_value"]) == (0, 0, 1)
 
@@ -94,14 +99,14 @@ def test_nothing_memorized_has_no_share(tmp_path: Path) -> None:
 def test_a_corpus_of_one_kind_has_no_line(tmp_path: Path) -> None:
     """Prevents a corpus of code alone from being compared with free text that it has not."""
     only = {"a-s": {"code": 0.1, "markup": 0.2, "control": 1.0}}
-    tables = compared(tmp_path, write(tmp_path / "r", seen(only)))
+    tables = compared(tmp_path, write(tmp_path / "r", lines_of(seen(only))))
     assert [len(table) for table in tables.values()] == [0, 0]
 
 
 def test_noise_strengths_stand_beside_the_undisturbed(tmp_path: Path) -> None:
     """Prevents strengths from being mixed, and disturbed profiles from being compared as models."""
-    clean = write(tmp_path / "clean", seen(RATES))
-    noisy = write(tmp_path / "noisy", seen({"a-l": RATES["a-s"]}), alpha=0.5)
+    clean = write(tmp_path / "clean", lines_of(seen(RATES)))
+    noisy = write(tmp_path / "noisy", lines_of(seen({"a-l": RATES["a-s"]}), alpha=0.5))
     tables = compared(tmp_path, clean, noisy)
     kinds = tables["kinds"].set_index(["model", "alpha"])
     assert len(kinds) == 4
@@ -112,7 +117,7 @@ def test_noise_strengths_stand_beside_the_undisturbed(tmp_path: Path) -> None:
 
 def test_profiles_by_hand(tmp_path: Path) -> None:
     """Prevents another measure of similarity, and planted domains from taking part; NumPy's is the reference."""
-    table = compared(tmp_path, write(tmp_path / "r", seen(RATES)))["profiles"]
+    table = compared(tmp_path, write(tmp_path / "r", lines_of(seen(RATES))))["profiles"]
     pairs = {(line["model_a"], line["model_b"]): line for line in table.to_dict("records")}
     assert set(pairs) == {("a-s", "a-l"), ("a-s", "b-s"), ("a-l", "b-s")}
     for (a, b), line in pairs.items():
@@ -126,33 +131,36 @@ def test_profiles_by_hand(tmp_path: Path) -> None:
 def test_profiles_need_three_common_domains(tmp_path: Path) -> None:
     """Prevents a correlation of two points, which is 1 or -1 whatever they are."""
     pair = {"a-s": RATES["a-s"], "b-s": {domain: RATES["b-s"][domain] for domain in ("code", "markup")}}
-    assert len(compared(tmp_path, write(tmp_path / "r", seen(pair)))["profiles"]) == 0
+    assert len(compared(tmp_path, write(tmp_path / "r", lines_of(seen(pair))))["profiles"]) == 0
 
 
 def test_few_memorized_rows_are_no_profile(tmp_path: Path) -> None:
     """Prevents two models of one memorized row each from being called alike: 9 rows are too few, 10 are not."""
     for rows, lines in ((9, 0), (10, 1)):
         pair = {"a-s": RATES["a-s"], "b-s": {"code": rows / ROWS["code"], "markup": 0.0, "prose": 0.0}}
-        assert len(compared(tmp_path, write(tmp_path / "r", seen(pair)))["profiles"]) == lines
+        assert len(compared(tmp_path, write(tmp_path / "r", lines_of(seen(pair))))["profiles"]) == lines
 
 
 def test_a_flat_profile_resembles_nothing(tmp_path: Path) -> None:
     """Prevents rounding errors of equal rates from becoming a similarity."""
     flat = {"a-s": RATES["a-s"], "b-s": dict.fromkeys(ROWS, 0.1)}
-    (line,) = compared(tmp_path, write(tmp_path / "r", seen(flat)))["profiles"].to_dict("records")
+    (line,) = compared(tmp_path, write(tmp_path / "r", lines_of(seen(flat))))["profiles"].to_dict("records")
     assert np.isnan(line["similarity"])
 
 
 def test_intervals_cover_the_truth_in_a_thousand_studies(tmp_path: Path) -> None:
-    """Prevents intervals too narrow or too wide: of a kind's rate, the adjusted rate, the share and the difference."""
+    """Prevents intervals too narrow or too wide: of a kind's rate, the adjusted rate, the share and the difference.
+
+    Every study has a noise strength of its own, so that all are compared at once.
+    """
     source = np.random.default_rng(3)
-    chances = RATES["a-l"]
-    truth = {"structural": 0.35, "free_text": 0.15, "adjusted": 0.25, "structural_share": 0.7, "difference": 0.2}
-    covered: dict[str, Any] = dict.fromkeys(truth, 0)
+    studies = []
     for study in range(1000):
-        outcomes = {"a-l": {domain: (source.random(300) < chance) * 1.0 for domain, chance in chances.items()}}
-        replicates = write(tmp_path / "r", outcomes, seed=study, resamples=600)
-        (line,) = compared(tmp_path, replicates)["kinds"].to_dict("records")
-        for name, value in truth.items():
-            covered[name] += line[f"{name}_low"] <= value <= line[f"{name}_high"]
-    assert all(930 <= count <= 970 for count in covered.values()), covered
+        outcomes = {"a-l": {domain: (source.random(300) < chance) * 1.0 for domain, chance in RATES["a-l"].items()}}
+        studies.append(lines_of(outcomes, alpha=1 + study, seed=study, resamples=600))
+    lines = compared(tmp_path, write(tmp_path / "r", *studies))["kinds"]
+    assert len(lines) == 1000
+    truth = {"structural": 0.35, "free_text": 0.15, "adjusted": 0.25, "structural_share": 0.7, "difference": 0.2}
+    for name, value in truth.items():
+        covered = lines[f"{name}_low"].le(value) & lines[f"{name}_high"].ge(value)
+        assert 0.93 <= covered.mean() <= 0.97, name

@@ -22,6 +22,7 @@ from recite.files import read_json, write_json
 from recite.interventions import HeadReplacement, ResidualNoise
 from recite.kernels import ATTENTION
 from recite.passes import CHUNK, check_length
+from turns import in_turn
 
 STEPS = 32
 FEW_STEPS = CHUNK + 4
@@ -157,11 +158,11 @@ def test_best_and_second_best_logit(vocabulary: int, size: int) -> None:
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes passes of any length")
-@pytest.mark.parametrize(("most", "longest"), [(200, 4), (120, 2)])
 def test_long_passes_are_cut_on_a_cpu(
-    checkpoint: Checkpoint, context: Tensor, monkeypatch: pytest.MonkeyPatch, most: int, longest: int
+    family: str, checkpoint: Checkpoint, context: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any cut leaves each row's tokens as they are, and traced rows are cut like those that follow their drafts."""
+    most, longest = in_turn(family, [(200, 4), (120, 2)])
     context, every = context[:10], torch.arange(10)
     whole = continue_greedily(checkpoint, context, CHUNK, 8)
     monkeypatch.setattr(passes, "PASS_TOKENS", most)
@@ -236,11 +237,11 @@ def test_batch_size_moves_near_ties_only(checkpoint: Checkpoint, context: Tensor
         torch.testing.assert_close(other.margin, eight.margin, atol=NEAR_TIE, rtol=0)
 
 
-@pytest.mark.parametrize("block_batches", [1, 2, 3])
-def test_draft_changes_nothing(checkpoint: Checkpoint, drafted: Drafted, block_batches: int) -> None:
+def test_draft_changes_nothing(family: str, checkpoint: Checkpoint, drafted: Drafted) -> None:
     """A draft that leads the model astray, at whatever position it leaves it, would falsify every score."""
     context, draft, plain = drafted
-    found = continue_greedily(checkpoint, context, STEPS, 16, draft=draft, block_batches=block_batches)
+    batches = in_turn(family, [1, 2, 3])
+    found = continue_greedily(checkpoint, context, STEPS, 16, draft=draft, block_batches=batches)
     assert_same_but_near_ties(found.tokens, plain.tokens, torch.minimum(found.margin, plain.margin))
     torch.testing.assert_close(found.margin, plain.margin, atol=NEAR_TIE, rtol=0)
     counts = leading_equal(found.tokens, draft)
@@ -298,11 +299,9 @@ def test_a_draft_saves_passes(checkpoint: Checkpoint, drafted: Drafted) -> None:
     assert passes(STEPS, CHUNK, to_the_end=False) == 3
 
 
-@pytest.mark.parametrize("steps", [1, 5, CHUNK + 5])
-def test_any_number_of_steps(
-    checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, drafted: Drafted, steps: int
-) -> None:
+def test_any_number_of_steps(family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor) -> None:
     """A last chunk that is not full must not read or write beyond the row."""
+    steps = in_turn(family, [1, 5, CHUNK + 5])
     expected = generate(reference, context, steps)
     plain = continue_greedily(checkpoint, context, steps, 8)
     assert_same_but_near_ties(plain.tokens, expected, plain.margin)
@@ -322,30 +321,30 @@ def interventions(checkpoint: Checkpoint, layer: int, rows: Tensor) -> list[Inte
     return [heads, ResidualNoise(checkpoint, layer, rows.tolist(), 0.3, 4, "tensor", "all")]
 
 
-def test_restart_changes_no_bit(checkpoint: Checkpoint, context: Tensor) -> None:
+def test_restart_changes_no_bit(family: str, checkpoint: Checkpoint, context: Tensor) -> None:
     """Layers taken from a clean run, of another row or position, would change every ablation."""
     steps, context = CHUNK + 2, context[:10]
     every, chosen = torch.arange(10), torch.tensor([3, 0, 9, 4, 1, 5, 2, 0, 8, 7, 6])
     for layer in range(3):
-        for kind in (0, 1):
-            changed, changed_chosen = (interventions(checkpoint, layer, rows)[kind] for rows in (every, chosen))
-            draft = continue_greedily(checkpoint, context, steps, 10, intervention=changed).tokens.clone()
-            draft[every, every] = (draft[every, every] + 1) % 300
-            traced = trace(checkpoint, context, draft, 8)
-            whole, restarted = (
-                continue_greedily(
-                    checkpoint,
-                    context[chosen],
-                    steps,
-                    8,
-                    draft=draft[chosen],
-                    intervention=changed_chosen,
-                    restart=restart,
-                )
-                for restart in (None, Restart(traced, layer, chosen))
+        kind = in_turn(family, [layer % 2, 1 - layer % 2])
+        changed, changed_chosen = (interventions(checkpoint, layer, rows)[kind] for rows in (every, chosen))
+        draft = continue_greedily(checkpoint, context, steps, 10, intervention=changed).tokens.clone()
+        draft[every, every] = (draft[every, every] + 1) % 300
+        traced = trace(checkpoint, context, draft, 8)
+        whole, restarted = (
+            continue_greedily(
+                checkpoint,
+                context[chosen],
+                steps,
+                8,
+                draft=draft[chosen],
+                intervention=changed_chosen,
+                restart=restart,
             )
-            assert_same_bits(restarted, whole)
-            assert torch.equal(whole.first_mismatch, chosen), f"intervention {kind} at layer {layer}"
+            for restart in (None, Restart(traced, layer, chosen))
+        )
+        assert_same_bits(restarted, whole)
+        assert torch.equal(whole.first_mismatch, chosen), f"intervention {kind} at layer {layer}"
     assert_untouched(checkpoint)
 
 

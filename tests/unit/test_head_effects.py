@@ -24,6 +24,7 @@ from recite.tables import read_metadata
 from recite.tables.ablation import ABLATED
 from recite.tables.lists import as_array
 from samples import write_shard
+from turns import in_turn
 
 LAYERS, HEADS, WIDTH, STEPS = 3, 3, 16, CHUNK + 3
 """Of the models of conftest.py; a continuation that is no multiple of what is checked at once."""
@@ -69,11 +70,9 @@ def without(by: Replacement, head: int) -> Change:
     return lambda slices: 0 * slices[:, :, head] if by == "zero" else slices[:, :, others].mean(dim=2)
 
 
-@pytest.mark.parametrize("by", ["mean_of_others", "zero"])
-def test_log_probability_by_hand(
-    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor, by: Replacement
-) -> None:
+def test_log_probability_by_hand(family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor) -> None:
     """Another head, another layer, a position too far, or layers below that saw the change would show."""
+    by: Replacement = in_turn(family, ["mean_of_others", "zero"])
     found = head_likelihoods(checkpoint, text, STEPS, 4, range(LAYERS), by=by)
     clean = likelihood(true_logits(reference, text), text)
     torch.testing.assert_close(found.clean.double(), clean, atol=2e-4, rtol=0)
@@ -107,11 +106,11 @@ def test_logits_by_hand(
         torch.testing.assert_close(logits.cpu(), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("by", ["dataset_mean", "resample"])
 def test_log_probability_with_other_numbers(
-    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor, by: Replacement
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor
 ) -> None:
     """Each row must be given its own donor's numbers, those of the head and of the position."""
+    by: Replacement = in_turn(family, ["dataset_mean", "resample"])
     donors = text.roll(3, dims=0)
     seen: list[Tensor] = []
     entry = ARCHITECTURES[family]
@@ -151,9 +150,9 @@ def test_hits_by_hand(family: str, checkpoint: Checkpoint, reference: PreTrained
     assert len(found.hits.unique()) > 3
 
 
-@pytest.mark.parametrize("by", ["mean_of_others", "resample"])
-def test_jobs_leave_no_mark(checkpoint: Checkpoint, text: Tensor, by: Replacement) -> None:
+def test_jobs_leave_no_mark(family: str, checkpoint: Checkpoint, text: Tensor) -> None:
     """Neither the layers of a job nor the rows beside a row change a bit."""
+    by: Replacement = in_turn(family, ["mean_of_others", "resample"])
     donors = text.roll(3, dims=0)
     whole = effects(checkpoint, text, STEPS, 4, range(LAYERS), by=by, donors=donors)
     for rows, layers in ((slice(0, 3), range(2, 3)), (slice(3, 7), range(0, 2)), (slice(6, 7), range(1, 3))):
@@ -166,9 +165,9 @@ def test_jobs_leave_no_mark(checkpoint: Checkpoint, text: Tensor, by: Replacemen
         assert torch.equal(part.estimates, whole.estimates[rows, chosen])
 
 
-@pytest.mark.parametrize("by", ["mean_of_others", "resample"])
-def test_chosen_heads_are_as_among_all(checkpoint: Checkpoint, text: Tensor, by: Replacement) -> None:
+def test_chosen_heads_are_as_among_all(family: str, checkpoint: Checkpoint, text: Tensor) -> None:
     """Prevents a head's numbers in another one's place; heads that are left out must leave no mark on the others."""
+    by: Replacement = in_turn(family, ["resample", "mean_of_others"])
     donors = text.roll(3, dims=0)
     whole = effects(checkpoint, text, STEPS, 4, range(LAYERS), by=by, donors=donors)
     chosen = {0: torch.tensor([1]), 1: torch.tensor([], dtype=torch.int64), 2: torch.tensor([0, 2])}

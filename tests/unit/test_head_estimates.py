@@ -14,12 +14,13 @@ from recite.architectures import ARCHITECTURES
 from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.head_estimates import contributions, estimated_changes
 from recite.interventions import Replacement
+from turns import in_turn
 
 BATCH = 16
 """Two rows a pass, so that seven rows do not fill the last."""
 SMALL = 1e-2
 """Share of the way to the replacement: rounding weighs little yet, curvature little still."""
-REPLACEMENTS = ["mean_of_others", "zero", "dataset_mean", "resample"]
+REPLACEMENTS: list[Replacement] = ["mean_of_others", "zero", "dataset_mean", "resample"]
 
 
 @pytest.fixture
@@ -38,11 +39,9 @@ def outputs_of(family: str, model: PreTrainedModel, text: Tensor) -> list[Tensor
     return [part.unflatten(-1, (HEADS, WIDTH)) for part in seen]
 
 
-@pytest.mark.parametrize("by", REPLACEMENTS)
-def test_finite_differences(
-    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor, by: Replacement
-) -> None:
+def test_finite_differences(family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor) -> None:
     """A step of the way to the replacement and one away from it: another head, position or sign would show."""
+    by = in_turn(family, REPLACEMENTS)
     donors = text.roll(3, dims=0)
     others = outputs_of(family, reference, donors)
     means = [part.mean(dim=(0, 1)) for part in others]

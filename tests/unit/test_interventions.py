@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import product
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from recite.gaussian import row_noise
 from recite.interventions import HeadReplacement, Replacement, ResidualNoise
 from recite.kernels import KeyValues
 from recite.passes import forward
+from turns import in_turn
 
 LAYER = 1
 LAYERS, HEADS, WIDTH = 3, 3, 16
@@ -69,10 +71,9 @@ def test_strength_per_token(checkpoint: Checkpoint, context: Tensor, alpha: floa
     assert float((noise / scale).std()) == pytest.approx(alpha, rel=0.01)
 
 
-@pytest.mark.parametrize("rms", ["token", "tensor"])
-@pytest.mark.parametrize("positions", ["prompt", "all"])
-def test_scale_of_each_position(checkpoint: Checkpoint, context: Tensor, rms: str, positions: str) -> None:
+def test_scale_of_each_position(family: str, checkpoint: Checkpoint, context: Tensor) -> None:
     """One RMS a row is that of its context alone: with the draft's tokens in it, the draft would change the noise."""
+    rms, positions = in_turn(family, list(product(("tensor", "token"), ("all", "prompt"))))
     prompt = 20
     clean, noise = added(checkpoint, context, prompt, 0.3, rms=rms, positions=positions)
     for row in range(len(context)):
@@ -91,9 +92,9 @@ def test_zero_strength_is_bit_identical(checkpoint: Checkpoint, context: Tensor)
     assert torch.equal(clean.margin, noisy.margin)
 
 
-@pytest.mark.parametrize("positions", ["prompt", "all"])
-def test_a_row_gets_the_same_noise_in_any_batch(checkpoint: Checkpoint, context: Tensor, positions: str) -> None:
+def test_a_row_gets_the_same_noise_in_any_batch(family: str, checkpoint: Checkpoint, context: Tensor) -> None:
     """Noise drawn batch by batch would change with the shard and the order of the rows."""
+    positions = in_turn(family, ["prompt", "all"])
     ids = [1000 + 7 * row for row in range(23)]
     noise = noise_at(checkpoint, 0.4, ids, positions=positions)
     whole = continue_greedily(checkpoint, context, 16, 8, intervention=noise)
@@ -104,9 +105,9 @@ def test_a_row_gets_the_same_noise_in_any_batch(checkpoint: Checkpoint, context:
     assert torch.equal(whole.margin[order], again.margin)
 
 
-@pytest.mark.parametrize("rms", ["token", "tensor"])
-def test_a_draft_does_not_change_noisy_rows(checkpoint: Checkpoint, context: Tensor, rms: str) -> None:
+def test_a_draft_does_not_change_noisy_rows(family: str, checkpoint: Checkpoint, context: Tensor) -> None:
     """Noise must belong to a position, not to the pass or the chunk in which the position is fed."""
+    rms = in_turn(family, ["token", "tensor"])
     noise = noise_at(checkpoint, 0.2, list(range(23)), rms=rms, positions="all")
     plain = continue_greedily(checkpoint, context, 20, 8, intervention=noise)
     draft = plain.tokens.clone()
@@ -203,15 +204,13 @@ def logits_by_hand(
         handle.remove()
 
 
-@pytest.mark.parametrize("by", ["mean_of_others", "zero", "dataset_mean", "resample"])
-def test_replaced_head(
-    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor, by: Replacement
-) -> None:
+def test_replaced_head(family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor) -> None:
     """Another head, another layer or another row's numbers would still give plausible logits.
 
     All rows without one head, then rows with different heads side by side, of a batch in which rows recur, in two
     passes: each row must get what it gets when its head is replaced in all.
     """
+    by: Replacement = in_turn(family, ["resample", "dataset_mean", "mean_of_others", "zero"])
     tokens = context[:4, :12]
     generator = torch.Generator().manual_seed(11)
     shape = (HEADS * WIDTH,) if by == "dataset_mean" else (5, 12, HEADS * WIDTH)

@@ -40,6 +40,7 @@ def draft(checkpoint: Checkpoint, context: Tensor) -> Tensor:
 def everything(checkpoint: Checkpoint, context: Tensor, draft: Tensor) -> list[Continuation]:
     """Drafted rows, and head ablations with their restarts and branches."""
     drafted = continue_greedily(checkpoint, context, STEPS, 8, draft=draft, block_batches=3)
+    context = context[:11]
     clean = continue_greedily(checkpoint, context, STEPS, 8).tokens
     ablations = ablate_heads(checkpoint, context, clean, 8, block_batches=4)
     return [drafted, *(ablation.continuation for ablation in ablations)]

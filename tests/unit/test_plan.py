@@ -15,6 +15,7 @@ from recite.errors import ReciteError
 from recite.jobs import Job
 from recite.plan import Planner
 from recite.study import load_study
+from studies import shipped
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,7 +27,7 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def planner(name: str, machine: Machine | None = None, **changes: Any) -> Planner:
     """The plan of a study of config/, with keys of its sections changed; a section of None is dropped."""
-    config = yaml.safe_load((ROOT / "config" / f"{name}.yaml").read_text())
+    config = shipped(name)
     for section, values in deepcopy(changes).items():
         if isinstance(values, dict):
             config[section].update(values)
@@ -160,7 +161,7 @@ def test_a_bos_token_costs_a_position() -> None:
 
 def test_two_gpus_take_turns(tmp_path: Path) -> None:
     """They hold more, but a row is no sooner done."""
-    entry = yaml.safe_load((ROOT / "config/models.yaml").read_text())["olmo2-32b"]
+    entry = shipped("models")["olmo2-32b"]
     path = tmp_path / "models.yaml"
     path.write_text(yaml.safe_dump({"olmo2-32b": entry | {"gpus": 2}}))
     one = planner("paper", models=["olmo2-32b"], frequency=None).costs["olmo2-32b"]
@@ -349,7 +350,7 @@ def test_an_entry_without_facts(tmp_path: Path) -> None:
 
 
 def test_a_corpus_of_unknown_size(tmp_path: Path) -> None:
-    corpora = yaml.safe_load((ROOT / "config" / "corpora.yaml").read_text())
+    corpora = shipped("corpora")
     del corpora["pile"]["files"]["gigabytes"]
     path = tmp_path / "corpora.yaml"
     path.write_text(yaml.safe_dump(corpora))

@@ -311,6 +311,12 @@ def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
     return (folder / "out" / "summary.md").read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of all tables."""
+    return summary(tmp_path_factory.mktemp("page"))
+
+
 def rows(page: str, heading: str) -> list[list[str]]:
     """The cells of the table under a heading, without its header."""
     section = page.split(f"## {heading}\n")[1].split("\n## ")[0]
@@ -318,9 +324,8 @@ def rows(page: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
-def test_overview(tmp_path: Path) -> None:
+def test_overview(page: str) -> None:
     """Prevents an opening paragraph that counts domains as models, or planted texts as documents."""
-    page = summary(tmp_path)
     assert page.startswith("# Study tiny\n")
     assert "3 models of 2 families, 1,234 to 2,500,000 parameters" in page
     assert "225 natural documents of 2 domains and 33 planted control texts" in page
@@ -339,9 +344,9 @@ def test_rows_at_risk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, domain: s
     assert f"At most {share}% of a model's natural or planted rows" in summary(tmp_path)
 
 
-def test_rates(tmp_path: Path) -> None:
+def test_rates(page: str) -> None:
     """Prevents a natural rate beside another model's planted one; models come by family and size."""
-    header, _, *found = rows(summary(tmp_path), "Memorization rates")
+    header, _, *found = rows(page, "Memorization rates")
     assert found == [
         ["a-s", "30,000", "10.0%", "8.8 to 13.4", "80.0%", "0.200", "40.0%", "38.8 to 43.4"],
         ["a-l", "2,500,000", "22.3%", "21.1 to 25.7", "67.7%", "0.323", "56.0%", "54.8 to 59.4"],
@@ -351,9 +356,9 @@ def test_rates(tmp_path: Path) -> None:
     assert header[4:6] == ["in between", "mean score"]
 
 
-def test_controls(tmp_path: Path) -> None:
+def test_controls(page: str) -> None:
     """Prevents the columns of repetition counts from being in another order than their header."""
-    header, _, *found = rows(summary(tmp_path), "Planted rows by repetition count")
+    header, _, *found = rows(page, "Planted rows by repetition count")
     assert header == ["model", "x2", "x4", "x16"]
     assert found == [
         ["a-s", "20.0%", "10.0%", "2.5%"],
@@ -362,9 +367,9 @@ def test_controls(tmp_path: Path) -> None:
     ]
 
 
-def test_scaling(tmp_path: Path) -> None:
+def test_scaling(page: str) -> None:
     """Prevents slopes from being shown as shares where points are announced."""
-    header, _, *found = rows(summary(tmp_path), "Rate against log10(parameters)")
+    header, _, *found = rows(page, "Rate against log10(parameters)")
     assert found == [
         ["natural", "a", "2", "6.4", "-1.1 to 10.0", "0.99", "0.213"],
         ["planted", "pooled", "3", "25.0", "20.0 to 30.0", "0.50", "< 0.001"],
@@ -373,12 +378,12 @@ def test_scaling(tmp_path: Path) -> None:
         ["natural", "a-l", "22.3%", "31.0%", "20.0 to 40.0", "-8.7", "-17.7 to 2.3"],
     ]
     assert len(header) == len(found[0])
-    assert "One slope for all 2 families, natural rows: F(1, 2) = 1.23, p = 0.043." in summary(tmp_path)
+    assert "One slope for all 2 families, natural rows: F(1, 2) = 1.23, p = 0.043." in page
 
 
-def test_compressibility(tmp_path: Path) -> None:
+def test_compressibility(page: str, tmp_path: Path) -> None:
     """Prevents single domains from standing beside all natural rows."""
-    header, _, *found = rows(summary(tmp_path), "Compressibility")
+    header, _, *found = rows(page, "Compressibility")
     assert found == [
         ["a-s", "12", "9", "37.5%", "25.0 to 75.0", "62.5%", "40.0 to 80.0", "12.5%"],
         ["b-s", "12", "9", "50.0%", "25.0 to 75.0", "62.5%", "40.0 to 80.0", "12.5%"],
@@ -387,9 +392,8 @@ def test_compressibility(tmp_path: Path) -> None:
     assert "Compressibility" not in summary(tmp_path, left_out="compressibility")
 
 
-def test_corpus_frequency(tmp_path: Path) -> None:
+def test_corpus_frequency(page: str, tmp_path: Path) -> None:
     """Prevents thresholds of another way of counting or of parts, and an infinite one that is shown as inf."""
-    page = summary(tmp_path)
     header, _, *found = rows(page, "Corpus frequency")
     assert found[:4] == [
         ["a-s", "natural", "480", "11.1%", "6.0", "3.0 to 12.0", "97.5%"],
@@ -412,9 +416,8 @@ def test_texts_counted_in_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "counted otherwise" not in summary(tmp_path)
 
 
-def test_claims_come_first(tmp_path: Path) -> None:
+def test_claims_come_first(page: str) -> None:
     """Prevents a ledger at the end of a long page, without a link, or with nan for what is not measured."""
-    page = summary(tmp_path)
     assert page.index("## The paper's claims") < page.index("## Memorization rates")
     _, _, *found = rows(page, "The paper's claims")
     assert found == [
@@ -423,16 +426,15 @@ def test_claims_come_first(tmp_path: Path) -> None:
     ]
 
 
-def test_kinds(tmp_path: Path) -> None:
+def test_kinds(page: str) -> None:
     """Prevents disturbed models, and those that memorize nothing, from standing among the others."""
-    header, _, *found = rows(summary(tmp_path), "Structural and free text")
+    header, _, *found = rows(page, "Structural and free text")
     assert found == [["a-s", "30.0%", "10.0%", "20.0%", "15.0 to 25.0", "75.0%", "60.0 to 90.0", "< 0.001"]]
     assert len(header) == len(found[0])
 
 
-def test_profiles_and_samples(tmp_path: Path) -> None:
+def test_profiles_and_samples(page: str) -> None:
     """Prevents undefined similarities from counting, and p-values from standing in for q-values."""
-    page = summary(tmp_path)
     assert "rates by domain: 0.88 over 1 pairs of one family, 0.50 over 2 pairs of two families." in page
     assert "Of 3 samples of a model and a domain, cut into two without a common text, 1 have different" in page
 
@@ -468,9 +470,9 @@ def test_a_fit_of_equal_rates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [cells[5] for cells in found] == ["–", "0.50"]
 
 
-def test_noise(tmp_path: Path) -> None:
+def test_noise(page: str) -> None:
     """Prevents rates under another strength than their header's, and rows of single domains."""
-    header, _, *found = rows(summary(tmp_path), "Under noise")
+    header, _, *found = rows(page, "Under noise")
     assert header == ["model", "layer", "rows", "α = 0", "α = 0.25", "α = 0.5"]
     natural = ["a-l", "0", "natural", "20.0%", "17.5%", "15.0%"]
     assert sorted(found) == sorted([natural, ["a-l", "0", "control", "50.0%", "47.5%", "45.0%"]])
@@ -481,22 +483,21 @@ def test_a_study_without_noise(tmp_path: Path) -> None:
     assert "Under noise" not in summary(tmp_path, left_out="noise_rates")
 
 
-def test_recovery(tmp_path: Path) -> None:
+def test_recovery(page: str, tmp_path: Path) -> None:
     """Prevents a weaker noise or an earlier layer; a class without rows and a difference without a test stay open."""
-    header, _, *found = rows(summary(tmp_path), "Recovery from noise")
+    header, _, *found = rows(page, "Recovery from noise")
     tested = ["-25.0%", "50.0%", "-75.0", "-100.0 to -25.0", "0.012"]
     assert found == [
         ["a-l", "0", "natural", "37.5%", "12.5 to 62.5", *tested],
         ["b-s", "0", "natural", "50.0%", "25.0 to 75.0", "–", "55.0%", "–", "–", "–"],
     ]
     assert len(header) == len(found[0])
-    assert "Of the similarity that noise of α = 0.5 takes" in summary(tmp_path)
+    assert "Of the similarity that noise of α = 0.5 takes" in page
     assert "Recovery from noise" not in summary(tmp_path, left_out="recovery")
 
 
-def test_lens(tmp_path: Path) -> None:
+def test_lens(page: str, tmp_path: Path) -> None:
     """Prevents layers in the files' order, and the first layer that a memorized row reaches for all rows'."""
-    page = summary(tmp_path)
     header, _, *found = rows(page, "Layer decoding")
     assert found == [
         ["a-l", "memorized", "40", "30", "3 of 4", "80.0%", "0.0 to 80.0", "0.50", "50.0%"],
@@ -507,9 +508,9 @@ def test_lens(tmp_path: Path) -> None:
     assert "Layer decoding" not in summary(tmp_path, left_out="lens")
 
 
-def test_heads(tmp_path: Path) -> None:
+def test_heads(page: str, tmp_path: Path) -> None:
     """Prevents a single domain's numbers, and a head that ranks second, from standing for the first."""
-    header, _, *found = rows(summary(tmp_path), "Head ablation")
+    header, _, *found = rows(page, "Head ablation")
     assert found == [["a-l", "40", "30", "2", "1", "0", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
     assert len(header) == len(found[0])
     assert "Head ablation" not in summary(tmp_path, left_out="heads")
@@ -524,9 +525,9 @@ def test_heads_that_were_screened(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "Only the heads that a first-order estimate put forward were ablated." in page
 
 
-def test_screening(tmp_path: Path) -> None:
+def test_screening(page: str, tmp_path: Path) -> None:
     """Prevents single domains and planted rows from entering, and a share under another one's name."""
-    header, _, *found = rows(summary(tmp_path), "Screening of heads")
+    header, _, *found = rows(page, "Screening of heads")
     assert header[3:6] == ["20%", "30%", "50%"]
     assert found == [
         ["a-l", "60", "hits", "45%", "55%", "75%", "25 to 100", "0.62", "0.75"],
@@ -535,9 +536,8 @@ def test_screening(tmp_path: Path) -> None:
     assert "Screening of heads" not in summary(tmp_path, left_out="screening")
 
 
-def test_overlap_and_power(tmp_path: Path) -> None:
+def test_overlap_and_power(page: str) -> None:
     """Prevents single domains, other shares of the heads and the other importance from entering."""
-    page = summary(tmp_path)
     assert "| a-l | 12 of 60 | 5 | halves of a domain | 70.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
     assert "| a-l | 12 of 60 | 5 | two domains | 50.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
     assert "| a-l | 12 of 60 | 5 | in all domains, of all heads | 5.0% |" in page
@@ -575,9 +575,9 @@ def test_missing_manifest(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "summary.md").exists()
 
 
-def test_family_signatures(tmp_path: Path) -> None:
+def test_family_signatures(page: str, tmp_path: Path) -> None:
     """Prevents the test of similarity from standing beside the accuracy in place of its own."""
-    header, _, *found = rows(summary(tmp_path), "Family signatures")
+    header, _, *found = rows(page, "Family signatures")
     line = ["lens", "9", "3", "0.91", "0.50", "0.021", "6 of 8", "40.0 to 93.0", "25.0%", "0.034"]
     assert found == [line] and len(header) == len(line)
     assert "Family signatures" not in summary(tmp_path, left_out="signature_tests")

@@ -1,7 +1,6 @@
 """recite.scaling against closed forms, enumeration and simulated studies."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,24 @@ SIZES = {"a-1": 10**4, "a-2": 10**5, "a-3": 10**6, "b-1": 10**5, "b-2": 10**7, "
 RATES = {"a-1": 0.1, "a-2": 0.25, "a-3": 0.3, "b-1": 0.2, "b-2": 0.35, "b-3": 0.7}
 
 
-def write(
-    path: Path, outcomes: Mapping[str, np.ndarray], texts: np.ndarray | None = None, kind: str = "code", seed: int = 1
-) -> Path:
-    """Replicates of one domain from 0/1 outcomes (rows,) of each model, all of the same rows."""
+def lines_of(
+    outcomes: Mapping[str, np.ndarray],
+    texts: np.ndarray | None = None,
+    kind: str = "code",
+    seed: int = 1,
+    resamples: int = 1000,
+) -> dict[str, list[Any]]:
+    """Replicates of one domain from 0/1 outcomes (rows,) of each model, all of the same rows; by column."""
     n = len(next(iter(outcomes.values())))
     _, places = np.unique(np.arange(n) if texts is None else texts, return_inverse=True)
     columns = [np.ones(n), *outcomes.values()]
     sums = np.column_stack([np.bincount(places, weights=column) for column in columns]).astype(int)
-    drawn = resampled(sums, 1000, np.random.default_rng(seed)).astype(int)
+    drawn = resampled(sums, resamples, np.random.default_rng(seed)).astype(int)
     models = list(outcomes)
-    lines: dict[str, Any] = {
+    return {
         "model": models,
         "family": [model.split("-")[0] for model in models],
-        "parameters": [SIZES[model] for model in models],
+        "parameters": [SIZES[f"{model[0]}-{model[-1]}"] for model in models],
         "noise_layer": [0] * len(models),
         "alpha": [0.0] * len(models),
         "domain": ["domain"] * len(models),
@@ -43,7 +46,11 @@ def write(
         "drawn_n": [drawn[:, 0]] * len(models),
         "drawn_memorized": list(drawn.T[1:]),
     }
-    REPLICATES.write(path, lines, {})
+
+
+def write(path: Path, outcomes: Mapping[str, np.ndarray], kind: str = "code") -> Path:
+    """Replicates of one study."""
+    REPLICATES.write(path, lines_of(outcomes, kind=kind), {})
     return path
 
 
@@ -161,19 +168,23 @@ def simulated(source: np.random.Generator, copies: Sequence[int]) -> tuple[dict[
 def test_intervals_cover_the_truth_in_a_thousand_studies(tmp_path: Path, copies: list[int]) -> None:
     """Prevents intervals that are too narrow or too wide: of slopes, predictions and their differences.
 
-    The rates lie on a line of slope 0.15 for family a, and on a flat one for b.
+    The rates lie on a line of slope 0.15 for family a, and on a flat one for b. Every study's families have names of
+    their own, so that all are fitted at once. 500 resamples narrow an interval of 95% to 1 - 2 (1 + 499/40) / 501 =
+    94.6%; the share of a thousand studies has a standard deviation of 0.7 points: one of 91% is below 93% in 98 of 100.
     """
     source = np.random.default_rng(11)
-    truth = {"slope": {"a": 0.15, "b": 0.0}, "predicted": {"a": 0.4, "b": 0.3}, "difference": {"a": 0.0, "b": 0.0}}
-    covered = {(name, family): 0 for name, by_family in truth.items() for family in by_family}
+    studies = []
     for study in range(1000):
         outcomes, texts = simulated(source, copies)
-        tables = fitted(tmp_path, write(tmp_path / "r", outcomes, texts, seed=study))
-        for name, by_family in truth.items():
-            table = tables["scaling" if name == "slope" else "predictions"].set_index("family")
-            for family, value in by_family.items():
-                low, high = table.loc[family, [f"{name}_low", f"{name}_high"]]
-                covered[name, family] += low <= value <= high
-    shares = {key: count / 1000 for key, count in covered.items()}
-    assert all(0.93 <= share <= 0.97 for share in shares.values()), shares
-    assert not math.isnan(sum(shares.values()))
+        named = {f"{model[0]}{study}-{model[-1]}": rows for model, rows in outcomes.items()}
+        studies.append(lines_of(named, texts, seed=study, resamples=500))
+    REPLICATES.write(tmp_path / "r", {name: [v for study in studies for v in study[name]] for name in studies[0]}, {})
+    tables = fitted(tmp_path, tmp_path / "r")
+    truth = {"slope": {"a": 0.15, "b": 0.0}, "predicted": {"a": 0.4, "b": 0.3}, "difference": {"a": 0.0, "b": 0.0}}
+    for name, by_family in truth.items():
+        table = tables["scaling" if name == "slope" else "predictions"]
+        for family, value in by_family.items():
+            lines = table[table["family"].str.fullmatch(f"{family}[0-9]+")]
+            covered = lines[f"{name}_low"].le(value) & lines[f"{name}_high"].ge(value)
+            assert len(covered) == 1000
+            assert 0.93 <= covered.mean() <= 0.97, (name, family)

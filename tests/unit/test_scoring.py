@@ -17,6 +17,7 @@ from recite.scoring import Rows, continue_rows, score, score_columns
 from recite.tables import read_metadata
 from recite.tables.samples import SAMPLES
 from recite.tables.scores import NOISE_SCORES, SCORES
+from turns import in_turn
 
 STEPS = 16
 BOS = 0
@@ -62,9 +63,9 @@ def planted_rows(checkpoint: Checkpoint, context: Tensor, bos: bool) -> tuple[Ro
     return rows, hits, first
 
 
-@pytest.mark.parametrize("bos", [False, True])
-def test_hits_equal_planted_truth(family: str, checkpoint: Checkpoint, context: Tensor, bos: bool) -> None:
+def test_hits_equal_planted_truth(family: str, checkpoint: Checkpoint, context: Tensor) -> None:
     """A shifted comparison, a lost BOS or a wrong cache would change the known number of hits."""
+    bos = in_turn(family, [False, True])
     rows, hits, first = planted_rows(checkpoint, context, bos)
     columns = score_columns(rows, continue_rows(checkpoint, rows, options(family, bos), 8)[0])
     sure = np.array(columns["margin"]) >= 1e-4

@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
@@ -30,14 +29,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     for column, (statistic, words) in zip(panels.T, STATISTICS.items(), strict=True):
         bound = float(table[statistic].abs().max()) or 1.0
         for axes, part in zip(column, models, strict=True):
-            sns.heatmap(
-                _matrix(part, statistic), vmin=-bound, vmax=bound, cmap="vlag", cbar=False, ax=axes, rasterized=True
-            )
-            axes.set_facecolor("0.8")
-            axes.grid(visible=False)
-            axes.invert_yaxis()
-            axes.set(xlabel="", ylabel="layer")
-            axes.tick_params(axis="both", labelrotation=0)
+            style.layer_map(axes, _matrix(part, statistic), vmin=-bound, vmax=bound, cmap="vlag")
             name = f"{style.name(part['family'].iloc[0])}, {style.millions(part['parameters'].iloc[0])}"
             axes.set_title(f"{name}: {style.rows_note(part)}", fontsize=8)
         column[-1].set_xlabel("head")

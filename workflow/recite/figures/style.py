@@ -13,7 +13,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 NAMES = {
     "pythia": "Pythia",
@@ -148,6 +148,20 @@ def rate_axis(axes: Axes, label: str = "memorized rows") -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])
     axes.set_ylabel(label)
+
+
+def layer_map(axes: Axes, matrix: pd.DataFrame, **colours: Any) -> None:
+    """A heat map of a matrix by layer and head, or position: the first layer below, and grey where there is no number.
+
+    Not seaborn's, which draws the whole figure again for each panel.
+    """
+    columns, layers = (np.append(places, places[-1] + 1) - 0.5 for places in (matrix.columns, matrix.index))
+    axes.grid(visible=False)
+    axes.pcolormesh(columns, layers, np.ma.masked_invalid(matrix), rasterized=True, **colours)
+    axes.set_facecolor("0.8")
+    axes.set_ylabel("layer")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True))
 
 
 def millions(parameters: float) -> str:
