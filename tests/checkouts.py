@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,9 +27,11 @@ class Checkout:
     def results(self) -> Path:
         return self.root / "results/tiny"
 
-    def start(self, *arguments: str, configfile: str | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, configfile: str | None = None, program: Sequence[str] = ("-m", "snakemake")
+    ) -> subprocess.Popen[str]:
         """Start snakemake here; standard output and error come together in `stdout`."""
-        command = [".venv/bin/python", "-m", "snakemake", *arguments, "--configfile", configfile or self.configfile]
+        command = [".venv/bin/python", *program, *arguments, "--configfile", configfile or self.configfile]
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         if "RECITE_FAULTS" in environment:
             environment["PYTHONPATH"] = str(self.root / "tests/cluster/faults")
@@ -48,11 +51,8 @@ class Checkout:
         assert run.returncode == 0, run.stdout
         if "Nothing to be done" in run.stdout:
             return {}, ""
-        stats = run.stdout.split("Job stats:")[-1].split("total")[0]
-        found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
-        assert found, run.stdout
         messages = [line for line in run.stdout.splitlines() if line.startswith("Job ")]
-        return {rule: count for rule, count in found.items() if rule != "all"}, "\n".join(messages)
+        return planned(run.stdout), "\n".join(messages)
 
     def jobs(self, *arguments: str) -> dict[str, int]:
         """Rule -> number of jobs that a dry run would start."""
@@ -76,6 +76,14 @@ class Checkout:
         text = (self.root / path).read_text()
         assert text.count(old) == 1, f"{old!r} stands {text.count(old)} times in {path}"
         (self.root / path).write_text(text.replace(old, new))
+
+
+def planned(output: str) -> dict[str, int]:
+    """The jobs that snakemake says it will run: rule -> number of jobs, `all` left out."""
+    stats = output.split("Job stats:")[-1].split("total")[0]
+    found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
+    assert found, output
+    return {rule: count for rule, count in found.items() if rule != "all"}
 
 
 def copy_checkout(root: Path, configfile: str = CONFIG) -> Checkout:
