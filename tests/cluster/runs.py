@@ -37,12 +37,21 @@ def until(ready: Callable[[], object], what: str, head: "subprocess.Popen[str] |
         time.sleep(0.2)
 
 
-def end_what_runs_in(folder: Path) -> None:
-    """A lost node ends its job softly, and a job's Snakemake then waits for what it has started."""
+def processes_in(folder: Path) -> set[int]:
+    """The processes that run in a folder."""
+    found = set()
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it has ended meanwhile
             if (process / "cwd").resolve() == folder:
-                os.kill(int(process.name), signal.SIGKILL)
+                found.add(int(process.name))
+    return found
+
+
+def end_what_runs_in(folder: Path) -> None:
+    """A lost node ends its job softly, and a job's Snakemake then waits for what it has started."""
+    for process in processes_in(folder):
+        with suppress(OSError):
+            os.kill(process, signal.SIGKILL)
 
 
 def rules(jobs: Counter[str]) -> Counter[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from checkouts import Checkout, copy_checkout, digests
-from cluster.runs import HEAD, PROFILE, STUDY, end, end_what_runs_in, until
+from cluster.runs import HEAD, PROFILE, STUDY, end, end_what_runs_in, processes_in, until
 from cluster.virtual import VirtualCluster
 
 pytestmark = pytest.mark.faults
@@ -219,11 +219,14 @@ def test_controller_away(struck: Struck, undisturbed: Checkout) -> None:
     until(lambda: struck.said("SLURM takes no job now"), "a job is ready", head)
     slurm.start_controller()
     until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring", head)
+    until(lambda: (SCORED[0], "COMPLETED") in [(job, state) for _, state, job in struck.jobs()], "the other one", head)
     slurm.end("slurmctld")
-    until(lambda: "squeue" in children(head.pid), "the head asks for its jobs", head)
+    until(lambda: "scontrol" in children(head.pid).values(), "the head looks", head)
+    until(lambda: "squeue" in children(head.pid).values(), "it asks for its jobs", head)
+    until(lambda: "squeue" not in children(head.pid).values(), "it has no answer", head)
     (struck.folder / "go").touch()
-    until((struck.checkout.root / SCORES[1]).exists, "the job ends", head)
-    until(lambda: "squeue" not in children(head.pid), "the head has no answer", head)
+    # The node tells at once, and again after a minute.
+    until(lambda: processes_in(struck.checkout.root) <= {head.pid, *children(head.pid)}, "the job ends", head)
     slurm.start_controller()
     end(head)
     struck.check(undisturbed)
@@ -231,7 +234,7 @@ def test_controller_away(struck: Struck, undisturbed: Checkout) -> None:
     assert {comment: jobs[comment] for comment in (*TRAINED, *SCORED)} == dict.fromkeys((*TRAINED, *SCORED), 1)
 
 
-def children(process: int) -> set[str]:
-    """Names of what a process has started and that runs."""
-    run = subprocess.run(["ps", "--ppid", str(process), "-o", "comm="], stdout=subprocess.PIPE, text=True)
-    return set(run.stdout.split())
+def children(process: int) -> dict[int, str]:
+    """Numbers and names of what a process has started and that runs."""
+    run = subprocess.run(["ps", "--ppid", str(process), "-o", "pid=,comm="], stdout=subprocess.PIPE, text=True)
+    return {int(number): name for number, name in (line.split(maxsplit=1) for line in run.stdout.splitlines())}

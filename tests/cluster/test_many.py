@@ -15,7 +15,7 @@ from cluster.virtual import VirtualCluster
 pytestmark = pytest.mark.faults
 
 JOBS = int(os.environ.get("RECITE_JOBS", "200"))
-"""64 are in SLURM's hands at once, one for each GPU."""
+"""64 are in SLURM's hands at once, one for each GPU; 40 of these run, by their memory, and the others wait."""
 SNAKEFILE = f"""
 sys.path.insert(0, "{REPOSITORY}/workflow")
 from recite.slurm_executor import mend
@@ -35,6 +35,7 @@ rule tiny:
     resources:
         gpu=1,
         runtime=20,
+        mem_mb=100_000,
     shell:
         "{{sys.executable}}"
 """

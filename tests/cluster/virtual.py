@@ -36,7 +36,7 @@ JobAcctGatherParams=OverMemoryKill
 JobRequeue=1
 MinJobAge=3600
 KillWait=2
-SlurmdTimeout=20
+SlurmdTimeout=60
 ReturnToService=2
 SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1
 PreemptType=preempt/partition_prio
