@@ -25,7 +25,7 @@ test: .venv/developing .venv-crate/installed
 	.venv/bin/python -m pytest --numprocesses auto --dist worksteal tests/unit
 	.venv/bin/python -m pytest tests/cluster tests/workflow
 
-## What befalls jobs, nodes and the head process on a real SLURM: MINUTES minutes, as root, with slurm-wlm and munge.
+## What befalls jobs, nodes and the head process on a real SLURM: four minutes, as root, with slurm-wlm and munge.
 test-faults: .venv/developing
 	.venv/bin/python -m pytest --numprocesses 3 -m faults tests/cluster
 

@@ -15,8 +15,8 @@ HEAD = ("tests/cluster/head.py",)
 """What Python runs as the head process."""
 PROFILE = ("--profile", "slurm", "--max-status-checks-per-second", "1", "--max-jobs-per-timespan", "1000/1s")
 """The profile as it is, but for how often SLURM is asked and jobs are looked for."""
-SECONDS = 1200
-"""For what takes seconds: it must not fail on a machine that does much else."""
+SECONDS = 600
+"""For what takes seconds, or a minute: it must not fail on a machine that does much else."""
 LOCAL = ("samples", "figures", "summary")
 """Rules whose jobs run where snakemake runs."""
 
