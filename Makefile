@@ -33,13 +33,13 @@ test: .venv/developing .venv-crate/installed
 	.venv/bin/python -m pytest --numprocesses auto --dist worksteal tests/unit
 	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder tests/cluster tests/workflow
 
-## What befalls jobs, nodes and the head process on a real SLURM: twelve minutes, as root, with slurm-wlm and munge.
+## What befalls jobs, nodes and the head process on a real SLURM: four minutes, as root, with slurm-wlm and munge.
 test-faults: .venv/developing
-	.venv/bin/python -m pytest -m faults tests/cluster
+	.venv/bin/python -m pytest --numprocesses 3 -m faults tests/cluster
 
-## Two hundred small jobs on that SLURM, where test-faults has 48.
+## Two thousand small jobs on that SLURM, where test-faults has two hundred.
 test-many: .venv/developing
-	RECITE_JOBS=200 .venv/bin/python -m pytest -m faults tests/cluster/test_many.py
+	RECITE_JOBS=2000 .venv/bin/python -m pytest -m faults tests/cluster/test_many.py
 
 ## Style, types and lint; nothing is changed.
 check: .venv/developing

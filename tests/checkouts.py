@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -33,9 +34,11 @@ class Checkout:
     def results(self) -> Path:
         return self.root / "results/tiny"
 
-    def start(self, *arguments: str, configfile: str | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, configfile: str | None = None, program: Sequence[str] = ("-m", "snakemake")
+    ) -> subprocess.Popen[str]:
         """Start snakemake here; standard output and error come together in `stdout`."""
-        return self._start([".venv/bin/python", "-m", "snakemake", *arguments], configfile)
+        return self._start([".venv/bin/python", *program, *arguments], configfile)
 
     def snakemake(self, *arguments: str, configfile: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run snakemake here to its end, as a fork of a process that has loaded it."""
@@ -59,11 +62,8 @@ class Checkout:
         assert run.returncode == 0, run.stdout
         if "Nothing to be done" in run.stdout:
             return {}, ""
-        stats = run.stdout.split("Job stats:")[-1].split("total")[0]
-        found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
-        assert found, run.stdout
         messages = [line for line in run.stdout.splitlines() if line.startswith("Job ")]
-        return {rule: count for rule, count in found.items() if rule != "all"}, "\n".join(messages)
+        return planned(run.stdout), "\n".join(messages)
 
     def jobs(self, *arguments: str) -> dict[str, int]:
         """Rule -> number of jobs that a dry run would start."""
@@ -99,6 +99,14 @@ def server() -> str:
     command = [sys.executable, "-P", str(FORKS), "--serve", folder, *LIBRARIES]
     SERVERS.append(subprocess.Popen(command, stdin=subprocess.PIPE))
     return folder
+
+
+def planned(output: str) -> dict[str, int]:
+    """The jobs that snakemake says it will run: rule -> number of jobs, `all` left out."""
+    stats = output.split("Job stats:")[-1].split("total")[0]
+    found = {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE)}
+    assert found, output
+    return {rule: count for rule, count in found.items() if rule != "all"}
 
 
 def copy_checkout(root: Path, configfile: str = CONFIG) -> Checkout:

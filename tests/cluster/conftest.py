@@ -1,13 +1,10 @@
-"""A virtual cluster, and a small study that has run without it."""
+"""A virtual cluster."""
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from checkouts import Checkout, copy_checkout
-from cluster.runs import STUDY
 from cluster.virtual import VirtualCluster, missing
 
 
@@ -19,11 +16,14 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VirtualCluster
             pytest.fail(reason)
         pytest.skip(reason)
     cluster = VirtualCluster(tmp_path_factory.mktemp("slurm"))
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in cluster.environment.items():
+            patch.setenv(name, value)
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 @pytest.fixture
@@ -32,18 +32,3 @@ def slurm(daemons: VirtualCluster) -> Iterator[VirtualCluster]:
     daemons.recover()
     yield daemons
     daemons.recover()
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    """The small study, run on this machine without a cluster."""
-    checkout = copy_checkout(tmp_path_factory.mktemp("local") / "a checkout", STUDY)
-    run = checkout.snakemake()
-    assert run.returncode == 0, run.stdout
-    return checkout
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Checkout:
-    """A checkout in which nothing has run."""
-    return copy_checkout(tmp_path / "a checkout", STUDY)

@@ -1,18 +1,15 @@
 """However SLURM ends a job, and whatever it refuses: the head waits for none for ever, and tries none in vain."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from checkouts import REPOSITORY
-from cluster.runs import PROFILE
+from cluster.runs import HEAD, PROFILE, SECONDS, end_what_runs_in, until
 from cluster.virtual import GPUS, NODES, VirtualCluster
 from recite.slurm import count_gpus, read_nodes
 
@@ -43,7 +40,7 @@ rule job:
             wildcards.name, "a100"
         ),
         slurm_extra=lambda wildcards, attempt: "--exclusive"
-        + " --begin=now+15 --deadline=now+70" * (wildcards.name == "deadline" and attempt == 1),
+        + " --begin=now+8 --deadline=now+65" * (wildcards.name == "deadline" and attempt == 1),
         runtime=lambda wildcards: 1 if wildcards.name == "deadline" else 20,
         mem_mb=lambda wildcards, attempt: 9_999_999 if wildcards.name == "large" else 2000 * attempt,
     shell:
@@ -68,21 +65,20 @@ class Head:
         self.root, self.slurm = root, slurm
         (root / "runs").mkdir()
         (root / "Snakefile").write_text(SNAKEFILE)
-        command = [sys.executable, "-m", "snakemake", *PROFILE, "--snakefile", str(root / "Snakefile")]
+        command = [sys.executable, *HEAD, *PROFILE, "--snakefile", str(root / "Snakefile"), "--directory", str(root)]
         with (root / "log.txt").open("w") as output:
-            self.process = subprocess.Popen(
-                [*command, "--directory", str(root)], cwd=REPOSITORY, stdout=output, stderr=output
-            )
+            self.process = subprocess.Popen(command, cwd=REPOSITORY, text=True, stdout=output, stderr=output)
 
     @property
     def log(self) -> str:
         return (self.root / "log.txt").read_text()
 
-    def until(self, ready: Callable[[], object], what: str, seconds: float = 600) -> None:
-        end = time.monotonic() + seconds
-        while not ready():
-            assert self.process.poll() is None and time.monotonic() < end, f"{what}\n{self.log}"
-            time.sleep(0.2)
+    def until(self, ready: Callable[[], object], what: str) -> None:
+        try:
+            until(ready, what, self.process)
+        except AssertionError as error:
+            error.add_note(self.log)
+            raise
 
     def runs(self, name: str) -> list[list[str]]:
         """Number and memory of a job's runs."""
@@ -107,7 +103,7 @@ def test_every_end_and_every_refusal(slurm: VirtualCluster, tmp_path: Path) -> N
     try:
         strike(head)
         forget(head)
-        assert head.process.wait(600) == 1, head.log
+        assert head.process.wait(SECONDS) == 1, head.log
     finally:
         head.process.kill()
         end_what_runs_in(tmp_path)
@@ -120,14 +116,6 @@ def test_every_end_and_every_refusal(slurm: VirtualCluster, tmp_path: Path) -> N
     refused = re.findall(r"SLURM does not take this job, and would not later: (.*?)\. For further", head.log)
     assert sorted(refused) == sorted(REFUSED.values())
     assert head.log.count("Trying to restart job") == len((*STRUCK, "deadline"))
-
-
-def end_what_runs_in(folder: Path) -> None:
-    """A lost node ends its job softly, and a job's Snakemake then waits for what it has started."""
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it has ended meanwhile
-            if (process / "cwd").resolve() == folder:
-                os.kill(int(process.name), signal.SIGKILL)
 
 
 def seen_by_doctor(slurm: VirtualCluster) -> None:
@@ -144,9 +132,9 @@ def seen_by_doctor(slurm: VirtualCluster) -> None:
 def strike(head: Head) -> None:
     """Let each job end in its way, and the closed partition open when the head has found it closed."""
     slurm, ask = head.slurm, head.slurm.ask
-    head.until(lambda: all(map(head.runs, (*STRUCK, "finished"))), "all jobs run")
     head.until(lambda: "SLURM takes no job now" in head.log, "a job is refused")
     ask("scontrol", "update", "partition=closed", "state=up")
+    head.until(lambda: all(map(head.runs, (*STRUCK, "finished"))), "all jobs run")
     ask("scancel", head.runs("cancelled")[0][0])
     ask(
         "sbatch",

@@ -1,39 +1,30 @@
 """Faults: whatever strikes, the files come out the same, and nothing that was finished is computed again."""
 
+import fcntl
+import os
 import shutil
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from checkouts import Checkout, copy_checkout, digests
-from cluster.runs import PROFILE, STUDY
+from cluster.runs import HEAD, PROFILE, STUDY, end, end_what_runs_in, processes_in, until
 from cluster.virtual import VirtualCluster
 
 pytestmark = pytest.mark.faults
 
 SCORES = [f"results/tiny/scores/pythia-{size}/code-0000.parquet" for size in ("xs", "s")]
 TRAINED = ["rule_training_wildcards_pythia-xs", "rule_training_wildcards_pythia-s"]
-AWAY = 20
-"""Seconds."""
 SCORED = ["rule_scoring_wildcards_pythia-xs_code-0000", "rule_scoring_wildcards_pythia-s_code-0000"]
-
-
-def until(ready: Callable[[], object], what: str, seconds: float = 1200) -> None:
-    """Wait for something to be true."""
-    end = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < end, f"{what}: not within {seconds:g} s"
-        time.sleep(0.2)
 
 
 @dataclass
 class Struck:
-    """A checkout in which the undisturbed study has run, and the faults of the jobs that make lost files again.
+    """A checkout in which the scores have been made undisturbed, and the faults of the jobs that make lost files again.
 
     earlier: numbers of the jobs of other tests, which SLURM remembers. before: files that must stay, with their times.
     """
@@ -48,14 +39,18 @@ class Struck:
         """Take folders of results away; what the others hold must stay."""
         for folder in folders:
             shutil.rmtree(self.checkout.results / folder)
-        kept = {"corpus", "tokenizers", "samples", "models", "noise"} - set(folders)
+        kept = {"corpus", "tokenizers", "samples", "models"} - set(folders)
         paths = [path for name in kept for path in (self.checkout.results / name).rglob("*")]
         self.before = {path: path.stat().st_mtime_ns for path in paths if path.is_file() and path.name != "complete"}
 
     def start(self) -> "subprocess.Popen[str]":
         """Start the run that makes the scores."""
-        self.heads.append(self.checkout.start(*PROFILE, *SCORES))
+        self.heads.append(self.checkout.start(*PROFILE, *SCORES, program=HEAD))
         return self.heads[-1]
+
+    def said(self, words: str) -> bool:
+        """Whether a head has said this."""
+        return any(words in path.read_text() for path in (self.checkout.root / ".snakemake/log").iterdir())
 
     @property
     def folder(self) -> Path:
@@ -102,6 +97,21 @@ class Struck:
         assert "Nothing to be done" in self.checkout.snakemake("--dry-run", *SCORES).stdout
 
 
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The scores of the small study, made on this machine without a cluster, once for all workers of pytest-xdist."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    checkout = Checkout(root / "local/a checkout", STUDY)
+    with (root / "local.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not checkout.root.exists():
+            end(copy_checkout(checkout.root, STUDY).start(*SCORES))
+    assert all((checkout.root / path).exists() for path in SCORES)
+    return checkout
+
+
 @pytest.fixture
 def struck(
     slurm: VirtualCluster, undisturbed: Checkout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -115,13 +125,7 @@ def struck(
     yield struck
     for head in struck.heads:  # of a failed test: it would go on with jobs
         head.kill()
-
-
-def end(head: "subprocess.Popen[str]") -> str:
-    """Output of a run that must succeed."""
-    output, _ = head.communicate(timeout=1800)
-    assert head.returncode == 0, output
-    return output
+    end_what_runs_in(checkout.root)
 
 
 def test_killed_requeued_out_of_memory_and_a_node_lost(struck: Struck, undisturbed: Checkout) -> None:
@@ -133,10 +137,10 @@ def test_killed_requeued_out_of_memory_and_a_node_lost(struck: Struck, undisturb
     struck.fault("scores-pythia-xs-code-0000.parquet", "memory")
     struck.fault("scores-pythia-s-code-0000.parquet", "hang")
     head = struck.start()
-    until(lambda: struck.struck("models-pythia-s-model.safetensors"), "training")
+    until(lambda: struck.struck("models-pythia-s-model.safetensors"), "training", head)
     node = struck.detail(struck.job(TRAINED[1]), "NodeList")
     slurm.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring")
+    until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring", head)
     slurm.ask("scontrol", "update", f"nodename={node}", "state=resume")
     requeued = struck.job(SCORED[1])
     slurm.ask("scontrol", "requeue", requeued)
@@ -155,22 +159,27 @@ def test_killed_requeued_out_of_memory_and_a_node_lost(struck: Struck, undisturb
 
 
 def test_time_limit(struck: Struck, undisturbed: Checkout) -> None:
-    """A job that hangs is ended by its limit and submitted again with twice the time."""
+    """A job that hangs is ended by its limit and submitted again with twice the time.
+
+    SLURM's least limit is a minute, but a job's end can be set nearer; every 30 seconds it looks for jobs that should
+    have ended.
+    """
     slurm = struck.slurm
     struck.lose("scores")
     struck.fault("scores-pythia-xs-code-0000.parquet", "hang")
     head = struck.start()
-    until(lambda: struck.struck("scores-pythia-xs-code-0000.parquet"), "scoring")
+    until(lambda: struck.struck("scores-pythia-xs-code-0000.parquet"), "scoring", head)
     hanging = struck.job(SCORED[0])
-    slurm.ask("scontrol", "update", f"jobid={hanging}", "timelimit=1")
+    assert struck.detail(hanging, "TimeLimit") == "00:15:00"
+    slurm.ask("scontrol", "update", f"jobid={hanging}", "endtime=now")
     end(head)
     struck.check(undisturbed)
     ended = {comment: state for job, state, comment in struck.jobs() if job == hanging}
     assert ended == {SCORED[0]: "TIMEOUT"}
     jobs = struck.submitted()
     assert (jobs[SCORED[0]], jobs[SCORED[1]]) == (2, 1)
-    limits = [struck.detail(job, "TimeLimit") for job, _, comment in struck.jobs() if comment == SCORED[0]]
-    assert sorted(limits) == ["00:01:00", "00:30:00"]
+    again = [job for job, _, comment in struck.jobs() if comment == SCORED[0] and job != hanging]
+    assert [struck.detail(job, "TimeLimit") for job in again] == ["00:30:00"]
 
 
 def test_head_killed_and_started_again_while_a_job_runs(struck: Struck, undisturbed: Checkout) -> None:
@@ -179,7 +188,7 @@ def test_head_killed_and_started_again_while_a_job_runs(struck: Struck, undistur
     struck.lose("scores")
     struck.fault("scores-pythia-s-code-0000.parquet", "wait")
     head = struck.start()
-    until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring")
+    until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring", head)
     head.kill()
     head.communicate()
     other = struck.checkout.root / SCORES[0]
@@ -207,14 +216,16 @@ def test_controller_away(struck: Struck, undisturbed: Checkout) -> None:
     struck.fault("scores-pythia-s-code-0000.parquet", "wait")
     slurm.end("slurmctld")
     head = struck.start()
-    until((struck.checkout.root / ".snakemake/slurm_logs/rule_training").exists, "a job is ready")
-    time.sleep(AWAY)
+    until(lambda: struck.said("SLURM takes no job now"), "a job is ready", head)
     slurm.start_controller()
-    until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring")
+    until(lambda: struck.struck("scores-pythia-s-code-0000.parquet"), "scoring", head)
+    until(lambda: (SCORED[0], "COMPLETED") in [(job, state) for _, state, job in struck.jobs()], "the other one", head)
     slurm.end("slurmctld")
-    until(lambda: {"scontrol", "squeue"} & children(head.pid), "the head asks for its jobs")
+    until(lambda: "scontrol" in children(head.pid).values(), "the head asks for its jobs", head)
+    until(lambda: not {"scontrol", "squeue"} & {*children(head.pid).values()}, "it has no answer", head)
     (struck.folder / "go").touch()
-    time.sleep(AWAY)
+    # The node tells at once, and again after a minute.
+    until(lambda: processes_in(struck.checkout.root) <= {head.pid, *children(head.pid)}, "the job ends", head)
     slurm.start_controller()
     end(head)
     struck.check(undisturbed)
@@ -222,7 +233,7 @@ def test_controller_away(struck: Struck, undisturbed: Checkout) -> None:
     assert {comment: jobs[comment] for comment in (*TRAINED, *SCORED)} == dict.fromkeys((*TRAINED, *SCORED), 1)
 
 
-def children(process: int) -> set[str]:
-    """Names of what a process has started and that runs."""
-    run = subprocess.run(["ps", "--ppid", str(process), "-o", "comm="], stdout=subprocess.PIPE, text=True)
-    return set(run.stdout.split())
+def children(process: int) -> dict[int, str]:
+    """Numbers and names of what a process has started and that runs."""
+    run = subprocess.run(["ps", "--ppid", str(process), "-o", "pid=,comm="], stdout=subprocess.PIPE, text=True)
+    return {int(number): name for number, name in (line.split(maxsplit=1) for line in run.stdout.splitlines())}

@@ -9,17 +9,19 @@ from pathlib import Path
 import pytest
 
 from checkouts import REPOSITORY
-from cluster.runs import PROFILE
+from cluster.runs import HEAD, PROFILE
 from cluster.virtual import VirtualCluster
 
 pytestmark = pytest.mark.faults
 
-JOBS = int(os.environ.get("RECITE_JOBS", "48"))
-"""64 are in SLURM's hands at once; one runs on each node, by its memory, as each takes seconds of a core to start."""
+JOBS = int(os.environ.get("RECITE_JOBS", "200"))
+"""64 are in SLURM's hands at once, one for each GPU; 40 of these run, by their memory, and the others wait."""
 SNAKEFILE = f"""
 sys.path.insert(0, "{REPOSITORY}/workflow")
 from recite.slurm_executor import mend
 mend()
+# Here it is the head that may err: Snakemake in a job would take two seconds of a core to start, twice.
+sys.executable = "./job"
 
 
 rule all:
@@ -33,18 +35,27 @@ rule tiny:
     resources:
         gpu=1,
         runtime=20,
-        mem_mb=400_000,
+        mem_mb=100_000,
     shell:
-        "echo $SLURM_JOB_ID >> {{output}}.runs; echo {{wildcards.number}} > {{output}}"
+        "{{sys.executable}}"
 """
+JOB = r"""#!/bin/sh
+number=$(expr "$*" : '.* --target-jobs tiny:number=\([0-9]*\) ')
+mkdir -p made
+echo $SLURM_JOB_ID >> made/$number.runs
+echo $number > made/$number
+"""
+"""What the nodes run, with the arguments of Python, for Snakemake."""
 GIGABYTE = 10**9
 
 
 def test_many_jobs(slurm: VirtualCluster, tmp_path: Path) -> None:
     """A job that is lost among thousands, or runs twice, would not be seen."""
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
+    (tmp_path / "job").write_text(JOB)
+    (tmp_path / "job").chmod(0o755)
     earlier = slurm.jobs()
-    command = [sys.executable, "-m", "snakemake", *PROFILE, "--snakefile", str(tmp_path / "Snakefile")]
+    command = [sys.executable, *HEAD, *PROFILE, "--snakefile", str(tmp_path / "Snakefile")]
     log = tmp_path / "log.txt"
     with log.open("w") as output:
         head = subprocess.Popen([*command, "--directory", str(tmp_path)], cwd=REPOSITORY, stdout=output, stderr=output)

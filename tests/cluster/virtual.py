@@ -8,18 +8,14 @@ import subprocess
 import time
 from pathlib import Path
 
-SETTINGS = Path("/etc/slurm")
-"""The plugin does not hand SLURM_CONF on to the jobs, so the settings must lie where SLURM looks for them."""
-MARK = "# Written by Recite's tests, and removed at their end."
 NODES, GPUS = 8, 8
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "sinfo", "scontrol", "scancel")
 
-SLURM_CONF = """{mark}
-ClusterName=recite
+SLURM_CONF = """ClusterName=recite
 SlurmctldHost=localhost(127.0.0.1)
-SlurmctldPort=16817
+SlurmctldPort={port}
 SlurmUser=root
-AuthInfo=socket={root}/munge/socket,cred_expire=20
+AuthInfo=socket={root}/munge/socket,cred_expire=10
 StateSaveLocation={root}/state
 SlurmdSpoolDir={root}/%n.spool
 SlurmctldPidFile={root}/slurmctld.pid
@@ -40,9 +36,9 @@ JobAcctGatherParams=OverMemoryKill
 JobRequeue=1
 MinJobAge=3600
 KillWait=2
-SlurmdTimeout=20
+SlurmdTimeout=60
 ReturnToService=2
-SchedulerParameters=sched_interval=2,sched_min_interval=0,bf_interval=2
+SchedulerParameters=sched_interval=1,sched_min_interval=0,bf_interval=1
 PreemptType=preempt/partition_prio
 PreemptMode=CANCEL
 {nodes}
@@ -61,46 +57,39 @@ def missing() -> str | None:
         return f"{', '.join(absent)} missing: apt-get install slurm-wlm munge"
     if os.geteuid():
         return "the daemons of SLURM need root"
-    if any(path.is_file() and MARK not in path.read_text() for path in settings_files()) or _runs("slurmctld"):
-        return "this machine has a SLURM of its own"
     return None
 
 
-def settings_files() -> list[Path]:
-    return [SETTINGS / "slurm.conf", SETTINGS / "gres.conf"]
-
-
-def _runs(program: str) -> bool:
-    """Whether a process of this name runs."""
-    names = []
-    for path in Path("/proc").glob("[0-9]*/comm"):
-        try:
-            names.append(path.read_text().strip())
-        except OSError:  # it has ended meanwhile
-            continue
-    return program in names
-
-
 class VirtualCluster:
-    """The daemons and their folders under `root`."""
+    """The daemons, their settings and their folders under `root`, beside others that may run on this machine."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+        # As processes at one time differ in their numbers, so do the ports of their clusters.
+        self.port = 16800 + os.getpid() % 900 * 16
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes SLURM's commands and daemons those of this cluster."""
+        return {"SLURM_CONF": f"{self.root}/slurm.conf", "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
 
     def start(self) -> None:
         """Write the settings, start all daemons and wait until every node is idle."""
-        for folder in ("munge", "state", "devices"):
+        for folder in ("munge", "state", "devices", "bin"):
             (self.root / folder).mkdir(mode=0o755)
         for index in range(GPUS):
             os.mknod(self.root / f"devices/nvidia{index}", 0o666 | 0o020000, os.makedev(1, 3))
-        nodes = "\n".join(NODE.format(number, 17000 + number) for number in self.numbers)
-        SETTINGS.mkdir(exist_ok=True)
-        slurm_conf, gres_conf = settings_files()
-        slurm_conf.write_text(SLURM_CONF.format(mark=MARK, root=self.root, nodes=nodes, count=NODES))
+        nodes = "\n".join(NODE.format(number, self.port + number) for number in self.numbers)
+        settings = SLURM_CONF.format(root=self.root, port=self.port, nodes=nodes, count=NODES)
+        (self.root / "slurm.conf").write_text(settings)
         gpus = f"Name=gpu Type=a100 File={self.root}/devices/nvidia[0-{GPUS - 1}]"
         lines = [f"NodeName=a100-{number} {gpus}" for number in self.numbers]
-        gres_conf.write_text("\n".join([MARK, "AutoDetect=off", *lines]) + "\n")
+        (self.root / "gres.conf").write_text("\n".join(["AutoDetect=off", *lines]) + "\n")
+        # The plugin takes SLURM_CONF away from the srun of a job.
+        srun = self.root / "bin/srun"
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.root}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+        srun.chmod(0o755)
         self._start_munge()
         self.start_controller()
         for number in self.numbers:
@@ -175,13 +164,11 @@ class VirtualCluster:
         self._wait(lambda: not self.jobs("PENDING", "RUNNING", "COMPLETING"), "jobs do not end")
 
     def stop(self) -> None:
-        """End what runs, all daemons, and take the settings away."""
+        """End what runs, and all daemons."""
         if "slurmctld" in self.daemons:
             self.forget()
         for name in reversed(list(self.daemons)):
             self.end(name)
-        for path in settings_files():
-            path.unlink(missing_ok=True)
 
     def _wait(self, ready: object, sentence: str, seconds: float = 180) -> None:
         end = time.monotonic() + seconds
