@@ -69,22 +69,22 @@ class Job:
         calls[stage]()
 
 
+TEXT = torch.randint(0, 300, (ROWS, 2 * STEPS), generator=torch.Generator().manual_seed(3))
 STAGES = ("scoring", "noise", "compressibility", "recovery", "lens", "ablation", "ablation_means", "screening")
 
 
-@pytest.fixture
-def unspoken(checkpoint_folder: Callable[[str], Path], context: Tensor) -> int:
+@pytest.fixture(scope="module")
+def unspoken(checkpoint_folder: Callable[[str], Path]) -> int:
     """A token that no row holds and that no row before BAD is continued by."""
     model = load_checkpoint(checkpoint_folder("openllama"), "float32", 4)
-    text = context[:ROWS, : 2 * STEPS]
-    said = torch.cat([text, continue_greedily(model, text[:, :STEPS], STEPS, 4).tokens], dim=1)
+    said = torch.cat([TEXT, continue_greedily(model, TEXT[:, :STEPS], STEPS, 4).tokens], dim=1)
     return int(np.setdiff1d(np.arange(300), said.numpy())[0])
 
 
 @pytest.fixture
-def job(tmp_path: Path, context: Tensor, unspoken: int) -> Job:
+def job(tmp_path: Path, unspoken: int) -> Job:
     """Rows of which those from BAD on hold that token."""
-    text = context[:ROWS, : 2 * STEPS].clone()
+    text = TEXT.clone()
     text[BAD:, 2] = unspoken
     return Job(tmp_path, Rows(IDS, list(range(ROWS)), ["code"] * ROWS, text[:, :STEPS], text[:, STEPS:]))
 

@@ -79,14 +79,18 @@ def test_equals_two_runs_by_hand(
     assert (found < 0.99).all()
 
 
-@pytest.mark.parametrize("alpha", [0.1, 0.3, 0.5, 1.0])
-def test_the_disturbed_layer_in_closed_form(tmp_path: Path, alpha: float) -> None:
-    """E[cos] -> 1 / sqrt(1 + alpha^2) as the layer grows wide: the noise is orthogonal to what it falls on."""
-    folder = tmp_path / "wide"
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    folder = tmp_path_factory.mktemp("wide")
     build_model("openllama", Shape(1, 1024, 8), 300, 64, seed=5).save_pretrained(folder)
-    checkpoint = load_checkpoint(folder, "float32", 8)
+    return load_checkpoint(folder, "float32", 8)
+
+
+@pytest.mark.parametrize("alpha", [0.1, 0.3, 0.5, 1.0])
+def test_the_disturbed_layer_in_closed_form(wide: Checkpoint, alpha: float) -> None:
+    """E[cos] -> 1 / sqrt(1 + alpha^2) as the layer grows wide: the noise is orthogonal to what it falls on."""
     context = torch.randint(0, 300, (16, 32), generator=torch.Generator().manual_seed(1))
-    found = cosines(checkpoint, context, noise(checkpoint, alpha), 0, 8)
+    found = cosines(wide, context, noise(wide, alpha), 0, 8)
     assert float(found.mean()) == pytest.approx((1 + alpha**2) ** -0.5, rel=2e-3)
 
 
