@@ -2,11 +2,13 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from recite.figures import style
+
+LAYER_LABELS = 7
+"""Labels for which a panel has room."""
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
@@ -23,15 +25,14 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     for line, model in zip(panels, models, strict=True):
         for axes, group in zip(line, groups, strict=True):
             part = table[(table["model"] == model) & (table["group"] == group)]
-            axes.grid(visible=False)
             if part.empty:
                 axes.set_visible(False)
                 continue
             matrix = part.pivot_table(index="layer", columns="position", values="probability")
-            sns.heatmap(matrix, vmin=0, vmax=1, cmap="viridis", cbar=False, ax=axes, rasterized=True, xticklabels=4)
+            every = style.every_for(len(matrix), LAYER_LABELS), 4
+            style.heat_map(axes, matrix, every=every, vmin=0, vmax=1, cmap="viridis", rasterized=True)
             axes.invert_yaxis()
-            axes.set(xlabel="", ylabel="layer")
-            axes.tick_params(axis="y", labelrotation=0)
+            axes.set_ylabel("layer")
             name = f"{style.name(part['family'].iloc[0])}, {style.millions(part['parameters'].iloc[0])}"
             axes.set_title(f"{name}: {group}, {style.rows_note(part)}", fontsize=8)
     for axes in panels[-1]:
