@@ -25,6 +25,7 @@ if Path(sys.executable).is_file():
     sys.executable = shlex.quote(sys.executable)
 
 from recite import keeping
+from recite.architectures import ARCHITECTURES
 from recite.errors import ReciteError
 from recite.forks import fork_jobs
 from recite.planning import ask_once
@@ -71,14 +72,16 @@ report: "workflow/report/workflow.rst"
 
 
 # A job takes back what stood of it where its inputs are made anew and come to the same bytes; one that is forced computes.
-# Jobs that run here need not load torch each.
+# Jobs that run here need not load torch each, and start when another ends: the timers of Snakemake's rate limiter, one more
+# for every job that has ended, would have it look for jobs again and again.
 onstart:
     planned = [*workflow.dag.needrun_jobs()]
     unforced = [file for job in planned if job.rule not in workflow.dag.forcerules for file in job.output]
     keeping.set_aside(Path(RESULTS), [file for file in unforced if file not in workflow.dag.forcefiles])
     settings = workflow.executor_plugin.common_settings
     if not settings.non_local_exec and not settings.touch_exec:
-        fork_jobs(len(planned))
+        workflow.scheduler.job_rate_limiter = None
+        fork_jobs(len(planned), [architecture.module for architecture in ARCHITECTURES.values()])
 
 
 onsuccess:

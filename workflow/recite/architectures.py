@@ -42,6 +42,11 @@ class Architecture:
     settings: Callable[[Shape], dict[str, Any]]
     """Config values of a small model of this class, in the proportions of the family's own checkpoints."""
 
+    @property
+    def module(self) -> str:
+        """Module of `transformers` in which the class is."""
+        return f"transformers.models.{self.model_type}.modeling_{self.model_type}"
+
 
 def _feed_forward(width: int) -> int:
     """Width of a gated feed-forward layer with about the parameters of a plain one of 4 x width."""

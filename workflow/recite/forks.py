@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,8 +29,10 @@ FEW = 8
 """Jobs that do not pay for a server."""
 LIBRARIES = (
     *("snakemake.script", "numpy", "pyarrow.parquet", "scipy.stats", "torch", "transformers.modeling_utils"),
-    *("accelerate", "safetensors.torch", "seaborn"),
+    *("accelerate", "safetensors.torch", "seaborn", "transformers.modeling_gguf_pytorch_utils", "infini_gram.engine"),
 )
+RENAMINGS = "transformers.conversion_mapping"
+"""Module that makes a table of a thousand patterns when the first model is loaded or saved, and keeps it."""
 STREAMS = (0, 1, 2)
 """Standard input, output and errors: a fork has those of the program that asked for it."""
 LENGTH = 8
@@ -39,16 +42,17 @@ ADDRESS = "server"
 _server: subprocess.Popen[bytes] | None = None
 
 
-def fork_jobs(jobs: int) -> None:
+def fork_jobs(jobs: int, models: Sequence[str] = ()) -> None:
     """Start a server for a run of `jobs` jobs, if that pays; it ends with this process.
 
-    Torch is told to ask a GPU's driver for nothing that would keep a fork from using the GPU.
+    `models` are the modules of model classes, which it loads too. Torch is told to ask a GPU's driver for nothing that
+    would keep a fork from using the GPU.
     """
     global _server
     if sys.platform != "linux" or jobs <= FEW:
         return
     folder = tempfile.mkdtemp(prefix="recite-")
-    command = [*shlex.split(sys.executable), "-m", "recite.forks", "--serve", folder, *LIBRARIES]
+    command = [*shlex.split(sys.executable), "-m", "recite.forks", "--serve", folder, *LIBRARIES, *models]
     environment = os.environ | {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
     _server = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
     sys.executable = f"{sys.executable} -I -S {shlex.quote(__file__)} {shlex.quote(folder)}"
@@ -65,6 +69,8 @@ def serve(folder: Path, libraries: list[str]) -> None:
                 importlib.import_module(library)
                 if select.select([sys.stdin], [], [], 0)[0]:
                     return
+            if RENAMINGS in sys.modules:
+                sys.modules[RENAMINGS].get_checkpoint_conversion_mapping("")
             gc.freeze()
             gc.enable()
             listener.bind(str(folder / ADDRESS))

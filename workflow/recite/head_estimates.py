@@ -19,7 +19,7 @@ from recite.checkpoints import Checkpoint
 from recite.finite import at_rows, refuse_non_finite
 from recite.head_likelihoods import given, log_probabilities, replacing
 from recite.interventions import HeadReplacement, Replacement
-from recite.passes import check_length
+from recite.passes import check_length, whole_rows
 from recite.progress import Done, unseen
 from recite.residuals import batches
 
@@ -62,11 +62,12 @@ def contributions(
     """Rows, and what each position of each head of `layers` adds to the log-probability of their last `steps` tokens.
 
     Beside its replacement, to first order, nats: (rows, layers, heads, positions) float32 on the CPU. The arguments are
-    those of `head_likelihoods`; a pass has a GRADIENT_SHARE-th of `batch_rows` rows.
+    those of `head_likelihoods`; a pass has a GRADIENT_SHARE-th of `batch_rows` rows, see `whole_rows`.
     """
-    check_length(checkpoint, text.shape[1] - 1)
+    fed = text.shape[1] - 1
+    check_length(checkpoint, fed)
     checkpoint.model.requires_grad_(False)
-    heads, size = checkpoint.heads, max(1, batch_rows // GRADIENT_SHARE)
+    heads, size = checkpoint.heads, whole_rows(checkpoint, max(1, batch_rows // GRADIENT_SHARE), fed)
     projections = [checkpoint.attention_output(layer) for layer in layers]
     row, head = pairs(size, torch.arange(heads))
     for rows, chosen in batches(len(text), size):

@@ -16,7 +16,7 @@ from recite.checkpoints import Checkpoint
 from recite.engine import Pass
 from recite.finite import at_rows, refuse_non_finite
 from recite.interventions import HeadReplacement, Replacement
-from recite.passes import check_length, forward, replaced
+from recite.passes import check_length, forward, replaced, whole_rows
 from recite.progress import Done, unseen
 from recite.residuals import Unkept, batches
 
@@ -47,16 +47,18 @@ def head_likelihoods(
 ) -> Likelihoods:
     """Replace every head of `layers` one by one and ask for the last `steps` tokens of `text`.
 
-    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass.
-    `by`, `means`, `donors` (texts of the shape of `text`), `chosen` and `done` are those of
+    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass
+    (see `whole_rows`). `by`, `means`, `donors` (texts of the shape of `text`), `chosen` and `done` are those of
     `recite.ablation.ablate_heads`; of heads that are not chosen the log-probability is NaN. Raises NotFiniteError where
     another one is not finite.
     """
-    check_length(checkpoint, text.shape[1] - 1)
+    fed = text.shape[1] - 1
+    check_length(checkpoint, fed)
+    size = whole_rows(checkpoint, batch_rows, fed)
     prompt, every = text.shape[1] - steps, torch.arange(checkpoint.heads)
     found = Likelihoods(torch.empty(len(text)), torch.full((len(text), len(layers), len(every)), torch.nan))
     inputs = [checkpoint.layers[layer] for layer in layers]
-    for rows, batch in batches(len(text), batch_rows):
+    for rows, batch in batches(len(text), size):
         tokens, kept = text[batch], rows.stop - rows.start
         with at_rows(batch):
             with given(inputs) as entered:
@@ -69,7 +71,7 @@ def head_likelihoods(
             row, head = pairs(kept, heads)
             replace = HeadReplacement(checkpoint, layer, head, by, values[place], row)
             parts = []
-            for places, pair in batches(len(row), batch_rows):
+            for places, pair in batches(len(row), size):
                 hidden = entered[place][row[pair].to(entered[place].device)]
                 changed = replaced(checkpoint.layers[:layer], hidden), replace(Pass(pair.tolist(), 0, prompt))
                 with at_rows(batch[row[pair]]), changed[0], changed[1]:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, PreTrainedModel
 
+from recite.allocator import keep_freed
+
 ATTENTION = "recite"
 """Name of `attend` among the attention implementations of `transformers`; unlike "sdpa" it is given no mask."""
 SLICE = 8192
 """Tokens of the vocabulary in one slice of a packed unembedding."""
-KEPT = 2**25 - 2**14
-"""Bytes of the largest block of which glibc, once one was freed, keeps the memory, and so that of all smaller ones."""
 
 
 def attend(
@@ -184,7 +184,7 @@ def pack(model: PreTrainedModel, rows: int) -> None:
             model.set_submodule(name, packed(module, rows))
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
-    torch.empty(KEPT, dtype=torch.uint8)  # made to be freed at once
+    keep_freed()
 
 
 def _packable(dtype: torch.dtype) -> bool:

@@ -17,7 +17,7 @@ from recite.checkpoints import Checkpoint, load_checkpoint
 from recite.errors import ReciteError
 from recite.finite import at_rows, naming, refuse_non_finite
 from recite.memory import halving
-from recite.passes import CHUNK, check_length
+from recite.passes import CHUNK, check_length, whole_rows
 from recite.progress import Done, Progress, unseen
 from recite.residuals import batches, prompts, run
 from recite.scoring import Rows, read_rows
@@ -112,11 +112,13 @@ def decode(
 ) -> Iterator[tuple[slice, Decoded]]:
     """Decode `batch_rows` rows at a time: which rows, and what the layers say of their last `steps` tokens.
 
-    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed; `done` is told the rows of
-    every pass. Raises NotFiniteError where a layer's logits are not finite.
+    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, on a CPU fewer rows at a time
+    (see `whole_rows`); `done` is told the rows of every pass. Raises NotFiniteError where a layer's logits are not
+    finite.
     """
-    check_length(checkpoint, text.shape[1] - 1)
-    for rows, chosen in batches(len(text), batch_rows):
+    fed = text.shape[1] - 1
+    check_length(checkpoint, fed)
+    for rows, chosen in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
         layers: list[Decoded] = []
         true = text[chosen, -steps:]
 

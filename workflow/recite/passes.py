@@ -23,6 +23,8 @@ CHUNK = 8
 """Most tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
 PASS_TOKENS = 640
 """Most tokens of a pass on a CPU, where its caches hold what a layer makes of these; longer rows go one by one."""
+WHOLE_TOKENS = 1024
+"""The same of a pass over whole rows, from which more is read than the next token: too few rows make that slow."""
 BLOCK_BATCHES = 4
 """Batches whose rows share passes as others drop out; keys and values of so many are kept at once."""
 UNITS = 4
@@ -126,8 +128,16 @@ def chunks(steps: int) -> Iterator[range]:
 
 def pass_rows(checkpoint: Checkpoint, batch_rows: int, fed: int) -> int:
     """Usual rows of a pass over `fed` positions: `batch_rows`, on a CPU halved until the tokens stay in its caches."""
-    rows = batch_rows
-    while checkpoint.model.device.type == "cpu" and rows > 1 and rows * fed > PASS_TOKENS:
+    return _halved(checkpoint, batch_rows, fed, PASS_TOKENS)
+
+
+def whole_rows(checkpoint: Checkpoint, batch_rows: int, fed: int) -> int:
+    """Rows of every pass over whole rows of `fed` positions: as `pass_rows`, of up to WHOLE_TOKENS."""
+    return _halved(checkpoint, batch_rows, fed, WHOLE_TOKENS)
+
+
+def _halved(checkpoint: Checkpoint, rows: int, fed: int, most: int) -> int:
+    while checkpoint.model.device.type == "cpu" and rows > 1 and rows * fed > most:
         rows //= 2
     return rows
 

@@ -18,7 +18,7 @@ from recite.errors import ReciteError
 from recite.finite import at_rows, naming, refuse_non_finite
 from recite.interventions import ResidualNoise
 from recite.memory import halving
-from recite.passes import check_length
+from recite.passes import check_length, whole_rows
 from recite.progress import Done, Progress, unseen
 from recite.residuals import batches, output_changed, prompts, run
 from recite.scoring import read_rows
@@ -78,30 +78,32 @@ def cosines(
 ) -> Tensor:
     """Cosines of every row after every layer from the disturbed one, `layer`, on: (rows, layers - layer) float32.
 
-    `prompt` (rows, length) are int64 token ids, of which every position counts. A pass feeds `batch_rows` rows and,
-    behind them, the same rows again, which are disturbed: nothing of the undisturbed run has to be kept. `done` is told
-    the rows of every pass. Raises NotFiniteError where a cosine is not finite.
+    `prompt` (rows, length) are int64 token ids, of which every position counts. A pass feeds `batch_rows` rows (on a
+    CPU fewer, see `whole_rows`) and, behind them, the same rows again, which are disturbed: nothing of the undisturbed
+    run has to be kept. `done` is told the rows of every pass. Raises NotFiniteError where a cosine is not finite.
     """
-    check_length(checkpoint, prompt.shape[1])
+    length = prompt.shape[1]
+    check_length(checkpoint, length)
+    size = whole_rows(checkpoint, batch_rows, 2 * length)
     found = torch.empty(len(prompt), len(checkpoint.layers) - layer)
-    for rows, chosen in batches(len(prompt), batch_rows):
+    for rows, chosen in batches(len(prompt), size):
         similar: list[Tensor] = []
         clean: list[Tensor] = []
 
         def set_apart(hidden: Tensor, clean: list[Tensor] = clean) -> Tensor:
-            clean.append(hidden[:batch_rows])
-            return hidden[batch_rows:]
+            clean.append(hidden[:size])
+            return hidden[size:]
 
         def bring_together(disturbed: Tensor, clean: list[Tensor] = clean) -> Tensor:
             return torch.cat([clean.pop(), disturbed])
 
         def compare(_: int, hidden: Tensor, similar: list[Tensor] = similar) -> None:
-            similar.append(mean_cosine(hidden[:batch_rows], hidden[batch_rows:]).cpu())
+            similar.append(mean_cosine(hidden[:size], hidden[size:]).cpu())
 
         module = checkpoint.layers[layer]
         with ExitStack() as stack:
             stack.enter_context(output_changed(module, set_apart))
-            stack.enter_context(disturb(Pass(chosen.tolist(), 0, prompt.shape[1])))
+            stack.enter_context(disturb(Pass(chosen.tolist(), 0, length)))
             stack.enter_context(output_changed(module, bring_together))
             run(checkpoint, prompt[chosen].repeat(2, 1), compare, layer)
         found[rows] = torch.stack(similar, dim=1)[: rows.stop - rows.start].float()

@@ -12,6 +12,7 @@ import transformers
 from torch import Tensor
 from transformers.utils import logging
 
+from recite.allocator import keep_freed
 from recite.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, sha256_file, write_json
@@ -41,6 +42,7 @@ def train_model(
     weights, and the loss; it is written last.
     """
     torch.set_num_threads(threads)
+    keep_freed()
     recipe = options["recipe"]
     family = recipe.get("architecture", options["family"])
     tokens = read_rows(rows)

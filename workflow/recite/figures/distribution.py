@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
@@ -20,25 +19,15 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     ]
     shares = table.pivot(index="model", columns="hits", values="share").loc[order]
     figure, axes = plt.subplots(figsize=(8.2, 0.19 * len(order) + 1.6))
-    sns.heatmap(
-        shares,
-        mask=shares == 0,
-        norm=LogNorm(vmin=float(shares[shares > 0].min().min()), vmax=1),
-        cmap="crest",
-        xticklabels=4,
-        yticklabels=[
-            f"{style.name(models.loc[m, 'family'])}, {style.millions(models.loc[m, 'parameters'])}" for m in order
-        ],
-        cbar_kws={"label": "share of natural rows"},
-        ax=axes,
-    )
+    shown = shares.where(shares > 0)
+    names = [f"{style.name(models.loc[m, 'family'])}, {style.millions(models.loc[m, 'parameters'])}" for m in order]
+    norm = LogNorm(vmin=float(shown.min().min()), vmax=1)
+    mesh = style.heat_map(axes, shown, rows=names, every=(1, 4), norm=norm, cmap="crest")
+    figure.colorbar(mesh, ax=axes, label="share of natural rows").outline.set_linewidth(0)
     families = models.loc[order, "family"].tolist()
     borders = [place for place in range(1, len(families)) if families[place] != families[place - 1]]
     axes.hlines(borders, *axes.get_xlim(), color="white", linewidth=3)
-    axes.grid(visible=False)
     axes.tick_params(axis="y", labelsize=7)
-    axes.tick_params(axis="x", rotation=0)
     rows = table.groupby("model")["n"].sum()
     axes.set_xlabel(f"hits among {int(table['hits'].max())} continuation tokens, {style.n_note(rows)} rows a model")
-    axes.set_ylabel("")
     return figure, table

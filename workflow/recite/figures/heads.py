@@ -11,6 +11,8 @@ STATISTICS = {
     "hits_drop": "drop of the score M, points",
     "log_probability_drop": "drop of the true continuation's\nlog-probability, nats per token",
 }
+LAYER_LABELS, HEAD_LABELS = 12, 16
+"""Labels for which a panel has room, as its height grows with the layers."""
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
@@ -29,7 +31,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     for column, (statistic, words) in zip(panels.T, STATISTICS.items(), strict=True):
         bound = float(table[statistic].abs().max()) or 1.0
         for axes, part in zip(column, models, strict=True):
-            style.layer_map(axes, _matrix(part, statistic), vmin=-bound, vmax=bound, cmap="vlag")
+            matrix = _matrix(part, statistic)
+            every = style.every_for(len(matrix), LAYER_LABELS), style.every_for(len(matrix.columns), HEAD_LABELS)
+            style.heat_map(axes, matrix, every=every, vmin=-bound, vmax=bound, cmap="vlag", rasterized=True)
+            axes.set_facecolor("0.8")
+            axes.invert_yaxis()
+            axes.set_ylabel("layer")
             name = f"{style.name(part['family'].iloc[0])}, {style.millions(part['parameters'].iloc[0])}"
             axes.set_title(f"{name}: {style.rows_note(part)}", fontsize=8)
         column[-1].set_xlabel("head")

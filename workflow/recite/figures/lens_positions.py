@@ -7,6 +7,9 @@ from matplotlib.ticker import PercentFormatter
 
 from recite.figures import style
 
+LAYER_LABELS = 7
+"""Labels for which a panel has room."""
+
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A row for each family's largest model, a column per class; the last layer on top."""
@@ -26,7 +29,10 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
                 axes.set_visible(False)
                 continue
             matrix = part.pivot_table(index="layer", columns="position", values="probability")
-            style.layer_map(axes, matrix, vmin=0, vmax=1, cmap="viridis")
+            every = style.every_for(len(matrix), LAYER_LABELS), 4
+            style.heat_map(axes, matrix, every=every, vmin=0, vmax=1, cmap="viridis", rasterized=True)
+            axes.invert_yaxis()
+            axes.set_ylabel("layer")
             name = f"{style.name(part['family'].iloc[0])}, {style.millions(part['parameters'].iloc[0])}"
             axes.set_title(f"{name}: {group}, {style.rows_note(part)}", fontsize=8)
     for axes in panels[-1]:

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 
 from recite.figures import style
@@ -39,21 +38,12 @@ def draw_pairs(axes: Axes, pairs: pd.DataFrame, words: str) -> None:
     """Draw the matrix, with white lines between families; `words` say what a colour means."""
     models = models_of(pairs)
     labels = labels_of(models)
-    sns.heatmap(
-        matrix_of(pairs, models),
-        vmin=-1,
-        vmax=1,
-        cmap="vlag",
-        square=True,
-        xticklabels=labels,
-        yticklabels=labels,
-        cbar_kws={"label": words, "shrink": 0.7},
-        ax=axes,
-    )
+    mesh = style.heat_map(axes, matrix_of(pairs, models), rows=labels, columns=labels, vmin=-1, vmax=1, cmap="vlag")
+    axes.set_aspect("equal")
+    axes.tick_params(axis="x", labelrotation=90)
+    axes.figure.colorbar(mesh, ax=axes, label=words, shrink=0.7).outline.set_linewidth(0)
     families = models["family"].tolist()
     borders = [place for place in range(1, len(families)) if families[place] != families[place - 1]]
     axes.hlines(borders, *axes.get_xlim(), color="white", linewidth=2)
     axes.vlines(borders, *axes.get_ylim(), color="white", linewidth=2)
-    axes.grid(visible=False)
-    axes.set(xlabel="", ylabel="")
     axes.tick_params(labelsize=7)

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 NAMES = {
     "pythia": "Pythia",
@@ -150,18 +151,33 @@ def rate_axis(axes: Axes, label: str = "memorized rows") -> None:
     axes.set_ylabel(label)
 
 
-def layer_map(axes: Axes, matrix: pd.DataFrame, **colours: Any) -> None:
-    """A heat map of a matrix by layer and head, or position: the first layer below, and grey where there is no number.
+def heat_map(
+    axes: Axes,
+    values: pd.DataFrame,
+    *,
+    rows: Sequence[object] = (),
+    columns: Sequence[object] = (),
+    every: tuple[int, int] = (1, 1),
+    **colours: Any,
+) -> QuadMesh:
+    """Draw `values`, the first row on top; what is not finite stays empty. seaborn's draws the whole figure each time.
 
-    Not seaborn's, which draws the whole figure again for each panel.
+    Rows and columns are labelled by their names or by `rows` and `columns`, one in `every` (rows, columns) of them.
+    `colours` are matplotlib's.
     """
-    columns, layers = (np.append(places, places[-1] + 1) - 0.5 for places in (matrix.columns, matrix.index))
+    mesh = axes.pcolormesh(np.ma.masked_invalid(values.to_numpy(float)), **colours)
+    axes.set(xlim=(0, values.shape[1]), ylim=(values.shape[0], 0), xlabel="", ylabel="")
+    axes.spines[:].set_visible(False)
     axes.grid(visible=False)
-    axes.pcolormesh(columns, layers, np.ma.masked_invalid(matrix), rasterized=True, **colours)
-    axes.set_facecolor("0.8")
-    axes.set_ylabel("layer")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
+    labels = list(rows or values.index), list(columns or values.columns)
+    for axis, names, step in zip((axes.yaxis, axes.xaxis), labels, every, strict=True):
+        axis.set_ticks(np.arange(0, len(names), step) + 0.5, [str(name) for name in names[::step]])
+    return mesh
+
+
+def every_for(count: int, room: int) -> int:
+    """One in how many of `count` labels is written where there is room for `room`."""
+    return max(1, -(-count // room))
 
 
 def millions(parameters: float) -> str:
