@@ -23,7 +23,7 @@ from recite.tables.scores import SCORES
 from samples import write_shard
 from turns import in_turn
 
-LENGTH, STEPS = 8, CHUNK + 2
+LENGTH, STEPS = 10, CHUNK + 2
 NEAR_TIE = 1e-4
 BOS = 0
 
