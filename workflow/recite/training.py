@@ -29,6 +29,7 @@ FINAL_RATE = 0.1
 WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.95)
 CLIP_NORM = 1.0
+NO_TARGET = -100
 MARGIN_POSITIONS = 64
 """Positions beyond the row that a model can address."""
 
@@ -126,27 +127,29 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
     recipe, width = options["recipe"], options["shape"]["width"]
     if recipe["bos"]:
         tokens = torch.cat([torch.full_like(tokens[:, :1], BOS_ID), tokens], dim=1)
+    # Nothing follows a row's last token. A target that is passed over spares a copy of all other positions' logits.
+    targets = torch.cat([tokens[:, 1:], torch.full_like(tokens[:, :1], NO_TARGET)], dim=1)
     steps = math.ceil(len(order) / recipe["batch_rows"])
     peak = recipe["learning_rate"] * math.sqrt(REFERENCE_WIDTH / width)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    parameters = list(model.parameters())
+    optimizer = torch.optim.AdamW(parameters, lr=peak, betas=BETAS, weight_decay=WEIGHT_DECAY, fused=True)
     tenths: list[list[float]] = [[] for _ in range(10)]
     done = Progress(steps, "steps")
     model.train()
     for step, indices in enumerate(order.split(recipe["batch_rows"])):
-        batch = tokens[indices]
-        logits = model(input_ids=batch, use_cache=False).logits
-        loss = torch.nn.functional.cross_entropy(logits[:, :-1].flatten(0, 1), batch[:, 1:].flatten())
+        optimizer.param_groups[0]["lr"] = peak * _rate(step, steps)
+        logits = model(input_ids=tokens[indices], use_cache=False).logits
+        wanted = targets[indices].flatten()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted, ignore_index=NO_TARGET)
         if not torch.isfinite(loss):
             raise ReciteError(
                 f"training {options['family']} at width {width} diverged at step {step} of {steps} (loss "
                 f"{loss.item()}); lower learning_rate (now {recipe['learning_rate']}) of that family."
             )
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
+        torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM, foreach=True)
         optimizer.step()
         optimizer.zero_grad()
-        schedule.step()
         tenths[step * 10 // steps].append(loss.item())
         done(1)
         if (step + 1) % max(1, steps // 10) == 0:
