@@ -71,10 +71,10 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", ["bytes", "tokens"])
+@pytest.mark.parametrize("kind", ["bytes", "tokens", "wide"])
 def test_counts_equal_brute_force(tmp_path: Path, tokenizer: Path, kind: str) -> None:
-    """Prevents a count that is off by one anywhere: 5,000 random spans each of bytes and of tokens."""
-    units = units_of(tokenizer if kind == "tokens" else None)
+    """Prevents a count that is off by one anywhere: 5,000 random spans each of units of one, two and four bytes."""
+    units = {"bytes": units_of(None), "tokens": units_of(tokenizer), "wide": wide(4)}[kind]
     texts = words(40, 2)
     documents = units.encode(texts)
     spans = spans_of(documents, 5000, 3)
@@ -118,12 +118,24 @@ def test_record_and_bytes(tmp_path: Path) -> None:
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+def wide(width: int) -> Units:
+    """Bytes as units of `width` bytes, all of which differ between units."""
+    spread = sum(256**place for place in range(width))
+    plain = units_of(None)
+    return Units(
+        lambda texts: [part.astype(np.uint32) * spread for part in plain.encode(texts)], plain.encode_parts, width
+    )
+
+
+@pytest.mark.parametrize("width", [1, 2])
 @pytest.mark.parametrize("texts", [["a"], TEXTS, words(300, 8)], ids=["one letter", "five", "many"])
-def test_both_ways_of_sorting_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> None:
+def test_both_ways_of_sorting_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, texts: list[str], width: int
+) -> None:
     """Prevents an index whose bytes depend on the memory of the job that made it."""
-    first = indexed(texts, units_of(None), tmp_path / "at once")
+    first = indexed(texts, wide(width), tmp_path / "at once")
     monkeypatch.setattr(ngrams, "LARGEST", 0)
-    second = indexed(texts, units_of(None), tmp_path / "in parts")
+    second = indexed(texts, wide(width), tmp_path / "in parts")
     for name in (*FILES, RECORD):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 

@@ -1,8 +1,8 @@
 """Local infini-gram indexes: suffix arrays over a corpus, in which any span of bytes or tokens is counted exactly.
 
 An index holds the documents one after the other, each behind a separator that no span contains, so that no
-span is found across the end of a document. infini-gram (Liu et al. 2024) sorts and searches; bytes that fit into
-memory are sorted by libdivsufsort (Mori), which takes a quarter of the time. This module gives both their input and
+span is found across the end of a document. infini-gram (Liu et al. 2024) sorts and searches; what fits into memory
+is sorted by libdivsufsort (Mori), which takes a quarter of the time. This module gives both their input and
 checks what comes out.
 """
 
@@ -44,7 +44,7 @@ class Units(NamedTuple):
 
     encode: documents -> units of each, one-dimensional. encode_parts: the same of parts of documents, and for each
     whether it begins where its document does. width: bytes that a unit takes in the index; sorting units of four bytes
-    takes 34 GB of memory, however small the corpus.
+    in parts takes 34 GB of memory, however few they are.
     """
 
     encode: Callable[[Sequence[str]], list[np.ndarray]]
@@ -82,8 +82,8 @@ def _bytes(texts: Sequence[str]) -> list[np.ndarray]:
 def build_index(texts: Iterable[str], units: Units, folder: Path, threads: int, gigabytes: int) -> None:
     """Write an index of `texts` into `folder`: infini-gram's files and, when these are whole, a record.
 
-    Texts are read once and not kept. Sorting takes `threads` cores and `gigabytes` of memory. Bytes of which five
-    times as much fits into that are sorted on one core; of others each core sorts a part, with 12 bytes of memory for
+    Texts are read once and not kept. Sorting takes `threads` cores and `gigabytes` of memory. A corpus of which five
+    times as much fits into that is sorted on one core; of others each core sorts a part, with 12 bytes of memory for
     each byte (8 for wider units). Raises ReciteError for a corpus without text, or if sorting fails.
     """
     building = folder / ".building"
@@ -93,8 +93,8 @@ def build_index(texts: Iterable[str], units: Units, folder: Path, threads: int, 
     if not documents:
         raise ReciteError(f"{folder}: the corpus has no documents to index; run the rule that makes it again.")
     corpus_bytes = size * units.width
-    if units.width == 1 and corpus_bytes <= LARGEST and SORTING_BYTES * corpus_bytes <= gigabytes * 10**9:
-        _sort_bytes(building)
+    if corpus_bytes <= LARGEST and SORTING_BYTES * corpus_bytes <= gigabytes * 10**9:
+        _sort_bytes(building, units.width)
     else:
         _sort(building, units, threads, gigabytes)
     for name in FILES:
@@ -117,13 +117,17 @@ def _write_units(texts: Iterable[str], units: Units, folder: Path) -> tuple[int,
     return documents, size
 
 
-def _sort_bytes(folder: Path) -> None:
-    """Sort what is in `folder` at once into infini-gram's table: little-endian numbers of as few bytes as do."""
+def _sort_bytes(folder: Path, unit: int) -> None:
+    """Sort what is in `folder` at once into infini-gram's table: little-endian numbers of as few bytes as do.
+
+    Its order is that of bytes; of units of several, `unit`, it holds the places where one begins.
+    """
     suffixes = divsufsort(np.fromfile(folder / FILES[0], np.uint8))
     width = math.ceil(math.log2(len(suffixes)) / 8)
     with (folder / FILES[2]).open("wb") as table:
         for start in range(0, len(suffixes), BATCH_SUFFIXES):
-            wide = suffixes[start : start + BATCH_SUFFIXES].astype("<i8").view(np.uint8).reshape(-1, 8)
+            part = suffixes[start : start + BATCH_SUFFIXES]
+            wide = part[part % unit == 0].astype("<i8").view(np.uint8).reshape(-1, 8)
             table.write(wide[:, :width].tobytes())
 
 
