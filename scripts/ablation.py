@@ -1,10 +1,10 @@
-"""Door to recite.head_effects: ablate some layers' heads of one model on one part of its sample."""
+"""Door to recite.stages.heads.measure.ablation: ablate some layers' heads of one model on one part of its sample."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.head_effects import measure_heads
+from recite.jobs.door import door
+from recite.stages.heads.measure.ablation import measure_heads
 
 with door(snakemake):
     measure_heads(

@@ -1,10 +1,10 @@
-"""Door to recite.ablation_aggregation: the importance of every head of all models, and what screening is worth."""
+"""Door to recite.stages.heads.summarize.ranking: the importance of every head of all models, and what screening is worth."""
 
 import json
 from pathlib import Path
 
-from recite.ablation_aggregation import aggregate_ablation
-from recite.door import door
+from recite.jobs.door import door
+from recite.stages.heads.summarize.ranking import aggregate_ablation
 
 with door(snakemake):
     aggregate_ablation(

@@ -1,10 +1,10 @@
-"""Door to recite.head_effects: the mean output of every head of one model over its ablated rows."""
+"""Door to recite.stages.heads.measure.ablation: the mean output of every head of one model over its ablated rows."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.head_effects import measure_means
+from recite.jobs.door import door
+from recite.stages.heads.measure.ablation import measure_means
 
 with door(snakemake):
     measure_means(

@@ -1,10 +1,10 @@
-"""Door to recite.aggregation: the tables over all models' scores."""
+"""Door to recite.stages.scoring.summarize: the tables over all models' scores."""
 
 import json
 from pathlib import Path
 
-from recite.aggregation import aggregate_scores
-from recite.door import door
+from recite.jobs.door import door
+from recite.stages.scoring.summarize import aggregate_scores
 
 with door(snakemake):
     aggregate_scores(

@@ -1,10 +1,10 @@
-"""Door to recite.batching: measure which batch size is fastest for one model."""
+"""Door to recite.stages.batching.measure: measure which batch size is fastest for one model."""
 
 import json
 from pathlib import Path
 
-from recite.batching import search
-from recite.door import door
+from recite.jobs.door import door
+from recite.stages.batching.measure import search
 
 with door(snakemake):
     search(

@@ -1,12 +1,12 @@
-"""Door to recite.candidates: read a share of a corpus's files."""
+"""Door to recite.corpora.candidates: read a share of a corpus's files."""
 
 import json
 from pathlib import Path
 
-from recite.candidates import gather
-from recite.door import door
-from recite.inventory import files_of_group, left_out
-from recite.readers import Layout
+from recite.corpora.candidates import gather
+from recite.corpora.inventory import files_of_group, left_out
+from recite.corpora.readers import Layout
+from recite.jobs.door import door
 
 with door(snakemake):
     options, given = json.loads(snakemake.params.options), [Path(path) for path in snakemake.input]

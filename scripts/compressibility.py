@@ -1,10 +1,10 @@
-"""Door to recite.compressibility: find the sufficient suffixes of one part of a model's memorized rows."""
+"""Door to recite.stages.compressibility.measure: find the sufficient suffixes of one part of a model's memorized rows."""
 
 import json
 from pathlib import Path
 
-from recite.compressibility import shorten
-from recite.door import door
+from recite.jobs.door import door
+from recite.stages.compressibility.measure import shorten
 
 with door(snakemake):
     shorten(

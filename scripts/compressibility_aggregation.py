@@ -1,10 +1,10 @@
-"""Door to recite.compressibility_aggregation: the tables over all models' sufficient suffixes."""
+"""Door to recite.stages.compressibility.summarize: the tables over all models' sufficient suffixes."""
 
 import json
 from pathlib import Path
 
-from recite.compressibility_aggregation import aggregate_suffixes
-from recite.door import door
+from recite.jobs.door import door
+from recite.stages.compressibility.summarize import aggregate_suffixes
 
 with door(snakemake):
     aggregate_suffixes(

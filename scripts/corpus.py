@@ -1,10 +1,10 @@
-"""Door to recite.corpus: build the corpus from the installed environment."""
+"""Door to recite.corpora.building: build the corpus from the installed environment."""
 
 import json
 from pathlib import Path
 
-from recite.corpus import build_corpus
-from recite.door import door
+from recite.corpora.building import build_corpus
+from recite.jobs.door import door
 
 with door(snakemake):
     files = {name: Path(path) for name, path in snakemake.output.items()}

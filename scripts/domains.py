@@ -1,10 +1,10 @@
-"""Door to recite.domains: the tables of kinds of domains and of profiles over domains."""
+"""Door to recite.comparison.domains.summarize: the tables of kinds of domains and of profiles over domains."""
 
 import json
 from pathlib import Path
 
-from recite.domains import compare_domains
-from recite.door import door
+from recite.comparison.domains.summarize import compare_domains
+from recite.jobs.door import door
 
 with door(snakemake):
     compare_domains(

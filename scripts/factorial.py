@@ -1,10 +1,10 @@
-"""Door to recite.factorial: architecture against recipe."""
+"""Door to recite.comparison.factorial.summarize: architecture against recipe."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.factorial import explain_signatures
+from recite.comparison.factorial.summarize import explain_signatures
+from recite.jobs.door import door
 
 with door(snakemake):
     explain_signatures(

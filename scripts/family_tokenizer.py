@@ -1,10 +1,10 @@
-"""Door to recite.fetching: copy the tokenizer of a family's first model."""
+"""Door to recite.sources.fetching: copy the tokenizer of a family's first model."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.fetching import copy_tokenizer
+from recite.jobs.door import door
+from recite.sources.fetching import copy_tokenizer
 
 with door(snakemake):
     copy_tokenizer(

@@ -1,9 +1,9 @@
-"""Door to recite.figures: draw one figure."""
+"""Door to recite.report.drawing: draw one figure."""
 
 from pathlib import Path
 
-from recite.door import door
-from recite.figures import draw
+from recite.jobs.door import door
+from recite.report.drawing import draw
 
 with door(snakemake):
     draw(

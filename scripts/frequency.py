@@ -1,10 +1,10 @@
-"""Door to recite.frequency: count the rows of one family in the corpus."""
+"""Door to recite.stages.frequency.measure: count the rows of one family in the corpus."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.frequency import count_rows
+from recite.jobs.door import door
+from recite.stages.frequency.measure import count_rows
 
 with door(snakemake):
     options, output = json.loads(snakemake.params.options), Path(snakemake.output.frequencies)

@@ -1,10 +1,10 @@
-"""Door to recite.frequency_aggregation: rates by frequency and thresholds."""
+"""Door to recite.stages.frequency.summarize: rates by frequency and thresholds."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.frequency_aggregation import aggregate_frequencies
+from recite.jobs.door import door
+from recite.stages.frequency.summarize import aggregate_frequencies
 
 with door(snakemake):
     aggregate_frequencies(

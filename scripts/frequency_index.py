@@ -1,12 +1,12 @@
-"""Door to recite.ngrams: index a share of a corpus's files."""
+"""Door to recite.stages.frequency.ngrams: index a share of a corpus's files."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.inventory import files_of_group
-from recite.ngrams import build_index, units_of
-from recite.readers import Layout, read_texts
+from recite.corpora.inventory import files_of_group
+from recite.corpora.readers import Layout, read_texts
+from recite.jobs.door import door
+from recite.stages.frequency.ngrams import build_index, units_of
 
 with door(snakemake):
     options, given = json.loads(snakemake.params.options), [Path(path) for path in snakemake.input.documents]

@@ -1,10 +1,10 @@
-"""Door to recite.inventory: list the files of a corpus."""
+"""Door to recite.corpora.inventory: list the files of a corpus."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.inventory import take_inventory
+from recite.corpora.inventory import take_inventory
+from recite.jobs.door import door
 
 with door(snakemake):
     take_inventory(

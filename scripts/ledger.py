@@ -1,10 +1,10 @@
-"""Door to recite.ledger: the claims and their verdicts."""
+"""Door to recite.comparison.claims.judge: the claims and their verdicts."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.ledger import judge
+from recite.comparison.claims.judge import judge
+from recite.jobs.door import door
 
 with door(snakemake):
     judge(

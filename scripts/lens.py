@@ -1,10 +1,10 @@
-"""Door to recite.lens: decode every layer of one model on one part of its sample."""
+"""Door to recite.stages.lens.measure: decode every layer of one model on one part of its sample."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.lens import decode_layers
+from recite.jobs.door import door
+from recite.stages.lens.measure import decode_layers
 
 with door(snakemake):
     decode_layers(

@@ -1,10 +1,10 @@
-"""Door to recite.lens_aggregation: the tables over all models' decoded layers."""
+"""Door to recite.stages.lens.summarize: the tables over all models' decoded layers."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.lens_aggregation import aggregate_lens
+from recite.jobs.door import door
+from recite.stages.lens.summarize import aggregate_lens
 
 with door(snakemake):
     aggregate_lens(

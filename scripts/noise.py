@@ -1,10 +1,10 @@
-"""Door to recite.noise: score one model on one part of its sample at one noise strength."""
+"""Door to recite.stages.noise.measure: score one model on one part of its sample at one noise strength."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.noise import score_under_noise
+from recite.jobs.door import door
+from recite.stages.noise.measure import score_under_noise
 
 with door(snakemake):
     score_under_noise(

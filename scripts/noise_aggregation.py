@@ -1,10 +1,10 @@
-"""Door to recite.aggregation: the rates of the disturbed models."""
+"""Door to recite.stages.scoring.summarize: the rates of the disturbed models."""
 
 import json
 from pathlib import Path
 
-from recite.aggregation import aggregate_noise
-from recite.door import door
+from recite.jobs.door import door
+from recite.stages.noise.summarize import aggregate_noise
 
 with door(snakemake):
     aggregate_noise(

@@ -1,10 +1,10 @@
-"""Door to recite.overlap: the table overlap over all models."""
+"""Door to recite.stages.heads.summarize.overlap: the table overlap over all models."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.overlap import measure_overlap
+from recite.jobs.door import door
+from recite.stages.heads.summarize.overlap import measure_overlap
 
 with door(snakemake):
     measure_overlap(

@@ -1,10 +1,10 @@
-"""Door to recite.power: the table power over all models."""
+"""Door to recite.stages.heads.summarize.power: the table power over all models."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.power import measure_power
+from recite.jobs.door import door
+from recite.stages.heads.summarize.power import measure_power
 
 with door(snakemake):
     measure_power(

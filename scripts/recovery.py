@@ -1,10 +1,10 @@
-"""Door to recite.recovery: compare one model's disturbed and undisturbed layers on one part of its sample."""
+"""Door to recite.stages.recovery.measure: compare one model's disturbed and undisturbed layers on one part of its sample."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.recovery import measure_recovery
+from recite.jobs.door import door
+from recite.stages.recovery.measure import measure_recovery
 
 with door(snakemake):
     measure_recovery(

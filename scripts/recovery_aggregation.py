@@ -1,10 +1,10 @@
-"""Door to recite.recovery_aggregation: the tables over all models' recovery from noise."""
+"""Door to recite.stages.recovery.summarize: the tables over all models' recovery from noise."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.recovery_aggregation import aggregate_recovery
+from recite.jobs.door import door
+from recite.stages.recovery.summarize import aggregate_recovery
 
 with door(snakemake):
     aggregate_recovery(

@@ -1,10 +1,10 @@
-"""Door to recite.registration: check a checkpoint and write its record."""
+"""Door to recite.checkpoints.registration: check a checkpoint and write its record."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.registration import register
+from recite.checkpoints.registration import register
+from recite.jobs.door import door
 
 with door(snakemake):
     register(

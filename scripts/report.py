@@ -1,10 +1,10 @@
-"""Door to recite.report: the study in words and numbers."""
+"""Door to recite.report.summary: the study in words and numbers."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.report import write_summary
+from recite.jobs.door import door
+from recite.report.summary import write_summary
 
 with door(snakemake):
     write_summary(

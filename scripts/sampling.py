@@ -1,10 +1,10 @@
-"""Door to recite.sampling: draw the sample of one domain for one tokenizer."""
+"""Door to recite.corpora.sampling: draw the sample of one domain for one tokenizer."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.sampling import sample
+from recite.corpora.sampling import sample
+from recite.jobs.door import door
 
 with door(snakemake):
     sample(

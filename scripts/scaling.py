@@ -1,10 +1,10 @@
-"""Door to recite.scaling: the tables of rates against model size."""
+"""Door to recite.comparison.scaling.summarize: the tables of rates against model size."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.scaling import fit_scaling
+from recite.comparison.scaling.summarize import fit_scaling
+from recite.jobs.door import door
 
 with door(snakemake):
     fit_scaling(

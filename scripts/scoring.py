@@ -1,10 +1,10 @@
-"""Door to recite.scoring: score one model on one part of its sample."""
+"""Door to recite.stages.scoring.measure: score one model on one part of its sample."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.scoring import score
+from recite.jobs.door import door
+from recite.stages.scoring.measure import score
 
 with door(snakemake):
     score(

@@ -1,10 +1,10 @@
-"""Door to recite.screening: how much every head of one model is estimated to matter to its ablated rows."""
+"""Door to recite.stages.heads.measure.screening: how much every head of one model is estimated to matter to its ablated rows."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.screening import screen_heads
+from recite.jobs.door import door
+from recite.stages.heads.measure.screening import screen_heads
 
 with door(snakemake):
     screen_heads(

@@ -1,10 +1,10 @@
-"""Door to recite.signatures: how alike the models' profiles over layers are."""
+"""Door to recite.comparison.signatures.summarize: how alike the models' profiles over layers are."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.signatures import compare_signatures
+from recite.comparison.signatures.summarize import compare_signatures
+from recite.jobs.door import door
 
 with door(snakemake):
     compare_signatures(

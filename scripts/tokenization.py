@@ -1,10 +1,10 @@
-"""Door to recite.tokenization: train a family's tokenizer and cut the training rows."""
+"""Door to recite.corpora.tokenization: train a family's tokenizer and cut the training rows."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.tokenization import tokenize_corpus
+from recite.corpora.tokenization import tokenize_corpus
+from recite.jobs.door import door
 
 with door(snakemake):
     tokenize_corpus(

@@ -1,10 +1,10 @@
-"""Door to recite.training: train one model."""
+"""Door to recite.checkpoints.training: train one model."""
 
 import json
 from pathlib import Path
 
-from recite.door import door
-from recite.training import train_model
+from recite.checkpoints.training import train_model
+from recite.jobs.door import door
 
 with door(snakemake):
     train_model(

@@ -1,9 +1,9 @@
-"""Door to recite.verification: the planted truths on the finished tables."""
+"""Door to recite.stages.verification.verify: the planted truths on the finished tables."""
 
 from pathlib import Path
 
-from recite.door import door
-from recite.verification import verify
+from recite.jobs.door import door
+from recite.stages.verification.verify import verify
 
 with door(snakemake):
     verify(

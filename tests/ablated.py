@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recite.tables.ablation import ABLATED
+from recite.stages.heads.rows import ABLATED
 from recite.tables.lists import as_lists
 
 KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}

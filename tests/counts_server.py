@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 
-from recite.ngrams import Index, Span
+from recite.stages.frequency.ngrams import Index, Span
 
 
 class Fault(NamedTuple):

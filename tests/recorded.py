@@ -6,14 +6,15 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from recite.audit import Audit
-from recite.blueprint import Blueprint, Planned
-from recite.digests import Digests
-from recite.environment import installed_versions
+from recite.comparison.claims.tables import CLAIMS
 from recite.files import write_json
-from recite.records import CODE, ENVIRONMENTS, digests_of, environment_digest, record_path, sealed
+from recite.provenance.audit.verdicts import Audit
+from recite.provenance.blueprint import Blueprint, Planned
+from recite.provenance.digests import Digests
+from recite.provenance.environment import installed_versions
+from recite.provenance.records import CODE, ENVIRONMENTS, digests_of, environment_digest, record_path, sealed
+from recite.stages.scoring.tables import RATES
 from recite.tables import Table
-from recite.tables.aggregates import CLAIMS, RATES
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE_DIGEST = "c" * 64
@@ -101,7 +102,7 @@ def write_study(folder: Path, rows: int = 3) -> Path:
     """The study with all of its records, in `folder`/results/tiny."""
     study = folder / "results/tiny"
     write_files(study, rows)
-    write_json(study / CODE / f"{CODE_DIGEST}.json", {"script": "1" * 64, "recite.scoring": "2" * 64})
+    write_json(study / CODE / f"{CODE_DIGEST}.json", {"script": "1" * 64, "recite.stages.scoring.measure": "2" * 64})
     versions = installed_versions(ROOT)
     write_json(study / ENVIRONMENTS / f"{environment_digest(versions)}.json", versions)
     for place, job in enumerate(jobs()):

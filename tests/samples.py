@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from recite.scoring import Rows
-from recite.tables.samples import SAMPLES
+from recite.corpora.tables.samples import SAMPLES
+from recite.engine.rows import Rows
 
 
 def write_shard(path: Path, rows: Rows) -> Path:

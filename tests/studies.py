@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from recite.config import read_yaml
-from recite.study import Study, load_study
+from recite.study.config import read_yaml
+from recite.study.study import Study, load_study
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTES = {"domains": {"prose": "free_text", "code": "structural"}, "files": {"patterns": ["*.jsonl"], "domain": "kind"}}

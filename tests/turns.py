@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TypeVar
 
-from recite.architectures import ARCHITECTURES
+from recite.checkpoints.architectures import ARCHITECTURES
 
 Choice = TypeVar("Choice")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from recite.aggregation import aggregate_scores
-from recite.tables.scores import SCORES
+from recite.stages.scoring.rows import SCORES
+from recite.stages.scoring.summarize import aggregate_scores
 
 MODELS = {"small": 10**9, "medium": 3 * 10**9, "large": 7 * 10**9, "huge": 12 * 10**9}
 DOMAINS = 10

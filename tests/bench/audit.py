@@ -19,12 +19,20 @@ from typing import Any
 
 import yaml
 
-from recite.blueprint import Blueprint, read_blueprint
-from recite.digests import Digests
-from recite.environment import installed_versions
 from recite.files import canonical_json, write_json
-from recite.fingerprint import code_parts
-from recite.records import CODE, ENVIRONMENTS, environment_digest, read_records, record_path, recorded, sealed
+from recite.provenance.blueprint import Blueprint, read_blueprint
+from recite.provenance.digests import Digests
+from recite.provenance.environment import installed_versions
+from recite.provenance.fingerprint import code_parts
+from recite.provenance.records import (
+    CODE,
+    ENVIRONMENTS,
+    environment_digest,
+    read_records,
+    record_path,
+    recorded,
+    sealed,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 

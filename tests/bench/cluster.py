@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import yaml
 
-from recite.study import load_study
+from recite.study.study import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "config/paper.yaml"

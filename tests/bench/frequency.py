@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from bench.sampling import texts
-from recite.ngrams import Index, build_index, units_of
+from recite.stages.frequency.ngrams import Index, build_index, units_of
 
 SPAN_BYTES = (40, 400)
 

@@ -1,7 +1,7 @@
 """What share of a GPU's peak each stage reaches, for the model of a shape with random weights.
 
 `make bench-gpu`, on a machine with a GPU. The peak is that of a large matrix product, measured first. Operations are
-those of `recite.costs`, which the plan of a study counts with, so that the shares are the plan's `--efficiency`. The
+those of `recite.planning.costs`, which the plan of a study counts with, so that the shares are the plan's `--efficiency`. The
 batch of scoring is chosen as in a study; the peak of memory stands beside the prediction.
 """
 
@@ -18,17 +18,17 @@ import torch
 import transformers
 
 from bench.shapes import CONTEXT, SHAPES, STEPS, save_random
-from recite import costs
-from recite.batching import SPARE, choose, measure
-from recite.checkpoints import Checkpoint, load_checkpoint
-from recite.costs import Facts
-from recite.engine import continue_greedily
+from recite.checkpoints.loading import Checkpoint, load_checkpoint
+from recite.engine.continuation import continue_greedily
+from recite.engine.interventions import ResidualNoise
+from recite.engine.memory import predicted_bytes
 from recite.files import write_json
-from recite.head_effects import effects
-from recite.interventions import ResidualNoise
-from recite.lens import decode
-from recite.memory import predicted_bytes
-from recite.recovery import cosines
+from recite.planning import costs
+from recite.planning.costs import Facts
+from recite.stages.batching.measure import SPARE, choose, measure
+from recite.stages.heads.measure.ablation import effects
+from recite.stages.lens.measure import decode
+from recite.stages.recovery.measure import cosines
 
 SIDE = 8192
 TURNS = 3

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import zstandard
 
-from recite.candidates import gather
-from recite.readers import Layout
+from recite.corpora.candidates import gather
+from recite.corpora.readers import Layout
 
 LAYOUT = Layout("text", None, "meta.set", labels={str(index): str(index) for index in range(20)})
 DRAW = {"seed": 1, "corpus": "bench", "most": 1000, "excerpt": 1024, "place": "head"}

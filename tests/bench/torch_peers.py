@@ -12,11 +12,11 @@ from torch import nn
 
 from bench.worker import Answer, serve
 from peers import generate
-from recite.ablation import ablate_heads
-from recite.checkpoints import load_checkpoint
-from recite.compressibility import sufficient_suffixes
-from recite.engine import continue_greedily
-from recite.kernels import pack
+from recite.checkpoints.loading import load_checkpoint
+from recite.engine.continuation import continue_greedily
+from recite.kernels.packing import pack
+from recite.stages.compressibility.measure import sufficient_suffixes
+from recite.stages.heads.measure.continuations import ablate_heads
 
 Rows = list[list[int]]
 

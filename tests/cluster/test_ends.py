@@ -11,7 +11,7 @@ from pathlib import Path
 from checkouts import REPOSITORY
 from cluster.runs import HEAD, PROFILE, SECONDS, end_what_runs_in, until
 from cluster.virtual import GPUS, NODES, VirtualCluster
-from recite.slurm import count_gpus, read_nodes
+from recite.doctor.slurm import count_gpus, read_nodes
 
 STRUCK = ("cancelled", "failed", "lost", "node", "preempted")
 """Jobs of which the first attempt is ended by what they are named after."""

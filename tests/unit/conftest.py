@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from recite.architectures import ARCHITECTURES, Shape
+from recite.checkpoints.architectures import ARCHITECTURES, Shape
 
 if TYPE_CHECKING:
     import torch
     import transformers
 
-    from recite.checkpoints import Checkpoint
+    from recite.checkpoints.loading import Checkpoint
 
 VOCABULARY = 300
 SHAPE = Shape(layers=3, width=48, heads=3)
@@ -38,7 +38,7 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
     """Family -> folder of its random-weight checkpoint; not to be changed by a test."""
     from transformers.utils import logging
 
-    from recite.training import build_model
+    from recite.checkpoints.training import build_model
 
     logging.disable_progress_bar()
     root = tmp_path_factory.mktemp("checkpoints")
@@ -55,7 +55,7 @@ def checkpoint_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
 @pytest.fixture(scope="session")
 def checkpoint(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
     """The family's random-weight model, loaded in float32."""
-    from recite.checkpoints import load_checkpoint
+    from recite.checkpoints.loading import load_checkpoint
 
     return load_checkpoint(checkpoint_folder(family), "float32", batch_rows=8)
 
@@ -65,7 +65,7 @@ def spread(family: str, checkpoint_folder: Callable[[str], Path]) -> Checkpoint:
     """The same with every part's forward replaced by accelerate's, as of a model that lies on several GPUs."""
     from accelerate import dispatch_model
 
-    from recite.checkpoints import load_checkpoint
+    from recite.checkpoints.loading import load_checkpoint
 
     found = load_checkpoint(checkpoint_folder(family), "float32", batch_rows=8)
     path = found.architecture.layers

@@ -18,18 +18,18 @@ from torch import Tensor
 from typer.testing import CliRunner
 
 import recite
-from recite import status
-from recite.ablation import ablate_heads
-from recite.checkpoints import load_checkpoint
+from recite.checkpoints.loading import load_checkpoint
 from recite.cli import app
-from recite.compressibility import sufficient_suffixes
-from recite.engine import continue_greedily
-from recite.head_effects import effects
-from recite.head_estimates import estimated_changes
-from recite.interventions import ResidualNoise
-from recite.lens import decode
+from recite.engine.continuation import continue_greedily
+from recite.engine.interventions import ResidualNoise
+from recite.jobs import status
 from recite.progress import Progress
-from recite.recovery import cosines
+from recite.stages.compressibility.measure import sufficient_suffixes
+from recite.stages.heads.measure.ablation import effects
+from recite.stages.heads.measure.attribution import estimated_changes
+from recite.stages.heads.measure.continuations import ablate_heads
+from recite.stages.lens.measure import decode
+from recite.stages.recovery.measure import cosines
 
 LIBRARY = Path(str(recite.__file__)).parents[1]
 

@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from recite.files import sha256_file, write_json
-from recite.records import sealed
+from recite.provenance.records import sealed
 
 SHARD = "samples/pythia/code-0000.parquet"
 OTHER_SHARD = "samples/starcoder/code-0000.parquet"
@@ -230,7 +230,7 @@ SOURCES: dict[str, tuple[str, str, str, set[str], str]] = {
         "length = context.shape[1] + steps - 1",
         "length = context.shape[1] + steps - 2",
         MODELS,
-        "module recite.engine has moved on",
+        "module recite.engine.continuation has moved on",
     ),
     "a stage's script": (
         "scripts/scaling.py",
@@ -297,7 +297,7 @@ def test_touching_hides_no_edit(finished: Checkout, checkout: Checkout, tmp_path
     assert study.snakemake("--touch").returncode == 0
     assert study.jobs() == {}
     found = study.audit()
-    assert stale_rules(found) == {"noise"} and "module recite.noise has moved on" in reasons(found)
+    assert stale_rules(found) == {"noise"} and "module recite.stages.noise.measure has moved on" in reasons(found)
 
 
 def test_another_package_is_a_drift(restored: Restored, tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def test_full_believes_no_note(restored: Restored) -> None:
 def test_no_false_alarm(restored: Restored) -> None:
     """Twenty clean audits, cached and in full."""
     code = (
-        "from pathlib import Path; from recite.auditing import audit_study\n"
+        "from pathlib import Path; from recite.provenance.audit.command import audit_study\n"
         f"runs = [audit_study(Path({CONFIG!r}), [], False, full=bool(run % 2)) for run in range(20)]\n"
         "assert all(verified for _, verified in runs), runs\nassert len({text for text, _ in runs}) == 1"
     )

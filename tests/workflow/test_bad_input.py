@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import CONFIG, Checkout
 
-from recite.readers import read_built
+from recite.corpora.readers import read_built
 
 MISTAKES = [
     ("batch_rows: 16", "batch_rowz: 16", "scoring: unknown key 'batch_rowz'; did you mean 'batch_rows'?"),

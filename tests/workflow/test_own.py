@@ -8,10 +8,10 @@ from conftest import Checkout
 from gguf import GGMLQuantizationType
 
 from gguf_files import small_llama, write_gguf
-from recite.architectures import Shape
-from recite.tables.aggregates import RATES
-from recite.tokenization import train_tokenizer
-from recite.training import build_model
+from recite.checkpoints.architectures import Shape
+from recite.checkpoints.training import build_model
+from recite.corpora.tokenization import train_tokenizer
+from recite.stages.scoring.tables import RATES
 
 
 def test_safetensors_gguf_and_plain_lines(fresh: Checkout, tmp_path: Path) -> None:

@@ -17,15 +17,15 @@ import zstandard
 from conftest import Checkout
 
 from counts_server import CountsServer
-from recite.architectures import Shape
-from recite.ngrams import Index, build_index, units_of
-from recite.readers import Layout, Skipped, read_documents
+from recite.checkpoints.architectures import Shape
+from recite.checkpoints.training import build_model
+from recite.corpora.readers import Layout, Skipped, read_documents
+from recite.corpora.tables.samples import SAMPLES
+from recite.corpora.tokenization import train_tokenizer
+from recite.stages.frequency.ngrams import Index, build_index, units_of
+from recite.stages.frequency.rows import FREQUENCIES
+from recite.stages.scoring.tables import RATES
 from recite.tables import read_metadata
-from recite.tables.aggregates import RATES
-from recite.tables.frequencies import FREQUENCIES
-from recite.tables.samples import SAMPLES
-from recite.tokenization import train_tokenizer
-from recite.training import build_model
 
 MODELS = {
     "pythia-1b": "pythia",

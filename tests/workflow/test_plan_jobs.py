@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, copy_checkout
 
-from recite.config import read_yaml
-from recite.costs import Machine
-from recite.plan import Planner
-from recite.study import load_study
+from recite.planning.costs import Machine
+from recite.planning.planner import Planner
+from recite.study.config import read_yaml
+from recite.study.study import load_study
 
 
 @pytest.mark.parametrize("name", ["mini", "paper"])

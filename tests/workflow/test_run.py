@@ -8,10 +8,10 @@ import pytest
 from conftest import Checkout, digests
 from safetensors import safe_open
 
+from recite.corpora.tables.samples import SAMPLES
 from recite.files import sha256_file
-from recite.tables.aggregates import CONTROL_RATES, RATES
-from recite.tables.samples import SAMPLES
-from recite.tables.scores import SCORES
+from recite.stages.scoring.rows import SCORES
+from recite.stages.scoring.tables import CONTROL_RATES, RATES
 
 MODELS = ["pythia-xs", "pythia-s", "starcoder-xs", "starcoder-s"]
 FIGURES = [

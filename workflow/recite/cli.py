@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from recite import doctor as examination
-from recite.config import read_yaml
-from recite.costs import Machine
 from recite.errors import ReciteError
-from recite.plan import Planner
-from recite.plan_text import as_json, as_text
-from recite.profiles import read_profile
-from recite.simulation import simulate
-from recite.slurm import examine_slurm
-from recite.study import load_study
+from recite.doctor.profiles import read_profile
+from recite.doctor import study as examination
+from recite.planning.costs import Machine
+from recite.planning.planner import Planner
+from recite.planning.simulation import simulate
+from recite.doctor.slurm import examine_slurm
+from recite.planning.text import as_json, as_text
+from recite.study.config import read_yaml
+from recite.study.study import load_study
 
 DEFAULT = Machine()
 CONFIG = Path("config/mini.yaml")
@@ -93,7 +93,7 @@ def status(
     watched: Annotated[bool, typer.Option("--watch", help="With bars, until Ctrl-C.")] = False,
 ) -> None:
     """Show the jobs of a study that run, here or on a cluster, and how far each of them is."""
-    from recite.status import running_jobs, summary, watch
+    from recite.jobs.status import running_jobs, summary, watch
 
     try:
         results = Path(load_study(read_yaml(configfile), str(configfile)).results)
@@ -116,7 +116,7 @@ def audit(
     full: Annotated[bool, typer.Option("--full", help="Read every file again.")] = False,
 ) -> None:
     """Hold figures, or all of a study, and all that they rest on against records, code, config and packages."""
-    from recite.auditing import audit_study
+    from recite.provenance.audit.command import audit_study
 
     try:
         text, verified = audit_study(configfile, figures or [], as_data, full)
@@ -134,9 +134,9 @@ def trace(
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
 ) -> None:
     """Say of one row behind a figure which document and span it is, and what every table says of it."""
-    from recite.auditing import ROOT
-    from recite.blueprint import read_blueprint
-    from recite.trace import trace_row
+    from recite.provenance.audit.command import ROOT
+    from recite.provenance.blueprint import read_blueprint
+    from recite.provenance.trace import trace_row
 
     try:
         text = trace_row(read_blueprint(ROOT, configfile), figure, row)
@@ -152,8 +152,8 @@ def export(
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
 ) -> None:
     """Write figures, tables, records, code and config of a study that is verified as a Workflow Run RO-Crate."""
-    from recite.auditing import audited
-    from recite.crate import export
+    from recite.provenance.audit.command import audited
+    from recite.provenance.crate import export
 
     try:
         export(audited(configfile), configfile, archive)
@@ -165,8 +165,8 @@ def export(
 @app.command()
 def site(configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG) -> None:
     """Write the report as one page: claims, figures, how each was made, tables that sort and filter."""
-    from recite.auditing import audited
-    from recite.site import write_site
+    from recite.provenance.audit.command import audited
+    from recite.report.site import write_site
 
     try:
         page = write_site(audited(configfile))

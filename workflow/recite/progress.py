@@ -35,7 +35,7 @@ class Progress:
 
 
 def line(now: datetime, done: int, total: int, unit: str, rate: float, left: timedelta) -> str:
-    """One line, which `recite.status` reads."""
+    """One line, which `recite.jobs.status` reads."""
     minutes, seconds = divmod(int(left.total_seconds()), 60)
     clock = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     speed = f"{rate:,.1f}" if rate >= 1 else f"{rate:.2g}"

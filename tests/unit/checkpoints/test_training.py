@@ -1,0 +1,137 @@
+"""Training: the same bits twice, ordinary checkpoints, the recipe's order, and a refusal when it diverges."""
+
+import itertools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from recite.checkpoints.architectures import ARCHITECTURES, Shape
+from recite.checkpoints.training import build_model, epoch_order, train_model
+from recite.corpora.tables.training import TRAINING_ROWS
+from recite.corpora.tokenization import train_tokenizer
+from recite.errors import ReciteError
+from recite.files import read_json, sha256_file, write_json
+
+TEXT = "to be or not to be that is the question whether tis nobler in the mind to suffer "
+RECIPE = {
+    "seed": 4,
+    "learning_rate": 0.01,
+    "order": "shuffled",
+    "epochs": 1,
+    "batch_rows": 4,
+    "vocabulary": 300,
+    "bos": False,
+}
+
+
+def options(family: str, **recipe: Any) -> dict[str, Any]:
+    """Training options of a job."""
+    return {"family": family, "shape": {"layers": 2, "width": 16, "heads": 2}, "recipe": RECIPE | recipe}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tokenizer and 40 rows of 16 tokens, of which 20 are one text."""
+    folder = tmp_path_factory.mktemp("inputs")
+    tokenizer = train_tokenizer([TEXT * 4], 300)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+    ids = tokenizer.encode(TEXT * 12).ids
+    tokens = [ids[start : start + 16] if start % 2 else ids[:16] for start in range(40)]
+    columns = {"document_id": [str(index) for index in range(40)], "tokens": tokens}
+    TRAINING_ROWS.write(folder / "rows.parquet", columns, {})
+    return {
+        "rows": folder / "rows.parquet",
+        "tokenizer": folder / "tokenizer.json",
+        "tokenizer_config": folder / "tokenizer_config.json",
+    }
+
+
+def test_same_bits_and_an_ordinary_checkpoint(tmp_path: Path, family: str, inputs: dict[str, Path]) -> None:
+    """Two runs must agree bit for bit, and from_pretrained must load what they wrote."""
+    for name in ("one", "two"):
+        train_model(options(family), folder=tmp_path / name, threads=1, **inputs)
+        torch.rand(3)  # the global generator must play no part
+    assert sha256_file(tmp_path / "one/model.safetensors") == sha256_file(tmp_path / "two/model.safetensors")
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "one", local_files_only=True)
+    assert type(model).__name__ == ARCHITECTURES[family].model_class
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "one", local_files_only=True)
+    assert tokenizer.decode(tokenizer(TEXT)["input_ids"]) == TEXT
+    record = read_json(tmp_path / "one/training.json")
+    assert record["weights_sha256"] == sha256_file(tmp_path / "one/model.safetensors")
+    assert record["rows_sha256"] == sha256_file(inputs["rows"])
+    assert record["parameters"] == sum(p.numel() for p in model.parameters())
+    assert record["loss"][-1] < record["loss"][0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_recipe_reaches_the_weights(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """Each value of a recipe must change the result, or it is not in force."""
+    digests = set()
+    changes: list[dict[str, Any]] = [
+        {}, {"seed": 5}, {"learning_rate": 0.02}, {"order": "spaced"}, {"epochs": 2}, {"batch_rows": 8}, {"bos": True}
+    ]  # fmt: skip
+    for index, change in enumerate(changes):
+        train_model(options("openllama", **change), folder=tmp_path / str(index), threads=1, **inputs)
+        digests.add(sha256_file(tmp_path / str(index) / "model.safetensors"))
+    assert len(digests) == len(changes)
+
+
+def test_divergence_is_a_sentence(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """A learning rate that blows up must stop the job, not save broken weights."""
+    with pytest.raises(ReciteError, match=r"training pythia at width 16 diverged .* lower learning_rate"):
+        train_model(options("pythia", learning_rate=1e30), folder=tmp_path / "model", threads=1, **inputs)
+    assert not (tmp_path / "model").exists()
+
+
+def test_no_rows(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """A corpus of short documents gives no training rows."""
+    TRAINING_ROWS.write(tmp_path / "rows.parquet", {"document_id": [], "tokens": []}, {})
+    with pytest.raises(ReciteError, match=r"rows.parquet holds no training row"):
+        train_model(
+            options("pythia"), folder=tmp_path / "model", threads=1, **(inputs | {"rows": tmp_path / "rows.parquet"})
+        )
+
+
+@pytest.mark.parametrize("order", ["shuffled", "spaced"])
+def test_every_epoch_has_every_row_once(order: str) -> None:
+    """A row seen twice in an epoch would falsify the known repetition counts."""
+    tokens = torch.randint(0, 9, (50, 3), generator=torch.Generator().manual_seed(0))
+    orders = [epoch_order(tokens, RECIPE | {"order": order}, epoch).tolist() for epoch in (0, 1)]
+    assert [sorted(found) for found in orders] == [list(range(50))] * 2
+    assert orders[0] != orders[1]
+
+
+def test_spaced_copies_are_evenly_apart() -> None:
+    """`spaced` must put k copies of a text in the k equal parts of the epoch, one in each."""
+    tokens = torch.tensor([[1]] * 8 + [[value] for value in range(2, 74)])
+    order = epoch_order(tokens, RECIPE | {"order": "spaced"}, 0).tolist()
+    places = [place for place, index in enumerate(order) if index < 8]
+    assert Counter(place * 8 // 80 for place in places).most_common(1)[0][1] <= 2
+    assert max(b - a for a, b in itertools.pairwise(places)) <= 20
+
+
+def test_parameters_by_formula() -> None:
+    """Llama's count in closed form: 4 d^2 attention, 3 d f feed-forward, 2 d norms a layer, embeddings, a norm."""
+    model = build_model("openllama", Shape(3, 48, 2), 300, 64, 0)
+    d, f = 48, 128
+    expected = 3 * (4 * d * d + 3 * d * f + 2 * d) + 2 * 300 * d + d
+    assert sum(p.numel() for p in model.parameters()) == expected
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a weights file beside the folder would fill the disk for good."""
+
+    def fill(self: PreTrainedModel, folder: Path) -> None:
+        (folder / "model.safetensors").write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(PreTrainedModel, "save_pretrained", fill)
+    with pytest.raises(OSError, match="No space left"):
+        train_model(options("pythia"), folder=tmp_path / "model", threads=1, **inputs)
+    assert not list(tmp_path.rglob("*model.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

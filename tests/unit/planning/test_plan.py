@@ -1,0 +1,369 @@
+"""recite.planning.planner: the jobs of the two studies, what they wait for, what they cost, and what a plan cannot do without."""
+
+import re
+from collections import Counter
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recite.errors import ReciteError
+from recite.planning import costs
+from recite.planning import planner as plan
+from recite.planning.costs import Machine
+from recite.planning.job import Job
+from recite.planning.planner import Planner
+from recite.study.study import load_study
+from studies import shipped
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def planner(name: str, machine: Machine | None = None, **changes: Any) -> Planner:
+    """The plan of a study of config/, with keys of its sections changed; a section of None is dropped."""
+    config = shipped(name)
+    for section, values in deepcopy(changes).items():
+        if isinstance(values, dict):
+            config[section].update(values)
+        else:
+            config[section] = values
+    config = {key: value for key, value in config.items() if value is not None}
+    return Planner(load_study(config, f"{name}.yaml"), machine or Machine())
+
+
+def named(made: Planner) -> dict[str, Job]:
+    return {job.name: job for job in made.jobs}
+
+
+@pytest.mark.parametrize("name", ["mini", "paper"])
+def test_jobs_of_every_stage(name: str) -> None:
+    """Prevents jobs that the DAG has not, and jobs that the plan forgets."""
+    made = planner(name)
+    study, counts = made.study, Counter(job.stage for job in made.jobs)
+    parts = {model: len(study.parts(model)) for model in study.models}
+    assert counts["scoring"] == sum(parts.values())
+    assert counts["noise"] == sum(parts[model] for model in study.noise_models) * len(study.noise_strengths)
+    for stage, models in (("recovery", study.recovery_models), ("lens", study.lens_models)):
+        times = len(study.recovery_strengths) if stage == "recovery" else 1
+        assert counts[stage] == times * sum(parts[model] for model in models) > 0
+    blocks = {model: len(study.ablation_blocks(model)) * len(study.ablation_parts(model)) for model in study.models}
+    assert counts["ablation"] == sum(blocks[model] for model in study.ablation_models) > 0
+    assert counts["sampling"] == sum(len(study.domains[model.corpus]) for model in study.families.values())
+    assert counts["candidates"] == sum(study.groups(corpus) for corpus in study.domains)
+    assert counts["training" if study.trains else "registration"] == len(study.models)
+    assert counts["batching"] == (len(study.models) if study.measures_batches else 0)
+    assert counts["figures"] == len(study.figures)
+    assert counts["frequency"] == len(study.frequency_families) * len(study.countings)
+    assert counts["frequency_index"] == {"mini": 1 + 6, "paper": 6}[name]
+    assert len(named(made)) == len(made.jobs)
+
+
+@pytest.mark.parametrize("name", ["mini", "paper"])
+def test_jobs_wait_for_jobs_before_them(name: str) -> None:
+    """Prevents a job that waits for a file that no job makes."""
+    seen: set[str] = set()
+    for job in planner(name).jobs:
+        assert set(job.after) <= seen
+        seen.add(job.name)
+
+
+def test_what_a_scoring_job_waits_for() -> None:
+    jobs = named(planner("paper"))
+    scoring = jobs["scoring/pythia-1b/pile_cc-0000"]
+    assert set(scoring.after) == {"registration/pythia-1b", "samples", "batching/pythia-1b"}
+    assert jobs["noise/pythia-1b/layer-0/alpha-0.1/pile_cc-0000"].after == scoring.after
+    assert set(jobs["samples"].after) == {name for name, job in jobs.items() if job.stage == "sampling"}
+    assert len(jobs["sampling/olmo3/arxiv"].after) == 64 + 1
+    assert jobs["registration/olmo2-32b"].after == ("family_tokenizer/olmo2",)
+    fixed = named(planner("paper", scoring={"batch_rows": 256}))
+    assert "batching/pythia-1b" not in fixed
+    assert set(fixed["scoring/pythia-1b/pile_cc-0000"].after) == {"registration/pythia-1b", "samples"}
+
+
+RULES = {
+    "aggregation",
+    "scaling",
+    "domains",
+    "noise_aggregation",
+    "compressibility_aggregation",
+    "frequency_aggregation",
+}
+RULES |= {"recovery_aggregation", "lens_aggregation", "ablation_aggregation", "overlap", "power", "signatures"}
+"""Rules of the mini study that make tables, but for the ledger."""
+
+
+def test_what_the_end_waits_for() -> None:
+    jobs = named(planner("mini"))
+    scored = {name for name, job in jobs.items() if job.stage == "scoring"}
+    families = {job.subject for job in jobs.values() if job.stage == "tokenization"}
+    assert set(jobs["aggregation"].after) == scored | {f"sampling/{family}/control" for family in families}
+    largest = {name for name in scored if name.split("/")[1].endswith("-l")}
+    larger = largest | {name for name in scored if name.split("/")[1].endswith("-m")}
+    noisy = {name for name, job in jobs.items() if job.stage == "noise"}
+    assert set(jobs["noise_aggregation"].after) == noisy | largest
+    assert jobs["figures/noise"].after == ("noise_aggregation",)
+    for stage in ("recovery", "lens"):
+        found = {name for name, job in jobs.items() if job.stage == stage}
+        assert set(jobs[f"{stage}_aggregation"].after) == found | larger
+        assert jobs[f"figures/{stage}"].after == (f"{stage}_aggregation",)
+    ablated = {name for name, job in jobs.items() if job.stage == "ablation"}
+    for stage in ("ablation_aggregation", "overlap", "power"):
+        assert set(jobs[stage].after) == ablated
+    assert jobs["figures/heads"].after == ("ablation_aggregation",)
+    assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation", "ablation_aggregation"}
+    assert jobs["figures/controls"].after == ("aggregation",)
+    assert jobs["scaling"].after == ("aggregation",)
+    assert set(jobs["domains"].after) == {"aggregation", "noise_aggregation"}
+    assert set(jobs["figures/scaling"].after) == {"aggregation", "scaling"}
+    assert set(jobs["summary"].after) == {*RULES, "ledger", "corpus"}
+    assert set(jobs["ledger"].after) == RULES
+
+
+def test_a_study_without_noise() -> None:
+    stages = {job.stage for job in planner("mini", noise=None, recovery=None).jobs}
+    assert not stages & {"noise", "noise_aggregation", "recovery", "recovery_aggregation"}
+
+
+def test_rows_of_ragged_parts() -> None:
+    """25 rows in shards of 10, four shards a job: a domain's last shard is half full."""
+    made = planner("mini", sampling={"rows_per_domain": 25, "shard_rows": 10}, scoring={"shards_per_job": 4})
+    rows = made.rows("pythia-xs")
+    assert list(rows)[:2] == ["code-0000", "headers-0001"]
+    assert list(rows.values())[:2] == [10 + 10 + 5 + 10, 10 + 5 + 10 + 10]
+    assert sum(rows.values()) == 25 * len(made.study.domains["mini"])
+
+
+def test_seconds_of_a_scoring_job() -> None:
+    """300,000 rows of Pythia 1B in batches of 512, the last of them filled up, in float16."""
+    made = planner(
+        "paper", Machine(tflops=100, efficiency=0.5, load_gbs=4), scoring={"batch_rows": 512, "shards_per_job_of": {}}
+    )
+    body, unembedding, attention = 16 * 12 * 2048**2, 50304 * 2048, 4 * 16 * 2048 * 63 * 32
+    flops = 586 * 512 * (2 * body * 63 + attention + 2 * unembedding * 32)
+    job = named(made)["scoring/pythia-1b/pile_cc-0000"]
+    assert job.seconds == pytest.approx(18.5 + 1011781632 * 2 / 4e9 + flops / 50e12)
+    assert (job.gpus, job.cores, job.written) == (1, 1, 300_000 * costs.SCORE_BYTES)
+
+
+def test_a_bos_token_costs_a_position() -> None:
+    """OpenLLaMA's rows are one token longer."""
+    made = planner("paper")
+    facts = made.costs["openllama-7b"].facts
+    assert made.costs["openllama-7b"].row == costs.row_flops(facts, 33, 32)
+    assert made.costs["olmo1-7b"].row == costs.row_flops(made.costs["olmo1-7b"].facts, 32, 32)
+
+
+def test_two_gpus_take_turns(tmp_path: Path) -> None:
+    """They hold more, but a row is no sooner done."""
+    entry = shipped("models")["olmo2-32b"]
+    path = tmp_path / "models.yaml"
+    path.write_text(yaml.safe_dump({"olmo2-32b": entry | {"gpus": 2}}))
+    one = planner("paper", models=["olmo2-32b"], frequency=None).costs["olmo2-32b"]
+    other = {"models_file": str(path), "scoring": {"shards_per_job_of": {}}, "frequency": None, "ablation": None}
+    two = planner("paper", models=["olmo2-32b"], **other)
+    cost = two.costs["olmo2-32b"]
+    assert (cost.gpus, one.gpus) == (2, 1) and cost.rate == one.rate == 0.4 * 312e12
+    assert cost.batch_rows > one.batch_rows
+
+
+def test_batches_fit_the_memory() -> None:
+    """A smaller GPU has smaller batches; twice the batch would not fit."""
+    for memory in (40, 80):
+        none = {"noise": None, "recovery": None, "frequency": None}
+        made = planner("paper", Machine(gpu_memory=memory), models=["pythia-6.9b"], **none)
+        cost = made.costs["pythia-6.9b"]
+        assert cost.peak <= costs.SPARE * memory * 1e9
+        assert costs.peak_bytes(cost.facts, 1, 2, 2 * cost.batch_rows, 32, 32) > costs.SPARE * memory * 1e9
+        assert named(made)["batching/pythia-6.9b"].peak == cost.peak
+
+
+def test_seconds_of_candidates() -> None:
+    """780 GB in six groups, 16 cores of 100 MB/s; a server of fewer cores takes longer, as Snakemake caps threads."""
+    for cores in (16, 4):
+        made = planner("paper", Machine(cores=cores, read_mbs=100))
+        job = named(made)["candidates/starcoderdata/005"]
+        assert job.cores == cores
+        assert job.seconds == pytest.approx(18.5 + 780e9 / 6 / (cores * 100e6))
+
+
+def test_threads_of_the_rule() -> None:
+    rule = (ROOT / "workflow" / "rules" / "candidates.smk").read_text()
+    assert re.findall(r"threads: 1 if study.trains else (\d+)", rule) == [str(plan.CANDIDATES_CORES)]
+
+
+def test_candidates_are_never_more_than_the_text() -> None:
+    made = planner("paper")
+    for job in made.jobs:
+        if job.stage == "candidates":
+            assert 0 < job.written <= made.text_bytes(job.subject) / made.study.groups(job.subject)
+
+
+def test_training_costs_six_operations_a_parameter_and_token() -> None:
+    made = planner("mini", Machine(efficiency=1.0))
+    texts = 5 * 150 + 24 + 48 + 96 + 128 + 192 + 384 + 512
+    facts = made.costs["pythia-l"].facts
+    job = named(made)["training/pythia-l"]
+    assert job.gpus == 0
+    assert job.seconds == pytest.approx(18.5 + 6 * facts.parameters * texts * 64 / costs.CORE_FLOPS)
+
+
+def test_compressibility_shortens_the_assumed_share_of_memorized_rows() -> None:
+    """Prevents every row from being counted, and a last batch that is not filled from costing less than a whole one."""
+    made = planner("paper")
+    job = named(made)["compressibility/openllama-7b/common_crawl-0000"]
+    assert set(job.after) == {"registration/openllama-7b", "scoring/openllama-7b/common_crawl-0000"}
+    cost = made.costs["openllama-7b"]
+    rows = made.rows("openllama-7b")["common_crawl-0000"]
+    batches = -(-int(rows * 0.05) // 64)
+    work = batches * 64 * costs.suffix_flops(cost.facts, 1, 32, 32)
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert job.gpus == cost.gpus and job.peak > cost.weights
+
+
+def test_frequency_waits_for_its_index_and_tokenizers() -> None:
+    """Prevents counts before their index, and indexes of other tokens than those that are counted."""
+    jobs = named(planner("mini"))
+    domains = {f"sampling/starcoder/{domain}" for domain in ("code", "control")}
+    after = {by: set(jobs[f"frequency/starcoder/{by}"].after) for by in ("bytes", "own", "other")}
+    assert all(found > domains for found in after.values())
+    shared = set.intersection(*after.values())
+    assert {by: found - shared for by, found in after.items()} == {
+        "bytes": {"frequency_index/mini/bytes/000"},
+        "own": {"frequency_index/mini/starcoder/000"},
+        "other": {"frequency_index/mini/openllama/000", "tokenization/openllama"},
+    }
+    assert jobs["frequency_index/mini/starcoder/000"].after == ("corpus", "tokenization/starcoder")
+    assert jobs["frequency_index/mini/bytes/000"].after == ("corpus",)
+
+
+def test_frequency_by_the_public_index() -> None:
+    """Three spans a row at ten requests a second, and a local index where there is no public one."""
+    made = planner("paper")
+    jobs = named(made)
+    rows = 1000 * len(made.study.domains["pile"])
+    public, local = jobs["frequency/pythia/public"], jobs["frequency/starcoder/public"]
+    assert public.seconds == pytest.approx(costs.START_SECONDS + 3 * rows / 10)
+    assert not any(name.startswith("frequency_index") for name in public.after)
+    assert sum(name.startswith("frequency_index/starcoderdata/bytes") for name in local.after) == 6
+    index = jobs["frequency_index/starcoderdata/bytes/000"]
+    assert index.written == pytest.approx(6 * made.text_bytes("starcoderdata") / 6, rel=1e-6)
+    assert "frequency/olmo3/public" not in jobs
+
+
+def test_recovery_feeds_every_prompt_twice() -> None:
+    """Prevents continuations from being counted, and jobs that wait for scores, which they do not read."""
+    made = planner("paper")
+    job = named(made)["recovery/openllama-7b/layer-0/alpha-0.3/common_crawl-0000"]
+    assert set(job.after) == {"registration/openllama-7b", "samples"}
+    cost, rows = made.costs["openllama-7b"], made.rows("openllama-7b")["common_crawl-0000"]
+    work = 2 * -(-rows // 64) * 64 * (costs.pass_flops(cost.facts, 33) + 2 * cost.facts.embedding)
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert job.written == rows * (costs.LAYERED_BYTES + 32 * costs.RECOVERY_LAYER_BYTES)
+    assert cost.weights < job.peak < 80e9
+
+
+def test_lens_unembeds_every_layer() -> None:
+    """Prevents the last token from being fed, and a class of rows before they are scored."""
+    made = planner("paper")
+    job = named(made)["lens/pythia-6.9b/pile_cc-0000"]
+    assert set(job.after) == {"registration/pythia-6.9b", "scoring/pythia-6.9b/pile_cc-0000"}
+    cost, rows = made.costs["pythia-6.9b"], made.rows("pythia-6.9b")["pile_cc-0000"]
+    work = costs.pass_flops(cost.facts, 63) + 2 * cost.facts.embedding * (32 * 32 + 1)
+    assert job.seconds == pytest.approx(cost.load + -(-rows // 64) * 64 * work / (0.4 * 312e12 * costs.PACES["lens"]))
+    assert job.written == rows * (costs.LAYERED_BYTES + 32 * costs.LENS_LAYER_BYTES)
+    assert cost.weights < job.peak < 80e9
+
+
+def test_ablation_runs_every_head_twice() -> None:
+    """Prevents rows that are not ablated, other layers, and one pass for every head where there are two."""
+    ablation = {"rows_per_domain": 1000, "rows_per_domain_of": {}, "layers_per_job": 10, "layers_per_job_of": {}}
+    made = planner("paper", ablation=ablation)
+    jobs = named(made)
+    cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
+    job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
+    assert set(job.after) == {"registration/openllama-7b", "samples"}
+    row = costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
+    work = -(-1000 // batch) * batch * row
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * costs.PACES["ablation"]))
+    assert job.written == 1000 * (costs.LAYERED_BYTES + 2 * 32 * costs.HEAD_BYTES)
+    assert cost.weights < job.peak < 80e9
+    parts = made.study.ablation_parts("openllama-7b")
+    assert len([name for name in jobs if name.startswith("ablation/openllama-7b/")]) == 4 * len(parts)
+    means = named(planner("paper", ablation=ablation | {"replacement": "dataset_mean"}))
+    assert means["ablation_means/openllama-7b"].after == job.after
+    after = means["ablation/openllama-7b/layers-30/common_crawl-0000"].after
+    assert after == (*job.after, "ablation_means/openllama-7b")
+
+
+def test_screened_heads_are_not_ablated() -> None:
+    """Prevents a plan that ablates every head where a study screens, and jobs that do not wait for the estimates."""
+    ablation = {"rows_per_domain": 1000, "rows_per_domain_of": {}, "layers_per_job": 10, "layers_per_job_of": {}}
+    made = planner("paper", ablation=ablation | {"screening": {"share": 0.2}, "replacement": "dataset_mean"})
+    jobs = named(made)
+    cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
+    screening = jobs["screening/openllama-7b"]
+    assert screening.after == ("registration/openllama-7b", "samples", "ablation_means/openllama-7b")
+    rows = 1000 * len(made.study.domains[made.study.models["openllama-7b"].corpus])
+    work = 2 * -(-rows // batch) * batch * cost.row
+    assert screening.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
+    assert cost.weights < screening.peak < 80e9
+    job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
+    assert job.after == (*screening.after, screening.name)
+    share = costs.listed_share(0.2)
+    row = share * costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
+    rate = 0.4 * 312e12 * costs.PACES["ablation"]
+    assert job.seconds == pytest.approx(cost.load + -(-1000 // batch) * batch * row / rate)
+    assert job.written == 1000 * (costs.LAYERED_BYTES + round(share * 64) * costs.HEAD_BYTES)
+    assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation"}
+    assert "figures/screening" not in jobs and "figures/heads" in jobs
+    assert "screening/openllama-7b" not in named(planner("paper", ablation=ablation))
+
+
+def test_large_models_have_fewer_rows_ablated() -> None:
+    """Prevents a domain whose first shard holds them all from being ablated in three shards."""
+    study = planner("paper").study
+    for model, rows in (("pythia-6.9b", 10_000), ("pythia-12b", 2_500), ("olmo3-32b", 2_500)):
+        domains = study.domains[study.models[model].corpus]
+        shards = [shard for part in study.ablation_parts(model).values() for shard in part.items()]
+        assert shards == [(f"{domain}-0000", rows) for domain in domains]
+    large = {name for name, cost in planner("paper").costs.items() if cost.facts.parameters > 1e10}
+    assert set(study.config["ablation"]["rows_per_domain_of"]) == large
+
+
+SMALL: dict[str, Any] = {"scoring": {"shards_per_job_of": {}}, "ablation": None}
+"""What a study of models that the registry of the paper lacks must change."""
+
+
+def test_an_entry_without_facts(tmp_path: Path) -> None:
+    """A model of one's own needs two lines to run, and its facts to be planned."""
+    path = tmp_path / "models.yaml"
+    path.write_text("mine: {corpus: pile}\n")
+    with pytest.raises(ReciteError, match=r"model mine: a plan needs layers, width, .*models file"):
+        none = {"noise": None, "recovery": None, "frequency": None}
+        planner("paper", models_file=str(path), models=["mine"], **none, **SMALL)
+
+
+def test_a_corpus_of_unknown_size(tmp_path: Path) -> None:
+    corpora = shipped("corpora")
+    del corpora["pile"]["files"]["gigabytes"]
+    path = tmp_path / "corpora.yaml"
+    path.write_text(yaml.safe_dump(corpora))
+    with pytest.raises(ReciteError, match=r"corpus pile: a plan needs gigabytes; .*corpora file"):
+        assert planner("paper", corpora_file=str(path)).jobs
+
+
+def test_a_model_that_does_not_fit() -> None:
+    with pytest.raises(ReciteError, match=r"model pythia-12b: not even 8 rows fit the 24 GB of each of its 1 GPUs"):
+        planner("paper", Machine(gpu_memory=24))
+
+
+def test_a_machine_that_cannot_be() -> None:
+    with pytest.raises(ReciteError, match="--servers is 0"):
+        planner("paper", Machine(servers=0))

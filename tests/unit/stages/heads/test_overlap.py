@@ -1,0 +1,194 @@
+"""recite.stages.heads.summarize.overlap against sets by hand, closed forms, enumeration, and planted heads."""
+
+from itertools import combinations
+from math import comb
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, Rows, options_of, write_ablated
+from recite.stages.heads.summarize.importance import MEASURES, Ablated, read_ablated
+from recite.stages.heads.summarize.overlap import (
+    SHARES,
+    SPLITS,
+    half_weights,
+    jaccard,
+    measure_overlap,
+    overlap_lines,
+    pair_chance,
+    random_halves,
+    random_tops,
+    ranked_domains,
+)
+from recite.stages.heads.tables import OVERLAP
+
+THREE = {"code": "structural", "prose": "free_text", "control": "free_text"}
+"""The three domains of the rows, none of them planted."""
+
+
+def table_of(folder: Path, paths: list[Path], kinds: dict[str, str] = THREE) -> pd.DataFrame:
+    measure_overlap(options_of(kinds), paths, folder / "overlap.parquet")
+    return OVERLAP.read(folder / "overlap.parquet").to_pandas()
+
+
+def tops_of(rows: Rows, chosen: np.ndarray, k: int, measure: str) -> set[int]:
+    """The k most important heads of some rows, by sorting."""
+    hits = (rows.clean_hits[:, None] - rows.hits)[chosen].mean(axis=0).round(12)
+    logs = (rows.clean[:, None] - rows.log_probability)[chosen].astype(float).mean(axis=0)
+    order = sorted(range(COUNT), key=lambda head: (-hits[head], -logs[head]) if measure == "hits" else -logs[head])
+    return set(order[:k])
+
+
+@pytest.mark.parametrize("measure", ["hits", "log_probability"])
+def test_between_domains_by_hand(tmp_path: Path, measure: str) -> None:
+    """Prevents another number of heads, another domain, the other importance, and a mean that counts a pair twice."""
+    rows = Rows()
+    table = table_of(tmp_path, write_ablated(tmp_path, rows)).query("measure == @measure")
+    for share in SHARES:
+        k = max(1, round(share * COUNT))
+        part = table[table["share"] == share]
+        tops = {name: tops_of(rows, (rows.frame["domain"] == name).to_numpy(), k, measure) for name in THREE}
+        found = {}
+        for a, b in combinations(THREE, 2):
+            line = part[(part["comparison"] == "between") & (part["domain_a"] == a) & (part["domain_b"] == b)].iloc[0]
+            found[a, b] = len(tops[a] & tops[b]) / len(tops[a] | tops[b])
+            assert line["overlap"] == pytest.approx(found[a, b])
+            assert (line["k"], line["heads"], line["domains"]) == (k, COUNT, 2)
+            sizes = [int((rows.frame["domain"] == name).sum()) for name in (a, b)]
+            assert line["n"] == min(sizes) > line["distinct"]
+        mean = part[(part["comparison"] == "between") & (part["domain_a"] == "all")].iloc[0]
+        assert mean["overlap"] == pytest.approx(np.mean(list(found.values())))
+        universal = part[part["comparison"] == "universal"].iloc[0]
+        assert universal["overlap"] == pytest.approx(len(set.intersection(*tops.values())) / COUNT)
+        assert universal["chance"] == pytest.approx((k / COUNT) ** 3)
+
+
+def test_planted_rows_do_not_count(tmp_path: Path) -> None:
+    """Prevents control texts from standing for a domain, and two domains from being called three."""
+    table = table_of(tmp_path, write_ablated(tmp_path, Rows()), KINDS)
+    assert set(table["domain_a"]) | set(table["domain_b"]) == {"all", "code", "prose"}
+    assert (table.loc[table["domain_a"] == "all", "domains"] == 2).all()
+
+
+def planted(rows: Rows, shared: bool) -> Rows:
+    """One head that matters most in every row; the same in all domains, or another in each."""
+    domain = rows.frame["domain"].map({name: place for place, name in enumerate(THREE)}).to_numpy()
+    rows.hits[:] = rows.clean_hits[:, None]
+    rows.hits[np.arange(ROWS), np.full(ROWS, 4) if shared else domain] -= 4
+    return rows
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_head_that_matters_most_is_found(tmp_path: Path, shared: bool) -> None:
+    """Prevents shared heads from going unseen, and different ones from passing for shared."""
+    table = table_of(tmp_path, write_ablated(tmp_path, planted(Rows(), shared)))
+    table = table[(table["measure"] == "hits") & (table["k"] == 1) & (table["domain_a"] == "all")]
+    found = {line.comparison: line for line in table.itertuples()}
+    assert found["within"].overlap == found["within"].overlap_low == 1
+    assert found["between"].overlap == found["between"].overlap_high == shared
+    assert found["universal"].overlap == shared / COUNT
+
+
+def test_halves_share_no_text(tmp_path: Path) -> None:
+    """Prevents copies of a text on both sides of a split, which would make halves alike, and splits of unequal size."""
+    members = random_halves(9, 200, np.random.default_rng(1))
+    assert set(members.sum(axis=1)) <= {4, 5}
+    assert len(np.unique(members, axis=0)) > 50
+    read = read_ablated(write_ablated(tmp_path, Rows()), options_of(THREE))
+    first, second = ranked_domains(read, "hits", options_of(THREE))["code"].halves
+    assert first.shape == (SPLITS + 400, COUNT)
+    assert not np.array_equal(first, second)
+
+
+def test_no_half_is_empty() -> None:
+    """Prevents means over no row at all where texts are few and drawn with replacement; and texts of the other half."""
+    rng = np.random.default_rng(3)
+    members = random_halves(5, SPLITS + 300, rng)
+    weights = half_weights(members, rng)
+    assert np.array_equal(weights[:SPLITS], members[:SPLITS])
+    assert np.array_equal(weights.sum(axis=1), members.sum(axis=1))
+    assert (weights[~members] == 0).all() and weights.max() > 1
+
+
+def test_chance_of_a_pair_by_enumeration() -> None:
+    """Prevents an approximation in place of the mean over all pairs of sets."""
+    first = set(range(3))
+    indices = [len(first & set(other)) / len(first | set(other)) for other in combinations(range(8), 3)]
+    found = pair_chance(8, 3, 0.9)
+    assert found["chance"] == pytest.approx(np.mean(indices))
+    assert np.mean([found["chance_low"] <= index <= found["chance_high"] for index in indices]) >= 0.9
+
+
+def test_chance_of_a_fifth_is_the_papers() -> None:
+    """0.04 / 0.36 = 11.1% where there are many heads."""
+    assert pair_chance(10_000, 2_000, 0.95)["chance"] == pytest.approx(0.04 / 0.36, abs=1e-4)
+    sets = comb(60, 12)
+    shared = sum(comb(12, i) * comb(48, 12 - i) / sets * i / (24 - i) for i in range(13))
+    assert pair_chance(60, 12, 0.95)["chance"] == pytest.approx(shared)
+
+
+def test_random_sets() -> None:
+    """Prevents sets that depend on each other, or of another size."""
+    tops = random_tops(10, 3, 2, 4000, np.random.default_rng(2))
+    assert (tops.sum(axis=2) == 3).all()
+    assert jaccard(*tops).mean() == pytest.approx(pair_chance(10, 3, 0.9)["chance"], abs=0.01)
+    assert tops.mean(axis=(0, 1)) == pytest.approx(np.full(10, 0.3), abs=0.03)
+
+
+def noise(seed: int) -> Ablated:
+    """Rows of one domain each with heads of known importance, under noise."""
+    rng = np.random.default_rng(seed)
+    kinds = {"code": "structural", "prose": "free_text"}
+    rows, heads = 60, 20
+    important = np.linspace(0, 1, heads)
+    hits = (4 * important + rng.normal(0, 4, (rows, heads))).round().astype(np.int16)
+    starts = {"code": slice(0, 30), "prose": slice(30, 60)}
+    texts, log_probability = np.arange(rows, dtype=np.uint64), rng.normal(0, 1, (rows, heads)).astype(np.float32)
+    shape, numbers = (2, heads // 2), np.arange(heads)
+    return Ablated("m", "f", 9, shape, numbers, 1.0, 8, kinds, starts, texts, hits, log_probability, log_probability)
+
+
+def test_intervals_have_the_width_of_the_statistics_scatter() -> None:
+    """Forty studies: the bootstrap's standard error is that by which the overlap varies from one to the next."""
+    options = {"seed": 1, "resamples": 200, "confidence": 0.95}
+    seen, errors = [], []
+    for seed in range(40):
+        read = noise(seed)
+        ranked = ranked_domains(read, "hits", options)
+        lines = [line for line in overlap_lines(ranked, read, options) if line["share"] == 0.3]
+        (line,) = [line for line in lines if (line["comparison"], line["domain_a"]) == ("between", "all")]
+        seen.append(line["overlap"])
+        errors.append((line["overlap_high"] - line["overlap_low"]) / 2 / 1.96)
+    assert 0.7 < np.mean(errors) / np.std(seen, ddof=1) < 1.4
+
+
+def test_jobs_change_nothing(tmp_path: Path) -> None:
+    """Prevents the number of jobs, or the order of their files, from changing the table."""
+    whole = table_of(tmp_path, write_ablated(tmp_path / "whole", Rows()))
+    paths = write_ablated(tmp_path / "parts", Rows(), parts=3, step=1)
+    pd.testing.assert_frame_equal(table_of(tmp_path, paths[::-1]), whole)
+    assert HEADS_OF_A_LAYER * LAYERS == COUNT
+
+
+def test_domains_of_few_texts(tmp_path: Path) -> None:
+    """Prevents sets of heads of a handful of texts, and a table that cannot be empty."""
+    rows = Rows()
+    rows.frame["sequence_id"] = rows.frame["sequence_id"] % 4
+    assert table_of(tmp_path, write_ablated(tmp_path, rows)).empty
+
+
+def test_heads_that_were_screened(tmp_path: Path) -> None:
+    """Prevents shares of the screened heads for shares of all, and sets that are alike because nothing else is left."""
+    whole = table_of(tmp_path, write_ablated(tmp_path / "whole", Rows()))
+    rows = Rows()
+    domains = [(rows.frame["domain"] == name).to_numpy() for name in THREE]
+    kept = sorted({head for chosen in domains for m in MEASURES for head in tops_of(rows, chosen, 2, m)})
+    assert len(kept) < COUNT
+    found = table_of(tmp_path, write_ablated(tmp_path / "few", rows, heads=kept, share=0.3))
+    assert set(found["share"]) == {share for share in SHARES if share <= 0.3}
+    exact = ["measure", "comparison", "domain_a", "domain_b", "share", "k", "heads", "overlap", "chance", "n"]
+    expected = whole[(whole["share"] <= 0.3) & (whole["comparison"] != "within")]
+    found = found[found["comparison"] != "within"]
+    pd.testing.assert_frame_equal(found[exact].reset_index(drop=True), expected[exact].reset_index(drop=True))

@@ -1,0 +1,510 @@
+"""recite.study.study: the resolved study, what each stage must know, and the shipped registry held against transformers."""
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+from snakemake.io import regex_from_filepattern
+
+from recite.checkpoints.architectures import ARCHITECTURES
+from recite.checkpoints.inspection import empty_model
+from recite.checkpoints.registration import checkpoint_facts
+from recite.planning.limits import Limits
+from recite.study.config import check_config, read_yaml
+from recite.study.study import load_study
+from studies import NOTES, ROOT, loaded, own_study, shipped
+
+
+@pytest.fixture
+def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The real mini study's config; its corpora and figures files are found from the root."""
+    monkeypatch.chdir(ROOT)
+    return shipped("mini")
+
+
+@pytest.fixture
+def paper(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The paper's study."""
+    monkeypatch.chdir(ROOT)
+    return shipped("paper")
+
+
+def test_models_of_the_mini_study(config: dict[str, Any]) -> None:
+    """Prevents a family, a size or a BOS policy from being lost between config and jobs."""
+    study = loaded(config)
+    families, sizes = config["training"]["families"], config["training"]["sizes"]
+    assert study.trains
+    assert set(study.models) == {f"{family}-{size}" for family in families for size in sizes}
+    for name, model in study.models.items():
+        assert name == model.name == f"{model.family}-{model.size}"
+        assert model.bos == (0 if families[model.family].get("bos") else None)
+        assert (model.corpus, model.layers) == ("mini", sizes[model.size]["layers"])
+    for family in study.families:
+        found = [model.name for model in study.models.values() if model.family == family]
+        assert found == [f"{family}-{size}" for size in sizes]
+
+
+def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
+    """Prevents a stage from being given another stage's values."""
+    config["noise"]["strengths"] = [0.0, 0.00001, 0.1, 0.25, 1]
+    config["recovery"]["strengths"] = [0.25, 1]
+    study = loaded(config)
+    assert (study.name, study.results) == ("mini", "results/mini")
+    assert study.planted == ["control"]
+    assert list(study.domains) == ["mini"] and list(study.domains["mini"]) == config["sampling"]["domains"]
+    training, families = config["training"], config["training"]["families"]
+    vocabulary = families["openllama"]["vocabulary"]
+    assert study.tokenization_options("openllama") == {"row_tokens": training["row_tokens"], "vocabulary": vocabulary}
+    made = study.training_options("olmo1-m")
+    assert made["family"] == "olmo1" and made["shape"] == training["sizes"]["m"]
+    assert made["recipe"].items() >= families["olmo1"].items()
+    batch = config["scoring"]["batch_rows"]
+    scoring = {"model": "openllama-l", "family": "openllama", "bos": 0, "batch_rows": batch, "dtype": "float32"}
+    assert study.scoring_options("openllama-l") == scoring
+    assert study.scoring_options("pythia-l")["bos"] is None
+    assert study.noise_layers == [0]
+    assert study.noise_options(2) == {"seed": config["seed"], "layer": 2, "rms": "token", "positions": "prompt"}
+    assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
+    assert study.recovery_strengths == ["0.25", "1.0"]
+    small = scoring | {"batch_rows": 32}
+    noise = {"seed": config["seed"], "layer": 2, "rms": "token"}
+    assert study.recovery_options("openllama-l", 2) == small | {"noise": noise}
+    assert study.lens_options("openllama-l") == small
+    rows = {f"{domain}-0000": 6 for domain in config["sampling"]["domains"]}
+    ablation = small | {"rows": rows, "layers": [0, None], "replacement": "mean_of_others"}
+    assert study.ablation_options("openllama-l", "code-0000", 0) == ablation
+    assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
+    assert study.corpus_options("mini")["name"] == "mini"
+    rows = config["sampling"]["rows_per_domain"]
+    sampling = {"context_tokens": 32, "continuation_tokens": 32, "rows_per_domain": rows, "shard_rows": rows}
+    assert study.sampling_options("olmo1", "code") == {"corpus": "mini", "domain": "code", **sampling}
+    candidates = study.candidates_options("mini")
+    most = {"seed": config["seed"], "corpus": "mini", "most": rows * 5 // 4 + 1, "excerpt": 1024, "place": "head"}
+    labels = {domain: domain for domain in shipped("corpora")["mini"]["domains"]}
+    layout = {"text": "text", "id": "id", "domain": "domain", "labels": labels}
+    assert candidates == {"draw": most, "layout": layout}
+    assert study.groups("mini") == 1
+
+
+def test_parts_cover_every_shard_once(config: dict[str, Any]) -> None:
+    """Prevents rows that no job, or two jobs, score; the last shard and the last part may be smaller."""
+    study = loaded(config, sampling={"rows_per_domain": 25, "shard_rows": 10}, scoring={"shards_per_job": 4})
+    shards = [f"{domain}-{index:04d}" for domain in config["sampling"]["domains"] for index in range(3)]
+    for model, entry in study.models.items():
+        assert study.shards(entry.family) == shards
+        parts = study.parts(model)
+        assert [shard for part in parts.values() for shard in part] == shards
+        assert [len(part) for part in parts.values()] == [4, 4, 4, 4, 2]
+        assert all(name == part[0] for name, part in parts.items())
+
+
+def test_rows_that_fill_their_shards_exactly(config: dict[str, Any]) -> None:
+    """Prevents an empty last shard."""
+    study = loaded(config, sampling={"domains": ["code", "control"], "rows_per_domain": 20, "shard_rows": 10})
+    assert study.shards("pythia") == ["code-0000", "code-0001", "control-0000", "control-0001"]
+
+
+@pytest.mark.parametrize("rows", [10, 25])
+def test_appending_a_domain_keeps_the_earlier_parts(config: dict[str, Any], rows: int) -> None:
+    """Prevents a new domain from scoring the finished ones again."""
+    sampling = {"domains": ["code", "control"], "rows_per_domain": rows, "shard_rows": 10}
+    before = loaded(config, sampling=sampling, scoring={"shards_per_job": 1}).parts("pythia-xs")
+    more = sampling | {"domains": ["code", "control", "markup"]}
+    after = loaded(config, sampling=more, scoring={"shards_per_job": 1}).parts("pythia-xs")
+    assert {name: after[name] for name in before} == before
+    assert {name.rpartition("-")[0] for name in after.keys() - before.keys()} == {"markup"}
+
+
+def test_which_domains_are_sampled_changes_no_options(config: dict[str, Any]) -> None:
+    """Prevents a new domain from reading the corpus again, or from drawing the samples of the others again."""
+    before = loaded(config, sampling={"domains": ["code", "control"]})
+    after = loaded(config, sampling={"domains": ["headers", "code", "markup", "control"]})
+    assert after.candidates_options("mini") == before.candidates_options("mini")
+    assert after.corpus_options("mini") == before.corpus_options("mini")
+    for domain in ("code", "control"):
+        assert after.sampling_options("pythia", domain) == before.sampling_options("pythia", domain)
+        assert after.shards_of(domain) == before.shards_of(domain)
+    for model in before.models:
+        assert after.scoring_options(model) == before.scoring_options(model)
+        assert after.batching_options(model) == before.batching_options(model)
+
+
+def test_a_domain_more_in_the_registry_changes_no_sample(tmp_path: Path, config: dict[str, Any]) -> None:
+    """Prevents a domain that is added to a corpus from drawing the samples of the others, or scoring them, again."""
+    more = deepcopy(NOTES) | {"domains": NOTES["domains"] | {"chat": "free_text"}}
+    before, after = (
+        load_study(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": notes}), "own.yaml")
+        for notes in (NOTES, more)
+    )
+    assert after.sampling_options("mine", "code") == before.sampling_options("mine", "code")
+    assert after.scoring_options("mine") == before.scoring_options("mine")
+    assert after.candidates_options("notes")["draw"] == before.candidates_options("notes")["draw"]
+
+
+def test_appending_a_size_keeps_the_options_of_the_others(config: dict[str, Any]) -> None:
+    """Prevents a new size from training and scoring the others again."""
+    before = loaded(config)
+    sizes = config["training"]["sizes"] | {"xl": {"layers": 8, "width": 256, "heads": 8}}
+    after = loaded(config, training={"sizes": sizes})
+    for model in before.models:
+        assert after.training_options(model) == before.training_options(model)
+        assert after.scoring_options(model) == before.scoring_options(model)
+
+
+def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -> None:
+    """Prevents a checkpoint that is added to a study from reading, sampling or scoring anything again."""
+    paper["frequency"]["families"].remove("olmo2")
+    after = loaded(paper)
+    paper["models"] = [name for name in paper["models"] if not name.startswith("olmo2")]
+    before = loaded(paper)
+    assert set(after.families) - set(before.families) == {"olmo2"}
+    for model in before.models:
+        assert after.checkpoint_options(model) == before.checkpoint_options(model)
+        assert after.scoring_options(model) == before.scoring_options(model)
+        assert after.batching_options(model) == before.batching_options(model)
+        assert after.parts(model) == before.parts(model)
+    for family, first in before.families.items():
+        assert after.tokenizer_options(family) == before.tokenizer_options(family)
+        for domain in before.domains[first.corpus]:
+            assert after.sampling_options(family, domain) == before.sampling_options(family, domain)
+    for corpus in before.domains:
+        assert after.candidates_options(corpus) == before.candidates_options(corpus)
+        assert after.inventory_options(corpus) == before.inventory_options(corpus)
+    assert after.noise_options(0) == before.noise_options(0)
+    for family in before.frequency_families:
+        assert after.frequency_options(family, "public") == before.frequency_options(family, "public")
+
+
+def test_a_study_without_noise(config: dict[str, Any]) -> None:
+    """Prevents a study without noise from asking for the noise table or its figure."""
+    del config["noise"], config["recovery"]
+    study = loaded(config)
+    assert study.noise_models == [] and study.noise_strengths == []
+    assert study.recovery_models == [] and study.recovery_strengths == []
+    assert not {"noise_rates", "recovery", "recovery_tests"} & set(study.tables)
+    assert set(study.figures) == {
+        n
+        for n, entry in study.figure_entries.items()
+        if not {"noise_rates", "recovery", "factorial"} & set(entry["tables"])
+    }
+    assert "noise" not in study.figures and "lens" in study.figures
+
+
+def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
+    """Prevents an undisturbed run from being compared with itself where no strengths are named."""
+    del config["recovery"]["strengths"]
+    study = loaded(config)
+    assert study.recovery_strengths == study.noise_strengths == ["0.3", "0.5"]
+    config["noise"]["strengths"] = [0.0]
+    still = loaded(config)
+    assert still.recovery_strengths == [] and "recovery" not in still.tables
+
+
+def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> None:
+    """Prevents rows beyond those that are asked for, shards without any, and parts other than those of scoring."""
+    config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
+    config["ablation"] |= {"rows_per_domain": 12, "rows_per_domain_of": {"pythia-l": 99, "olmo1-l": 10}}
+    study = loaded(config, scoring={"shards_per_job": 2})
+    assert list(study.parts("olmo2-l")) == ["code-0000", "code-0002", "control-0001"]
+    assert study.ablation_parts("olmo2-l") == {
+        "code-0000": {"code-0000": 10, "code-0001": 2},
+        "code-0002": {"control-0000": 10},
+        "control-0001": {"control-0001": 2},
+    }
+    assert study.ablation_parts("olmo1-l") == {"code-0000": {"code-0000": 10}, "code-0002": {"control-0000": 10}}
+    whole = {
+        "code-0000": 10,
+        "code-0001": 10,
+        "code-0002": 5,
+        "control-0000": 10,
+        "control-0001": 10,
+        "control-0002": 5,
+    }
+    assert study.head_means_options("pythia-l")["rows"] == whole
+
+
+def test_more_rows_ablate_only_the_new_ones(config: dict[str, Any]) -> None:
+    """Prevents rows that were ablated from being ablated again where a shard is a job."""
+    config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
+    config["scoring"]["shards_per_job"] = 1
+    few, more = (loaded(config, ablation={"rows_per_domain": rows}) for rows in (10, 20))
+    for part in few.ablation_parts("pythia-l"):
+        assert more.ablation_options("pythia-l", part, 0) == few.ablation_options("pythia-l", part, 0)
+    assert len(more.ablation_parts("pythia-l")) == 2 * len(few.ablation_parts("pythia-l"))
+
+
+def test_blocks_of_layers(config: dict[str, Any]) -> None:
+    """Prevents a layer that no job, or two jobs, ablate."""
+    blocks = {"layers_per_job": 4, "layers_per_job_of": {"pythia-l": 3, "olmo1-l": 9}}
+    study = loaded(config, ablation=blocks)
+    assert study.ablation_blocks("olmo2-l") == {0: 4, 4: 6}
+    assert study.ablation_blocks("pythia-l") == {0: 3, 3: 6}
+    assert study.ablation_blocks("olmo1-l") == {0: 6}
+    assert loaded(config).ablation_blocks("olmo2-l") == {0: None}
+    assert study.ablation_options("olmo2-l", "code-0000", 4)["layers"] == [4, 6]
+
+
+def test_what_replaces_a_head(config: dict[str, Any]) -> None:
+    """Prevents means that nobody needs, and a seed that ablates everything again where it decides nothing."""
+    made = {
+        by: loaded(config, ablation={"replacement": by})
+        for by in ("mean_of_others", "zero", "dataset_mean", "resample")
+    }
+    assert [by for by, study in made.items() if study.needs_head_means] == ["dataset_mean"]
+    options = {by: study.ablation_options("pythia-l", "code-0000", 0) for by, study in made.items()}
+    assert [by for by in made if "seed" in options[by]] == ["resample"]
+    assert all(options[by]["replacement"] == by for by in made)
+
+
+def test_screening(config: dict[str, Any]) -> None:
+    """Prevents another share from estimating anew, a recall where heads are left out, and layers that are not whole."""
+    whole, half, few = (
+        loaded(config, ablation=changes)
+        for changes in ({}, {"screening": {"share": 0.5}}, {"screening": {"share": 0.2}})
+    )
+    assert (whole.screens, half.screens) == (False, True)
+    assert half.screening_options("pythia-l") == few.screening_options("pythia-l")
+    kinds = half.screening_options("pythia-l")["kinds"]
+    assert kinds["code"] == "structural" and list(kinds) == config["sampling"]["domains"]
+    options = [study.ablation_options("pythia-l", "code-0000", 0) for study in (whole, half, few)]
+    assert options == [options[0], options[0] | {"share": 0.5}, options[0] | {"share": 0.2}]
+    assert "screening" in whole.tables and "screening" in whole.figures
+    assert "screening" not in half.tables and "screening" not in half.figures
+    assert {"heads", "overlap", "power", "signatures"} <= set(half.tables)
+    assert whole.signature_sources == ["recovery", "lens", "heads"]
+    assert half.signature_sources == ["recovery", "lens"]
+    del config["recovery"], config["lens"]
+    assert "signatures" in loaded(config, ablation={}).tables
+    assert "signatures" not in loaded(config, ablation={"screening": {"share": 0.5}}).tables
+    del config["ablation"]
+    assert not loaded(config).screens
+
+
+def test_a_study_without_ablation(config: dict[str, Any]) -> None:
+    """Prevents a study that ablates nothing from asking for the table or the figure of heads."""
+    del config["ablation"]
+    study = loaded(config)
+    assert study.ablation_models == [] and not study.needs_head_means
+    assert not {"heads", "overlap", "power"} & {*study.tables, *study.figures}
+
+
+def test_a_study_without_frequency(config: dict[str, Any]) -> None:
+    """Prevents a study that counts nothing from asking for indexes, tables or figures of counts."""
+    del config["frequency"]
+    study = loaded(config)
+    assert study.frequency_families == study.frequency_models == study.countings == []
+    assert not {"frequency_rates", "thresholds", "countings"} & set(study.tables)
+    assert not {"frequency", "countings"} & set(study.figures)
+
+
+def test_ways_of_counting(config: dict[str, Any]) -> None:
+    """Prevents rows from being counted in an index of other units than their own spans have."""
+    study = loaded(config)
+    assert {by: study.index_of("olmo1", by) for by in study.countings} == {
+        "bytes": "bytes",
+        "own": "olmo1",
+        "other": "openllama",
+    }
+    assert study.frequency_families == list(study.families) and study.frequency_models == list(study.models)
+    assert study.frequency_options("olmo1", "own") == {
+        "family": "olmo1",
+        "counting": "own",
+        "by": "own",
+        "rows_per_domain": None,
+    }
+    assert study.index_options("mini") == {"layout": study.candidates_options("mini")["layout"] | {"labels": None}}
+    few = loaded(config, frequency={"rows_per_domain": 25}, sampling={"rows_per_domain": 60, "shard_rows": 10})
+    assert [shard for shard in few.frequency_shards("pythia") if shard.startswith("code")] == [
+        "code-0000",
+        "code-0001",
+        "code-0002",
+    ]
+
+
+def test_public_index_where_there_is_one(paper: dict[str, Any]) -> None:
+    """Prevents a corpus without a public index from being asked for there, and its counts from being left out."""
+    study = loaded(paper, frequency={"families": ["pythia", "starcoder", "olmo3"]})
+    made = {family: study.frequency_options(family, "public") for family in study.frequency_families}
+    assert {family: options["by"] for family, options in made.items()} == {
+        "pythia": "public",
+        "starcoder": "bytes",
+        "olmo3": "bytes",
+    }
+    assert made["pythia"]["index"] == "v4_piletrain_llama"
+    assert made["pythia"]["public"]["endpoint"] == "https://api.infini-gram.io/"
+    assert study.index_of("pythia", "public") == "" and study.index_of("olmo3", "public") == "bytes"
+    assert "index" not in made["olmo3"] and "public" not in made["olmo3"]
+    assert {model.split("-")[0] for model in study.frequency_models} == {"pythia", "starcoderbase", "olmo3"}
+
+
+def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:
+    """Prevents a figure from being left out of a study that has its tables."""
+    study = loaded(config)
+    assert set(study.figures) == set(shipped("figures")) - {"factorial"}
+
+
+def test_a_factorial(config: dict[str, Any]) -> None:
+    """Prevents a cell of another recipe, architecture or seed; a listed family keeps the options that it had."""
+    before = loaded(config).training_options("pythia-m")
+    assert "architecture" not in before["recipe"] and loaded(config).crossed == {}
+    families = config["training"].pop("families")
+    recipes = {"plain": families["pythia"], "other": families["olmo2"]}
+    for recipe in recipes.values():
+        del recipe["seed"]
+    crossed = {"architectures": ["olmo2", "pythia"], "recipes": recipes, "seeds": [4, 9]}
+    config["training"] |= {"factorial": crossed, "sizes": {"m": config["training"]["sizes"]["m"]}}
+    del config["frequency"], config["compressibility"], config["noise"]["models"]
+    for stage in ("recovery", "lens", "ablation"):
+        del config[stage]["models"]
+    study = loaded(config)
+    assert list(study.models) == [
+        f"{a}-{r}-{s}-m" for a in ("olmo2", "pythia") for r in ("plain", "other") for s in (4, 9)
+    ]
+    options = study.training_options("pythia-other-9-m")
+    assert options["recipe"] == study.config["training"]["factorial"]["recipes"]["other"] | {
+        "architecture": "pythia",
+        "seed": 9,
+    }
+    assert options["recipe"]["order"] == "spaced"
+    assert options["shape"] == config["training"]["sizes"]["m"]
+    assert study.factorial_options()["families"]["olmo2-plain-4"] == {
+        "architecture": "olmo2",
+        "recipe": "plain",
+        "seed": 4,
+    }
+    assert "factorial" in study.tables and "factorial" in study.figures
+
+
+def test_a_study_of_natural_text_asks_for_no_controls(paper: dict[str, Any]) -> None:
+    """Prevents checkpoints from elsewhere from being held against repetitions that nobody planted."""
+    study = loaded(paper)
+    assert study.planted == [] and "control_rates" not in study.tables
+    assert all("control_rates" not in entry["tables"] for entry in study.figures.values())
+
+
+def test_domains_by_corpus(paper: dict[str, Any]) -> None:
+    """Prevents domains that are named for one corpus from being asked of the others."""
+    study = loaded(paper, sampling={"domains": {"pile": ["github", "arxiv"], "dolma": ["wiki"]}})
+    assert list(study.domains["pile"]) == ["github", "arxiv"] and list(study.domains["dolma"]) == ["wiki"]
+    assert study.domains["redpajama"] == shipped("corpora")["redpajama"]["domains"]
+    assert study.shards("olmo1") == [f"wiki-{index:04d}" for index in range(3)]
+
+
+def test_options_of_a_corpus_of_files(paper: dict[str, Any]) -> None:
+    """Prevents a change of how documents are read from leaving old candidates, and one of the plan from new ones."""
+    study = loaded(paper)
+    layout = study.candidates_options("dolma3")["layout"]
+    files = shipped("corpora")["dolma3"]["files"]
+    assert layout == {"text": "text", **{key: files[key] for key in ("path", "labels", "removed")}}
+    inventory = {key: files[key] for key in ("patterns", "groups", "hub", "revision")}
+    folder = {"corpus": "dolma3", "folder": "data/corpora/dolma3"}
+    assert study.inventory_options("dolma3") == inventory | folder
+    assert study.groups("dolma3") == files["groups"] == 64
+    assert study.candidates_options("dolma3")["draw"]["most"] == 375_001
+    assert study.candidates_options("dolma3")["draw"]["place"] == "offset"
+
+
+def test_paper(paper: dict[str, Any]) -> None:
+    """Prevents a checkpoint of the paper's twenty, or a family, from being lost."""
+    study = loaded(paper)
+    assert len(study.models) == 20 and study.noise_models == list(study.models)
+    assert list(study.families) == list(ARCHITECTURES)
+    sizes = [study.checkpoint_options(model)["parameters"] for model in study.models]
+    assert min(sizes) > 1e9 and max(sizes) < 33e9
+    assert not study.trains and study.measures_batches
+    assert study.scoring_options("openllama-7b")["bos"] == 1
+    assert {name for name, model in study.models.items() if model.bos is not None} == {
+        name for name in study.models if name.startswith("openllama")
+    }
+    assert study.models["openllama-3b"].tokenizer == "tokenizer.model"
+    assert study.weight_bytes("pythia-1b") == 2 * 1011781632
+
+
+def test_the_other_reading_of_the_paper(paper: dict[str, Any]) -> None:
+    """Prevents the smaller checkpoints, one line of config away, from being out of date."""
+    names = [*paper["models"], "pythia-160m", "pythia-410m"]
+    names.remove("starcoderbase-15.5b")
+    paper["models"] = names
+    assert len(loaded(paper).models) == 21
+
+
+TIED = {"starcoderbase-1b", "starcoderbase-3b", "starcoderbase-7b", "starcoderbase-15.5b", "olmo1-1b"}
+"""Checkpoints whose embedding is their unembedding."""
+REGISTRY = check_config(read_yaml(ROOT / "config" / "models.yaml"), "models", "models.yaml")
+FACTS = ("layers", "width", "heads", "shared_heads", "feed_forward", "vocabulary", "parameters")
+
+
+def config_of(name: str, entry: dict[str, Any]) -> transformers.PretrainedConfig:
+    """The config that a checkpoint's entry speaks of."""
+    settings: dict[str, Any] = {
+        "vocab_size": entry["vocabulary"],
+        "hidden_size": entry["width"],
+        "num_hidden_layers": entry["layers"],
+        "num_attention_heads": entry["heads"],
+        "num_key_value_heads": entry["shared_heads"],
+        "intermediate_size": entry["feed_forward"],
+        "tie_word_embeddings": name in TIED,
+        "pad_token_id": None,
+    }
+    if entry["family"] == "starcoder":
+        # learned positions, 8,192 of them, which a rotary model has no parameters for
+        settings |= {"n_inner": settings.pop("intermediate_size"), "n_positions": 8192, "multi_query": True}
+    if entry["family"] in ("pythia", "starcoder"):
+        del settings["num_key_value_heads"]
+    model_class = ARCHITECTURES[entry["family"]].model_class
+    return getattr(transformers, model_class.replace("ForCausalLM", "Config"))(**settings)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_registry_agrees_with_transformers(name: str) -> None:
+    """Prevents a wrong number of parameters, which is the axis of the scaling law and the size that jobs ask for."""
+    entry = REGISTRY[name]
+    architecture = ARCHITECTURES[entry["family"]]
+    assert entry["width"] % entry["heads"] == 0
+    found = checkpoint_facts(empty_model(config_of(name, entry), architecture), architecture)
+    assert found == {fact: entry[fact] for fact in FACTS}
+
+
+def test_registry_is_pinned() -> None:
+    """Prevents a checkpoint that cannot be fetched, but for the one that says so, and two that are one."""
+    assert [name for name, entry in REGISTRY.items() if "revision" not in entry] == ["starcoderbase-7b"]
+    commits = [entry["revision"] for entry in REGISTRY.values() if "revision" in entry]
+    assert len(set(commits)) == len(commits)
+    assert len({entry["hub"] for entry in REGISTRY.values()}) == len(REGISTRY)
+    for entry in REGISTRY.values():
+        assert entry["dtype"] in ("float16", "bfloat16") and entry["gpus"] == 1
+
+
+def test_names_of_a_thousand_groups_and_ten_thousand_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents the last groups and shards from having no rule, limits or rows, for the digits of their names."""
+    monkeypatch.chdir(ROOT)
+    corpora = {"notes": NOTES | {"files": NOTES["files"] | {"groups": 1001, "gigabytes": 1}}}
+    facts = {"layers": 2, "width": 32, "heads": 2, "shared_heads": 2, "feed_forward": 64, "vocabulary": 300}
+    facts |= {"parameters": 30_000}
+    made = own_study(tmp_path, {"mine": {"corpus": "notes", **facts}}, corpora)
+    sections: dict[str, Any] = {"sampling": {"rows_per_domain": 10_001, "shard_rows": 1, "domains": ["code"]}}
+    sections |= {"scoring": {"shards_per_job": 1}, "ablation": {"rows_per_domain": 10_001, "batch_rows": 8}}
+    study = loaded(made, **sections)
+    snakefile = (ROOT / "Snakefile").read_text()
+    for wildcard, names in (("group", study.group_names("notes")), ("part", study.shards("mine"))):
+        (constraint,) = re.findall(rf'^    {wildcard}=r"(.+)",$', snakefile, re.MULTILINE)
+        matches = re.compile(regex_from_filepattern(f"a/{{{wildcard},{constraint}}}.parquet"))
+        found = [matches.match(f"a/{name}.parquet") for name in names]
+        assert [match and match[wildcard] for match in found] == names and names == sorted(names, key=len)
+        assert not any(matches.match(f"a/{name}.parquet") for name in ("1", "12", "code-123", "code-", "code-12x"))
+    limits = Limits(study)
+    assert limits.job("candidates", {"corpus": "notes", "group": "1000"})
+    assert limits.job("scoring", {"model": "mine", "part": "code-10000"})
+    assert study.ablation_parts("mine")["code-10000"] == {"code-10000": 1}
+
+
+def test_files_that_are_left_out_are_the_inventory_s_alone(paper: dict[str, Any]) -> None:
+    """Prevents an inventory from passing over `without`, and one without it from being made anew."""
+    study = loaded(paper)
+    before = study.inventory_options("dolma3")
+    study.corpora["dolma3"]["files"]["without"] = ["a.jsonl"]
+    assert study.inventory_options("dolma3") == before | {"without": ["a.jsonl"]}
+    assert "without" not in study.candidates_options("dolma3")["layout"]

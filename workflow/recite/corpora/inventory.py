@@ -1,0 +1,85 @@
+"""Inventory: which files a corpus has, and which job reads which of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heapreplace
+from pathlib import Path
+from typing import Any
+
+from recite.corpora.readers.objects import is_sound
+from recite.errors import ReciteError
+from recite.files import read_json, write_json
+from recite.sources.fetching import corpus_folder
+from recite.sources.patterns import files_below, matching, same_name
+
+
+def take_inventory(options: Mapping[str, Any], inventory: Path) -> None:
+    """List the files of a corpus that match its patterns, with their sizes, and share them out to groups.
+
+    `options` are the corpus's files entry with corpus and fetch. Files go to groups by size, the largest first, each to
+    the group that has least; those that `without` names go to none, and are listed by themselves. Raises ReciteError
+    where a pattern matches nothing, or where `without` names what is no file of the corpus.
+    """
+    folder = corpus_folder(options)
+    names = files_below(folder)
+    chosen: dict[str, int] = {}
+    for pattern in options["patterns"]:
+        found = matching(names, pattern)
+        if not found:
+            raise ReciteError(
+                f"corpus {options['corpus']}: no file of {folder} matches {pattern!r}; correct `patterns` or `folder` "
+                "in the corpora file, or put the files there."
+            )
+        chosen |= {name: (folder / name).stat().st_size for name in found}
+    _check_names(options["corpus"], chosen)
+    without = {name: chosen[name] for name in _left_out(options, [*chosen])}
+    kept = {name: size for name, size in chosen.items() if name not in without}
+    # shared out with those that are left out, so that the others stay where they were
+    shares = [{name: group[name] for name in group if name in kept} for group in _shared(chosen, options["groups"])]
+    shares = shares if all(shares) else _shared(kept, options["groups"])
+    if not all(shares):
+        raise ReciteError(f"corpus {options['corpus']} has {len(kept)} files for {len(shares)} groups; lower `groups`.")
+    listed = {"corpus": options["corpus"], "folder": str(folder), "groups": shares}
+    write_json(inventory, listed | ({"without": without} if without else {}))
+
+
+def _shared(sizes: Mapping[str, int], number: int) -> list[dict[str, int]]:
+    """Files in groups of like size, each by name."""
+    groups: list[dict[str, int]] = [{} for _ in range(number)]
+    loads = [(0, 0, group) for group in range(number)]
+    for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
+        load, files, group = loads[0]
+        groups[group][name] = size
+        heapreplace(loads, (load + size, files + 1, group))
+    return [dict(sorted(group.items())) for group in groups]
+
+
+def _check_names(corpus: str, names: Iterable[str]) -> None:
+    """Names are texts: identifiers of documents are made of them."""
+    for name in names:
+        if not is_sound(name):
+            raise ReciteError(f"corpus {corpus}: the name of file {name!r} is not UTF-8; rename it.")
+
+
+def _left_out(options: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The files that `without` names, each as it is called in the corpus."""
+    found: dict[str, None] = {}
+    for name in options.get("without", ()):
+        meant = same_name(names, name)
+        if meant is None:
+            raise ReciteError(
+                f"corpus {options['corpus']}: `without` names {name!r}, which is no file that `patterns` match; "
+                "correct it in the corpora file: it is the file's path within the corpus's folder."
+            )
+        found[meant] = None
+    return sorted(found)
+
+
+def files_of_group(inventory: Path, group: int) -> dict[str, Path]:
+    """Name within the corpus -> path, for the files of one group."""
+    found = read_json(inventory)
+    return {name: Path(found["folder"]) / name for name in found["groups"][group]}
+
+
+def left_out(inventory: Path) -> dict[str, int]:
+    """Name within the corpus -> bytes, for the files that its entry leaves out."""
+    return dict(read_json(inventory).get("without", {}))

@@ -1,0 +1,78 @@
+"""Sampled rows as tensors, and their greedy continuations."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from recite.checkpoints.loading import Checkpoint
+from recite.corpora.tables.samples import SAMPLES
+from recite.engine.continuation import Continuation, Intervention, continue_greedily
+from recite.engine.finite import naming
+from recite.engine.memory import halving
+from recite.errors import ReciteError
+from recite.files import read_json
+from recite.progress import Progress
+
+
+class Rows(NamedTuple):
+    """Sampled rows: ids, sequence ids, domains; context and continuation (rows, tokens) int64."""
+
+    ids: list[int]
+    sequences: list[int]
+    domains: list[str]
+    context: Tensor
+    continuation: Tensor
+
+
+def read_rows(shards: Sequence[Path]) -> Rows:
+    """The rows of sample shards, in order."""
+    columns = ["row_id", "sequence_id", "domain", "context", "continuation"]
+    table = pa.concat_tables([SAMPLES.read(path, columns) for path in shards], promote_options="default")
+    return Rows(
+        table["row_id"].to_pylist(),
+        table["sequence_id"].to_pylist(),
+        table["domain"].to_pylist(),
+        torch.tensor(table["context"].to_pylist()),
+        torch.tensor(table["continuation"].to_pylist()),
+    )
+
+
+def rows_of_a_batch(options: Mapping[str, Any], batch: Path | None) -> int:
+    """Rows of every forward pass: as the config says, or as measured."""
+    return int(read_json(batch)["batch_rows"] if batch else options["batch_rows"])
+
+
+def continue_rows(
+    checkpoint: Checkpoint,
+    rows: Rows,
+    options: Mapping[str, Any],
+    batch_rows: int,
+    intervention: Intervention | None = None,
+) -> tuple[Continuation, int]:
+    """Greedy continuations of the rows' contexts, with a begin-of-sequence token where the model has one.
+
+    Also returns the number of rows of a batch: `batch_rows`, or less where memory was too small for it.
+    """
+    vocabulary = checkpoint.model.config.vocab_size
+    largest = max(int(rows.context.max()), int(rows.continuation.max()))
+    if largest >= vocabulary:
+        raise ReciteError(
+            f"model {options['model']} has {vocabulary} tokens, but its sample holds token {largest}: "
+            "the sample was drawn with another tokenizer; draw it with the model's own."
+        )
+    context = rows.context
+    if options["bos"] is not None:
+        context = torch.cat([torch.full_like(context[:, :1], options["bos"]), context], dim=1)
+    steps = rows.continuation.shape[1]
+    print(f"{options['model']}: {len(context)} rows in batches of {batch_rows} on {checkpoint.device}", flush=True)
+
+    def call(size: int) -> Continuation:
+        done = Progress(len(context))
+        return continue_greedily(checkpoint, context, steps, size, intervention=intervention, done=done)
+
+    with naming(options["model"], rows.ids):
+        return halving(call, batch_rows)

@@ -1,0 +1,227 @@
+"""The stage of head ablation: what every sampled row loses by every head of some layers of one model.
+
+Lost are hits of the greedy continuation (`recite.stages.heads.measure.continuations`) and log-probability of the true one
+(`recite.stages.heads.measure.likelihoods`); how much it changes is estimated, too (`recite.stages.heads.measure.attribution`).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recite.checkpoints.loading import Checkpoint, load_checkpoint
+from recite.engine.continuation import continue_greedily
+from recite.engine.finite import naming
+from recite.engine.interventions import Replacement
+from recite.engine.memory import halving
+from recite.engine.residuals import prompts
+from recite.engine.rows import Rows, read_rows
+from recite.errors import ReciteError
+from recite.files import hash64
+from recite.progress import Done, Progress, unseen
+from recite.stages.heads.measure.attribution import estimated_changes
+from recite.stages.heads.measure.continuations import ablate_heads, mean_outputs
+from recite.stages.heads.measure.likelihoods import Likelihoods, head_likelihoods
+from recite.stages.heads.rows import ABLATED, HEAD_MEANS, SCREENED
+from recite.stages.heads.shortlist import shortlist
+from recite.tables.lists import as_array, as_lists
+
+
+class Effects(NamedTuple):
+    """Some rows with and without each head of some layers.
+
+    clean_hits: (rows,), hits: (rows, layers, heads), both uint8. likelihoods: of the true continuation. estimates:
+    (rows, layers, heads) float32, size of their change to first order. Of heads that are not ablated hits are 0.
+    """
+
+    clean_hits: Tensor
+    hits: Tensor
+    likelihoods: Likelihoods
+    estimates: Tensor
+
+
+def measure_heads(
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    checkpoint: Path,
+    means: Path | None,
+    screened: Path | None,
+    ablated: Path,
+    threads: int,
+) -> None:
+    """Ablate one model's heads on the first rows of some shards of its sample and write a line a row.
+
+    `options` are those of scoring with `rows` (shard -> how many of its rows), `layers` (first and the one after the
+    last, or None for the model's last), `replacement` and, to resample, `seed`. `means` is the file of the heads' mean
+    outputs where these are the replacement. With the table `screened` only the first `share` of the heads are ablated.
+    """
+    torch.set_num_threads(threads)
+    parts = first_rows(shards, options["rows"])
+    rows = together(parts)
+    loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
+    layers = layers_of(options, loaded)
+    text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
+    replacement = replacement_of(options, parts, text, means)
+    count = len(loaded.layers) * loaded.heads
+    ablated_heads = shortlist(read_estimates(screened, count), options["share"]) if screened else np.arange(count)
+    here = ablated_heads[np.isin(ablated_heads // loaded.heads, layers)]
+    chosen = {layer: torch.from_numpy(here[here // loaded.heads == layer] % loaded.heads) for layer in layers}
+    steps = rows.continuation.shape[1]
+    print(f"{options['model']}: {len(text)} rows, {len(here)} heads of {len(layers)} layers on {loaded.device}")
+
+    def call(size: int) -> Effects:
+        done = Progress(2 * len(text) * len(here), "continuations")
+        return effects(loaded, text, steps, size, layers, chosen=chosen, done=done, **replacement)
+
+    with naming(options["model"], rows.ids):
+        found, batch_rows = halving(call, options["batch_rows"])
+    places = here - layers.start * loaded.heads
+    lists = {"hits": found.hits, "log_probability": found.likelihoods.ablated, "estimate": found.estimates}
+    columns = {
+        "row_id": rows.ids,
+        "sequence_id": rows.sequences,
+        "domain": rows.domains,
+        "clean_hits": found.clean_hits.tolist(),
+        "clean_log_probability": found.likelihoods.clean.tolist(),
+    } | {name: as_lists(values.flatten(1)[:, places].numpy()) for name, values in lists.items()}
+    about = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": layers.start}
+    about |= {"ablated": here.tolist(), "ablated_of_model": len(ablated_heads)}
+    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | about)
+
+
+def layers_of(options: Mapping[str, Any], checkpoint: Checkpoint) -> range:
+    """The layers of a job; ReciteError where the model has not so many."""
+    first, stop = options["layers"]
+    layers = range(first, len(checkpoint.layers) if stop is None else stop)
+    if layers.stop > len(checkpoint.layers):
+        raise ReciteError(
+            f"model {options['model']} has {len(checkpoint.layers)} layers, but layer {layers.stop - 1} was to be "
+            "ablated; correct `layers` of its entry in the models file."
+        )
+    return layers
+
+
+def measure_means(
+    options: Mapping[str, Any], shards: Sequence[Path], checkpoint: Path, means: Path, threads: int
+) -> None:
+    """Write the mean output of every head over the positions of all ablated rows and their continuations."""
+    torch.set_num_threads(threads)
+    rows = together(first_rows(shards, options["rows"]))
+    loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
+    prompt, steps = prompts(rows, options["bos"]), rows.continuation.shape[1]
+
+    def outputs(size: int) -> list[Tensor]:
+        done = Progress(len(prompt))
+        clean = continue_greedily(loaded, prompt, steps, size, draft=rows.continuation, done=done)
+        return mean_outputs(loaded, prompt, clean.tokens, size)
+
+    with naming(options["model"], rows.ids):
+        found, batch_rows = halving(outputs, options["batch_rows"])
+    columns = {"layer": list(range(len(found))), "mean": as_lists(torch.stack(found).numpy())}
+    HEAD_MEANS.write(means, columns, made(options, loaded, batch_rows, steps))
+
+
+def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int, steps: int) -> dict[str, Any]:
+    """What the files say of their making."""
+    return {
+        "options": dict(options),
+        "batch_rows": batch_rows,
+        "continuation_tokens": steps,
+        "parameters": checkpoint.parameters,
+        "weights_sha256": checkpoint.weights_sha256,
+        "device": checkpoint.device,
+        "dtype": checkpoint.dtype,
+    }
+
+
+def replacement_of(
+    options: Mapping[str, Any], parts: Sequence[Rows], text: Tensor, means: Path | None
+) -> dict[str, Any]:
+    """By what heads are replaced, as keywords of `effects` and `recite.stages.heads.measure.attribution.estimated_changes`."""
+    by = options["replacement"]
+    donors = text[donors_of(parts, options["seed"])] if by == "resample" else None
+    return {"by": by, "means": read_means(means) if means else None, "donors": donors}
+
+
+def read_estimates(path: Path, heads: int) -> list[np.ndarray]:
+    """How much each of so many heads is estimated to matter, (heads,), to each group of the table of screened heads."""
+    table = SCREENED.read(path)
+    return list(table["estimate"].to_numpy().reshape(-1, heads))
+
+
+def read_means(path: Path) -> list[Tensor]:
+    """Each layer's mean outputs, (heads x width)."""
+    return list(torch.from_numpy(as_array(HEAD_MEANS.read(path)["mean"]).copy()))
+
+
+def effects(
+    checkpoint: Checkpoint,
+    text: Tensor,
+    steps: int,
+    batch_rows: int,
+    layers: range,
+    *,
+    by: Replacement = "mean_of_others",
+    means: Sequence[Tensor] | None = None,
+    donors: Tensor | None = None,
+    chosen: Mapping[int, Tensor] | None = None,
+    done: Done = unseen,
+) -> Effects:
+    """Continue `text` (rows, prompt + `steps`) from its prompt, with and without every head of `layers`, or the chosen.
+
+    The undisturbed continuation is made in the same batches as the others: a head that does nothing costs no hit.
+    `done` is told of every row twice for each head: as it is continued, and as its true continuation is fed.
+    """
+    context, true = text[:, :-steps], text[:, -steps:]
+    clean = continue_greedily(checkpoint, context, steps, batch_rows, draft=true).tokens
+    every = dict.fromkeys(layers, torch.arange(checkpoint.heads)) if chosen is None else chosen
+    hits = torch.zeros(len(text), len(layers), checkpoint.heads, dtype=torch.uint8)
+    replacement: dict[str, Any] = {"by": by, "means": means, "donors": donors}
+    which: dict[str, Any] = {"chosen": every, "done": done} | replacement
+    ablations = ablate_heads(checkpoint, context, clean, batch_rows, layers=list(layers), **which)
+    for rows, layer, continuation in ablations:
+        equal = continuation.tokens == true[rows.start : rows.stop, None]
+        hits[rows.start : rows.stop, layer - layers.start, every[layer]] = equal.sum(dim=-1).to(torch.uint8)
+    arguments = (checkpoint, text, steps, batch_rows, layers)
+    return Effects(
+        (clean == true).sum(dim=1).to(torch.uint8),
+        hits,
+        head_likelihoods(*arguments, **which),
+        estimated_changes(*arguments, **replacement),
+    )
+
+
+def first_rows(shards: Sequence[Path], counts: Mapping[str, int]) -> list[Rows]:
+    """Of each shard the first rows, as many as `counts` says, which are a uniform sample as rows stand by key."""
+    return [Rows(*(part[: counts[path.stem]] for part in read_rows([path]))) for path in shards]  # type: ignore[arg-type]
+
+
+def together(parts: Sequence[Rows]) -> Rows:
+    """The rows of several shards, in their order."""
+    lists = ([value for part in parts for value in part[place]] for place in range(3))
+    return Rows(*lists, *(torch.cat([part[place] for part in parts]) for place in (3, 4)))  # type: ignore[arg-type, misc]
+
+
+def donors_of(parts: Sequence[Rows], seed: int) -> Tensor:
+    """For every row another row of its shard, whose heads' outputs it is given: (rows,) indices.
+
+    The rows of a shard stand in a circle by the hash of (seed, row id), and each takes the next that has another text:
+    no other shard and no other job changes a row's donor.
+    """
+    donors, offset = [], 0
+    for part in parts:
+        if len(set(part.sequences)) == 1:
+            raise ReciteError(
+                f"all rows of a shard of domain {part.domains[0]} have the same text, so that none can be given "
+                "another one's head outputs; choose larger shards or another replacement."
+            )
+        circle = sorted(range(len(part.ids)), key=lambda row: hash64(seed, "donor", part.ids[row]))
+        for place, row in sorted(enumerate(circle), key=lambda pair: pair[1]):
+            while part.sequences[circle[(place + 1) % len(circle)]] == part.sequences[row]:
+                place += 1
+            donors.append(offset + circle[(place + 1) % len(circle)])
+        offset += len(part.ids)
+    return torch.tensor(donors)

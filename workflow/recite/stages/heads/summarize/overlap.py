@@ -1,0 +1,181 @@
+"""How far the most important heads of one model are the same across domains, within one, and by chance.
+
+Sets of the k most important heads are compared by their Jaccard index, |A and B| / |A or B|. Two random sets of k among
+H heads share a hypergeometric number of heads; the paper's 11.1% for a fifth of the heads is 0.2 / (2 - 0.2).
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from recite.files import hash64
+from recite.outcomes.means import FEWEST, bags_of
+from recite.outcomes.rows import PLANTED
+from recite.stages.heads.shortlist import count_of
+from recite.stages.heads.summarize.importance import ALL, MEASURES, Ablated, drawn_weights, ranks, read_models
+from recite.stages.heads.tables import OVERLAP
+from recite.statistics.intervals import around
+
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
+"""What share of a model's heads counts as the most important."""
+SPLITS = 50
+"""How often a domain's texts are split into halves."""
+Line = dict[str, Any]
+
+
+class Ranked(NamedTuple):
+    """Ranks of all ablated heads by importance in one domain; 0 is the most important.
+
+    texts: distinct ones. rows: number of rows. drawn: (1 + resamples, heads), as seen and under resamples of the texts.
+    halves: (2, SPLITS + resamples, heads), of the two halves of the texts: each split as seen, then each resample split
+    anew.
+    """
+
+    texts: int
+    rows: int
+    drawn: np.ndarray
+    halves: np.ndarray
+
+
+def measure_overlap(options: Mapping[str, Any], ablated: Sequence[Path], overlap: Path) -> None:
+    """Write the table overlap from parts of the table of ablated rows; one model's rows are in memory at a time."""
+    lines: list[Line] = []
+    for who, read in read_models(ablated, options):
+        for measure in MEASURES:
+            ranked = ranked_domains(read, measure, options)
+            lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read, options)]
+    OVERLAP.write(overlap, {name: [line[name] for line in lines] for name in OVERLAP.names}, {"options": dict(options)})
+
+
+def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> dict[str, Ranked]:
+    """The heads' ranks in every natural domain that has texts enough."""
+    found = {}
+    for domain, part in read.starts.items():
+        bags = bags_of(read.texts, np.arange(part.start, part.stop))
+        if read.kinds[domain] == PLANTED or bags.distinct < FEWEST:
+            continue
+        rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
+        weights = drawn_weights(bags, options["resamples"], rng)
+        members = random_halves(len(bags.sizes), SPLITS + options["resamples"], rng)
+        halves = [ranks(read, bags, half_weights(side, rng), measure) for side in (members, ~members)]
+        found[domain] = Ranked(bags.distinct, len(bags.rows), ranks(read, bags, weights, measure), np.stack(halves))
+    return found
+
+
+def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarray:
+    """Which texts are in the first half, (splits, texts) bool; as many in either, but for one where they are odd."""
+    return rng.permuted(np.tile(np.arange(texts) % 2 == 0, (splits, 1)), axis=1)
+
+
+def half_weights(members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """How often each text counts in its half, (splits, texts): the first SPLITS as they are, the others drawn anew.
+
+    Texts are drawn within the half, so that none is left empty.
+    """
+    sizes = members.sum(axis=1)
+    drawn = rng.multinomial(sizes[SPLITS:], members[SPLITS:] / sizes[SPLITS:, None])
+    return np.concatenate([members[:SPLITS], drawn]).astype(float)
+
+
+def overlap_lines(ranked: Mapping[str, Ranked], read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Lines of one model and one measure: every share of the heads, every comparison.
+
+    Shares are of all heads of the model. Of screened ones there are none beyond what was ablated of every domain.
+    """
+    if not ranked:
+        return
+    heads = math.prod(read.shape)
+    for share in [share for share in SHARES if share <= read.share]:
+        k = count_of(share, heads)
+        about = {"share": share, "k": k, "heads": heads}
+        tops = {domain: one.drawn < k for domain, one in ranked.items()}
+        halves = {domain: one.halves < k for domain, one in ranked.items()}
+        yield from (about | line for line in _within(ranked, halves, heads, k, options))
+        if len(ranked) > 1:
+            rng = np.random.default_rng(hash64(options["seed"], "chance", read.model, k, len(ranked)))
+            random = random_tops(heads, k, len(ranked), options["resamples"], rng)
+            yield from (about | line for line in _between(ranked, tops, random, k, options))
+            yield about | _universal(ranked, tops, random, options)
+
+
+def _within(
+    ranked: Mapping[str, Ranked], halves: Mapping[str, np.ndarray], heads: int, k: int, options: Mapping[str, Any]
+) -> Iterator[Line]:
+    """Halves of one domain, each domain and the mean of all; chance is that of one pair."""
+    found = {domain: jaccard(*sides) for domain, sides in halves.items()}
+    chance = pair_chance(heads, k, options["confidence"])
+    for domain, values in (found | {ALL: np.mean(list(found.values()), axis=0)}).items():
+        chosen = list(ranked.values()) if domain == ALL else [ranked[domain]]
+        seen = np.concatenate([values[:SPLITS].mean(keepdims=True), values[SPLITS:]])
+        about = {"comparison": "within", "domain_a": domain, "domain_b": domain}
+        yield about | _sizes(chosen) | _around(seen, options["confidence"]) | chance
+
+
+def _between(
+    ranked: Mapping[str, Ranked], tops: Mapping[str, np.ndarray], random: np.ndarray, k: int, options: Mapping[str, Any]
+) -> Iterator[Line]:
+    """Every pair of domains, and the mean of all pairs, whose chance is that of the mean of as many random pairs."""
+    pairs = {pair: jaccard(tops[pair[0]], tops[pair[1]]) for pair in combinations(tops, 2)}
+    chance = pair_chance(random.shape[2], k, options["confidence"])
+    for (a, b), values in pairs.items():
+        about = {"comparison": "between", "domain_a": a, "domain_b": b}
+        yield about | _sizes([ranked[a], ranked[b]]) | _around(values, options["confidence"]) | chance
+    mean = np.mean(list(pairs.values()), axis=0)
+    by_chance = np.mean([jaccard(random[a], random[b]) for a, b in combinations(range(len(tops)), 2)], axis=0)
+    about = {"comparison": "between", "domain_a": ALL, "domain_b": ALL}
+    ends = _ends(by_chance, options["confidence"]) | {"chance": chance["chance"]}
+    yield about | _sizes(list(ranked.values())) | _around(mean, options["confidence"]) | ends
+
+
+def _universal(
+    ranked: Mapping[str, Ranked], tops: Mapping[str, np.ndarray], random: np.ndarray, options: Mapping[str, Any]
+) -> Line:
+    """Heads that are among the most important of all domains, as a share of the model's."""
+    k, heads = int(random[0, 0].sum()), random.shape[2]
+    values = np.all(list(tops.values()), axis=0).sum(axis=1) / heads
+    ends = _ends(random.all(axis=0).mean(axis=1), options["confidence"]) | {"chance": (k / heads) ** len(tops)}
+    about = {"comparison": "universal", "domain_a": ALL, "domain_b": ALL}
+    return about | _sizes(list(ranked.values())) | _around(values, options["confidence"]) | ends
+
+
+def _sizes(chosen: Sequence[Ranked]) -> Line:
+    """How many domains, and rows and texts of the domain that has fewest."""
+    fewest = {"n": min(one.rows for one in chosen), "distinct": min(one.texts for one in chosen)}
+    return {"domains": len(chosen)} | fewest
+
+
+def _around(values: np.ndarray, confidence: float) -> Line:
+    low, high = around(values, confidence)
+    return {"overlap": float(values[0]), "overlap_low": low, "overlap_high": high}
+
+
+def _ends(values: np.ndarray, confidence: float) -> Line:
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return {"chance_low": float(low), "chance_high": float(high)}
+
+
+def jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Jaccard index of sets given as bool over the last axis."""
+    return np.asarray((a & b).sum(axis=-1) / (a | b).sum(axis=-1))
+
+
+def pair_chance(heads: int, k: int, confidence: float) -> Line:
+    """Jaccard index of two random sets of `k` of so many heads: its mean, and the interval that holds it.
+
+    The sets share a hypergeometric number i of heads, and the index is i / (2 k - i).
+    """
+    shared = np.arange(k + 1)
+    chance = stats.hypergeom(heads, k, k)
+    mean = float((chance.pmf(shared) * shared / (2 * k - shared)).sum())
+    low, high = (float(chance.ppf(p)) for p in ((1 - confidence) / 2, (1 + confidence) / 2))
+    return {"chance": mean, "chance_low": low / (2 * k - low), "chance_high": high / (2 * k - high)}
+
+
+def random_tops(heads: int, k: int, domains: int, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Random sets of `k` heads, one for each domain of each draw, (domains, draws, heads) bool."""
+    return rng.permuted(np.broadcast_to(np.arange(heads) < k, (domains, draws, heads)), axis=2)

@@ -1,0 +1,111 @@
+"""The importance of heads: effects, screening, overlap, power."""
+
+import pyarrow as pa
+
+from recite.tables import Column, Table
+from recite.tables.columns import MODEL, ROWS, with_interval
+
+HEADS = Table(
+    "heads",
+    (
+        *MODEL,
+        ROWS,
+        Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
+        Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
+        Column("head", pa.uint16(), "head", "attention head of the layer, from 0"),
+        Column("depth", pa.float64(), "", "(layer + 1) / layers of the model"),
+        Column("heads", pa.uint32(), "head", "heads of the model; a screening leaves some without a line"),
+        Column("n", pa.uint64(), "row", "rows that were continued without the head"),
+        Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
+        *with_interval("hits_drop", "mean drop of the memorization score M without the head"),
+        *with_interval(
+            "log_probability_drop",
+            "mean drop without the head of the true continuation's log-probability per token",
+            "nat",
+        ),
+        Column(
+            "rank",
+            pa.uint32(),
+            "",
+            "rank of the head among those ablated of the model, from 1, by hits_drop, of equal ones by "
+            "log_probability_drop",
+        ),
+    ),
+)
+_MEASURE = Column(
+    "measure", pa.string(), "", "importance by hits, ties by log-probability; or by log_probability alone"
+)
+SCREENING = Table(
+    "screening",
+    (
+        *MODEL,
+        ROWS,
+        Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
+        _MEASURE,
+        Column("n", pa.uint64(), "row", "rows that were continued without each head"),
+        Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
+        Column("heads", pa.uint32(), "head", "heads of the model, all of which were ablated"),
+        Column("k", pa.uint32(), "head", "heads that matter most, a fifth"),
+        Column("share", pa.float64(), "", "share of the heads that the estimate puts forward"),
+        *with_interval("recall", "share of the k heads that is among those"),
+        Column("chance", pa.float64(), "", "recall of as many heads taken at random"),
+        Column(
+            "rank_correlation",
+            pa.float64(),
+            "",
+            "Spearman correlation of estimate and measured importance; NaN where a model has one head",
+            finite=False,
+        ),
+        Column("ablated", pa.uint32(), "head", "heads that are put forward by any domain or by all natural rows"),
+        Column(
+            "cost", pa.float64(), "", "of estimating, then ablating those, over ablating all: passes of rows by layers"
+        ),
+    ),
+)
+OVERLAP = Table(
+    "overlap",
+    (
+        *MODEL,
+        _MEASURE,
+        Column(
+            "comparison",
+            pa.string(),
+            "",
+            "of the sets of most important heads: between domains, within a domain (halves of its texts), or universal "
+            "(heads that are in the sets of all domains)",
+        ),
+        Column("domain_a", pa.string(), "", "domain, or all: the mean over domains or pairs of them"),
+        Column("domain_b", pa.string(), "", "the other domain; the same within a domain"),
+        Column("share", pa.float64(), "", "share of the model's heads that is taken for the most important"),
+        Column("k", pa.uint32(), "head", "how many heads that is"),
+        Column("heads", pa.uint32(), "head", "heads of the model"),
+        Column("domains", pa.uint32(), "domain", "natural domains that the line is about"),
+        Column("n", pa.uint64(), "row", "rows of the domain that has fewest"),
+        Column("distinct", pa.uint64(), "text", "distinct texts among the rows, of the domain that has fewest"),
+        *with_interval("overlap", "Jaccard index of the sets; of universal heads, their share of all heads"),
+        Column("chance", pa.float64(), "", "what random sets of k heads have on average"),
+        Column("chance_low", pa.float64(), "", "lower end of the interval that random sets lie in"),
+        Column("chance_high", pa.float64(), "", "upper end of the interval that random sets lie in"),
+    ),
+)
+_SEEN = "effect that a two-sided test at level 0.05 sees with a probability of 80%, in M or in nats per token"
+POWER = Table(
+    "power",
+    (
+        *MODEL,
+        ROWS,
+        Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
+        Column(
+            "measure", pa.string(), "", "drop in hits, as a share of the continuation's tokens, or in log_probability"
+        ),
+        Column("n", pa.uint64(), "row", "number of rows that is asked about"),
+        Column("own", pa.bool_(), "", "whether that is the number of rows ablated here"),
+        Column("measured_n", pa.uint64(), "row", "rows from which the variance is"),
+        Column("measured_distinct", pa.uint64(), "text", "distinct texts among them"),
+        Column("heads", pa.uint32(), "head", "heads of the model that were ablated"),
+        Column("smallest", pa.float64(), "", f"{_SEEN}; of the head that varies least"),
+        Column("median", pa.float64(), "", "the same, median over the heads"),
+        Column("largest", pa.float64(), "", "the same, of the head that varies most"),
+        Column("visible", pa.float64(), "", "share of the heads whose measured effect is as large as that"),
+    ),
+)

@@ -1,0 +1,41 @@
+"""Memorization rate against the strength of noise in the residual stream."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from recite.report import style
+
+DODGE = 0.008
+"""How far apart, in units of alpha, the families' points stand."""
+
+
+def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
+    """A row of panels per disturbed layer: left the natural rows, right the planted ones if there are any."""
+    rates = tables["noise_rates"]
+    natural, planted = rates[rates["domain"] == "natural"], rates[rates["kind"] == "planted"]
+    parts = {"natural rows": natural} | ({"planted control rows": planted} if len(planted) else {})
+    layers = sorted(rates["noise_layer"].unique())
+    size = (4.1 * len(parts), 3.3 * len(layers) + 0.9)
+    figure, panels = plt.subplots(len(layers), len(parts), figsize=size, squeeze=False)
+    for row, layer in zip(panels, layers, strict=True):
+        for axes, (title, part) in zip(row, parts.items(), strict=True):
+            _panel(axes, part[part["noise_layer"] == layer], f"{title}, layer {layer}")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    return figure, pd.concat([natural, planted], ignore_index=True)
+
+
+def _panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
+    families = style.families(table)
+    colours = style.colours(families)
+    for index, (family, marker) in enumerate(zip(families, style.MARKERS, strict=False)):
+        shift = DODGE * (index - (len(families) - 1) / 2)
+        for _, line in table[table["family"] == family].groupby("model"):
+            line = line.sort_values("alpha")
+            label = f"{style.name(family)}, {style.millions(line['parameters'].iloc[0])}"
+            style.rate_points(axes, line["alpha"].to_numpy() + shift, line, colours[family], marker, label, "-")
+    axes.set_xlabel("noise strength α (σ = α · RMS of the residual stream)")
+    axes.set_title(f"{title}, {style.rows_note(table)} a point")
+    style.rate_axis(axes)

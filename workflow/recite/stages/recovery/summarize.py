@@ -1,0 +1,95 @@
+"""From cosines to recovery by class: how much of the noise each layer has removed, and whether classes differ in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from recite.errors import ReciteError
+from recite.files import hash64
+from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of, drawn_means, groups_of, layer_lines
+from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, Run, by_domain, files_by_model, read_outcomes
+from recite.stages.recovery.rows import RECOVERED
+from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
+from recite.stages.scoring.rows import SCORES
+from recite.statistics.intervals import interval
+from recite.statistics.tests import adjusted, sign_p_value
+from recite.tables import read_metadata
+from recite.tables.lists import as_array
+
+Line = dict[str, Any]
+Drawn = dict[tuple[str, str], tuple[Bags, np.ndarray]]
+"""(natural or planted, group) -> its rows, and their recovered share by layer, seen first and then by resample."""
+
+
+def aggregate_recovery(
+    options: Mapping[str, Any], scores: Sequence[Path], recovery: Sequence[Path], outputs: Mapping[str, Path]
+) -> None:
+    """Write the tables recovery and recovery_tests.
+
+    `scores` are the undisturbed scores of the same models, which make the classes. One model's cosines at one strength
+    are in memory at a time.
+    """
+    clean = files_by_model(scores)
+    lines: list[Line] = []
+    tests: list[Line] = []
+    read: dict[str, Outcomes] = {}
+    for run, paths in files_by_model(recovery).items():
+        if run.model not in read:
+            read = {run.model: read_outcomes(clean[Run(run.model)], SCORES, options)}
+        outcomes = read[run.model]
+        who = run._asdict() | {"family": outcomes.family, "parameters": outcomes.parameters}
+        values = read_cosines(paths, outcomes)
+        made = read_metadata(paths[0])
+        drawn: Drawn = {}
+        for rows, group, chosen in groups_of(outcomes, options):
+            rng = np.random.default_rng(hash64(options["seed"], "recovery", *run, rows, group))
+            bags = bags_of(outcomes.texts, chosen)
+            means = drawn_means(bags, bags.sums(values), options["resamples"], rng)
+            drawn[rows, group] = bags, recovered_share(means)
+            counts = {"rows": rows, "group": group, "n": len(chosen), "distinct": bags.distinct}
+            statistics = {"cosine": means, "recovered": drawn[rows, group][1]}
+            for place, line in enumerate(layer_lines(statistics, options["confidence"])):
+                layer = made["first_layer"] + place
+                lines.append(who | counts | {"layer": layer, "depth": (layer + 1) / made["layers"]} | line)
+        tests += [who | line for line in comparison_lines(drawn, options["confidence"])]
+    for line, q_value in zip(tests, adjusted([line["p_value"] for line in tests]), strict=True):
+        line["q_value"] = q_value
+    for table, found in ((RECOVERY, lines), (RECOVERY_TESTS, tests)):
+        columns = {name: [line[name] for line in found] for name in table.names}
+        table.write(outputs[table.name], columns, {"options": dict(options)})
+
+
+def read_cosines(paths: Sequence[Path], outcomes: Outcomes) -> np.ndarray:
+    """All parts of one model and strength, (rows, layers) in the order of `outcomes`; ReciteError for other rows."""
+    parts = [RECOVERED.read(path) for path in paths]
+    table = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
+    order, _ = by_domain(table, outcomes.kinds, outcomes.model)
+    if not np.array_equal(table["row_id"].to_numpy()[order], outcomes.row_ids):
+        raise ReciteError(f"{paths[0].parent} holds other rows than were scored; delete it and run again.")
+    return as_array(table["cosines"])[order]
+
+
+def recovered_share(means: np.ndarray) -> np.ndarray:
+    """(cos_l - cos_0) / (1 - cos_0) of mean cosines, (..., layers), first the disturbed one; NaN where that is 1."""
+    first = means[..., :1]
+    lost = 1 - first
+    share = np.full(means.shape, np.nan)
+    return np.divide(means - first, lost, out=share, where=np.broadcast_to(lost > 0, means.shape))
+
+
+def comparison_lines(drawn: Drawn, confidence: float) -> Iterator[Line]:
+    """Memorized against unmemorized rows at the last layer, where both classes have texts enough."""
+    for rows in (NATURAL, PLANTED):
+        pair = [drawn[rows, group] for group in (MEMORIZED, UNMEMORIZED) if (rows, group) in drawn]
+        if len(pair) < 2 or any(bags.distinct < FEWEST for bags, _ in pair):
+            continue
+        line: Line = {"rows": rows}
+        for name, (bags, _) in zip((MEMORIZED, UNMEMORIZED), pair, strict=True):
+            line |= {f"{name}_n": len(bags.rows), f"{name}_distinct": bags.distinct}
+        difference = pair[0][1][:, -1] - pair[1][1][:, -1]
+        low, high = interval(difference[1:], confidence)
+        line |= {"difference": difference[0], "difference_low": low, "difference_high": high}
+        yield line | {"p_value": sign_p_value(difference[1:])}

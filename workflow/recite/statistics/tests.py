@@ -1,0 +1,87 @@
+"""Tests for rows that are not independent, and for slopes."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from recite.statistics.intervals import ROUNDING, Clusters, effective_clusters
+
+
+def sign_p_value(replicates: np.ndarray) -> float:
+    """Two-sided p-value of the hypothesis that a statistic is 0, by inverting its percentile interval.
+
+    Twice (1 + the resamples on the rarer side of 0) / (1 + resamples), at most 1 (Davison & Hinkley 1997, section 4.2).
+    """
+    defined = replicates[~np.isnan(replicates)]
+    rarer = min(int((defined <= ROUNDING).sum()), int((defined >= -ROUNDING).sum()))
+    return min(1.0, 2 * (1 + rarer) / (1 + len(defined)))
+
+
+def adjusted(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+    """q-values that hold the false discovery rate over all of `p_values` (Benjamini & Hochberg 1995)."""
+    values = np.asarray(p_values, float)
+    return np.asarray(stats.false_discovery_control(values)) if len(values) else values
+
+
+def equal_rates_p_value(first: Clusters, second: Clusters) -> float:
+    """Two-sided p-value of the hypothesis that the rates of two sets of texts, none in both, are equal.
+
+    A score test on the effective rows of each, with the rate of both together; 1 where no row or every row of both has
+    the outcome.
+    """
+    rows, sums = first.sizes.sum() + second.sizes.sum(), first.sums.sum() + second.sums.sum()
+    together = float(sums / rows)
+    if together in (0.0, 1.0):
+        return 1.0
+    variance = together * (1 - together) * sum(1 / effective_clusters(part) for part in (first, second))
+    difference = first.sums.sum() / first.sizes.sum() - second.sums.sum() / second.sizes.sum()
+    return float(2 * stats.norm.sf(abs(difference) / math.sqrt(variance)))
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Pearson correlation along the last axis of (..., n) arrays; NaN where one of them does not vary.
+
+    What varies by no more than the rounding of its values, however small these are, does not.
+    """
+    whole = [(values**2).sum(axis=-1) for values in (first, second)]
+    first, second = (values - values.mean(axis=-1, keepdims=True) for values in (first, second))
+    around = [(values**2).sum(axis=-1) for values in (first, second)]
+    vary = [part > ROUNDING**2 * size for part, size in zip(around, whole, strict=True)]
+    norms = np.sqrt(around[0] * around[1])
+    return np.divide((first * second).sum(axis=-1), norms, out=np.full(norms.shape, np.nan), where=vary[0] & vary[1])
+
+
+class SlopeTest(NamedTuple):
+    """F statistic, its degrees of freedom, and the p-value of the hypothesis that all groups share one slope."""
+
+    f: float
+    df_between: int
+    df_residual: int
+    p_value: float
+
+
+def equal_slopes(x: np.ndarray, y: np.ndarray, groups: Sequence[str]) -> SlopeTest | None:
+    """Analysis of covariance: lines of each group's own slope against lines of one slope, each with its own intercept.
+
+    `x`, `y` (points,). Groups of a single x do not take part. None where fewer than two groups remain, or no degree of
+    freedom for the scatter about their lines, or no scatter.
+    """
+    names = np.asarray(groups)
+    parts = [(x[names == name], y[names == name]) for name in sorted(set(groups))]
+    parts = [(a, b) for a, b in parts if np.ptp(a) > 0]
+    points, between = sum(len(a) for a, _ in parts), len(parts) - 1
+    residual = points - 2 * len(parts)
+    if between < 1 or residual < 1:
+        return None
+    sxx = np.array([((a - a.mean()) ** 2).sum() for a, _ in parts])
+    sxy = np.array([((a - a.mean()) * b).sum() for a, b in parts])
+    syy = np.array([((b - b.mean()) ** 2).sum() for _, b in parts])
+    own = float((syy - sxy**2 / sxx).sum())
+    shared = float(syy.sum() - sxy.sum() ** 2 / sxx.sum())
+    if own <= ROUNDING * max(float(syy.sum()), ROUNDING):
+        return None
+    f = max(0.0, (shared - own) / between) / (own / residual)
+    return SlopeTest(f, between, residual, float(stats.f.sf(f, between, residual)))
