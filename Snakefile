@@ -24,18 +24,19 @@ os.environ.update(TQDM_DISABLE="1")
 if Path(sys.executable).is_file():
     sys.executable = shlex.quote(sys.executable)
 
-from recite import keeping
-from recite.architectures import ARCHITECTURES
+from recite.catalogue import STAGES
+from recite.checkpoints.architectures import ARCHITECTURES
 from recite.errors import ReciteError
-from recite.forks import fork_jobs
-from recite.planning import ask_once
-from recite.study import load_study
+from recite.jobs.asking import ask_once
+from recite.jobs.forks import fork_jobs
+from recite.provenance import keeping
+from recite.study.study import load_study
 
 ask_once()
 
 # Snakemake has imported its plugins before it reads this file, if they are there.
 if "snakemake_executor_plugin_slurm" in sys.modules:
-    from recite.slurm_executor import mend
+    from recite.jobs.slurm_executor import mend
 
     mend()
 
@@ -45,7 +46,7 @@ if not workflow.overwrite_configfiles:
 
 
 try:
-    study = load_study(config, ", ".join(map(str, workflow.configfiles)) or "config")
+    study = load_study(config, ", ".join(map(str, workflow.configfiles)) or "config", STAGES)
 except ReciteError as error:
     raise WorkflowError(str(error)) from None
 
@@ -61,11 +62,8 @@ wildcard_constraints:
     domain="[a-z0-9_]+",
     part=r"[a-z0-9_]+-\d\d\d\d+",
     layer=r"\d+",
-    alpha=r"[0-9][0-9.e+-]*",
     first=r"\d+",
-    units="|".join(map(re.escape, ["bytes", *study.families])),
-    counting="|".join(study.countings) or "none",
-    figure="|".join(study.figure_entries),
+    alpha=r"[0-9][0-9.e+-]*",
 
 
 report: "workflow/report/workflow.rst"
@@ -104,59 +102,15 @@ localrules:
     verification,
 
 
-if study.trains:
+# A rule file for every stage that has a part in the study.
+for stage in study.stages:
+    if any(rule.name in study.rules for rule in stage.rules):
 
-    include: "workflow/rules/corpus.smk"
-    include: "workflow/rules/tokenization.smk"
-    include: "workflow/rules/training.smk"
-
-else:
-
-    include: "workflow/rules/inventory.smk"
-    include: "workflow/rules/registration.smk"
-
-
-include: "workflow/rules/candidates.smk"
-include: "workflow/rules/sampling.smk"
-include: "workflow/rules/batching.smk"
-include: "workflow/rules/scoring.smk"
-include: "workflow/rules/compressibility.smk"
-include: "workflow/rules/frequency.smk"
-include: "workflow/rules/noise.smk"
-include: "workflow/rules/recovery.smk"
-include: "workflow/rules/lens.smk"
-include: "workflow/rules/screening.smk"
-include: "workflow/rules/ablation.smk"
-include: "workflow/rules/overlap.smk"
-include: "workflow/rules/power.smk"
-include: "workflow/rules/aggregation.smk"
-include: "workflow/rules/scaling.smk"
-include: "workflow/rules/domains.smk"
-include: "workflow/rules/signatures.smk"
-include: "workflow/rules/factorial.smk"
-include: "workflow/rules/ledger.smk"
-include: "workflow/rules/figures.smk"
-include: "workflow/rules/report.smk"
+        include: f"workflow/rules/{stage.name}.smk"
 
 
 rule all:
     """Everything of the study, so that a lost intermediate file is made again and not passed over."""
     default_target: True
     input:
-        MADE if study.trains else CHECKPOINTS,
-        SAMPLES,
-        BATCHES,
-        SCORES,
-        SUFFIXES,
-        INDEXES,
-        FREQUENCIES,
-        NOISE_SCORES,
-        RECOVERED,
-        LENS,
-        LENS_POSITIONS,
-        ABLATED,
-        HEAD_MEANS,
-        SCREENED,
-        expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
-        expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=study.figures, kind=["png", "svg", "csv"]),
-        f"{RESULTS}/summary.md",
+        [placed(study.files(name)) for name, declared in study.rules.items() if declared.asked],

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from recite.errors import ReciteError
-from recite.doctor.profiles import read_profile
+from recite.catalogue import STAGES
 from recite.doctor import study as examination
+from recite.doctor.profiles import read_profile
+from recite.doctor.slurm import examine_slurm
+from recite.errors import ReciteError
 from recite.planning.costs import Machine
 from recite.planning.planner import Planner
 from recite.planning.simulation import simulate
-from recite.doctor.slurm import examine_slurm
 from recite.planning.text import as_json, as_text
 from recite.study.config import read_yaml
 from recite.study.study import load_study
@@ -46,7 +47,7 @@ def plan(
     """Say what a study's jobs are and what they cost, before anything is downloaded or run."""
     try:
         machine = Machine(servers, gpus, cores, tflops, efficiency, gpu_memory, load_gbs, read_mbs)
-        planner = Planner(load_study(read_yaml(configfile), str(configfile)), machine)
+        planner = Planner(load_study(read_yaml(configfile), str(configfile), STAGES), machine)
         schedule = simulate(planner.jobs, machine) if simulated else None
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
@@ -70,7 +71,7 @@ def doctor(
 ) -> None:
     """Look for what would stop a big run, before it starts; exit code 1 if anything is found. Nothing is changed."""
     try:
-        study = load_study(read_yaml(configfile), str(configfile))
+        study = load_study(read_yaml(configfile), str(configfile), STAGES)
         findings = list(examination.examine(study, full))
         if profile != ["none"]:
             settings, wrong = read_profile(profile or ([] if os.getenv("SNAKEMAKE_PROFILE") else ["slurm"]))
@@ -96,7 +97,7 @@ def status(
     from recite.jobs.status import running_jobs, summary, watch
 
     try:
-        results = Path(load_study(read_yaml(configfile), str(configfile)).results)
+        results = Path(load_study(read_yaml(configfile), str(configfile), STAGES).results)
         if watched:
             watch(results)
         jobs = list(running_jobs(results))
@@ -119,7 +120,7 @@ def audit(
     from recite.provenance.audit.command import audit_study
 
     try:
-        text, verified = audit_study(configfile, figures or [], as_data, full)
+        text, verified = audit_study(configfile, STAGES, figures or [], as_data, full)
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
@@ -139,7 +140,7 @@ def trace(
     from recite.provenance.trace import trace_row
 
     try:
-        text = trace_row(read_blueprint(ROOT, configfile), figure, row)
+        text = trace_row(read_blueprint(ROOT, configfile, STAGES), figure, row)
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
@@ -156,7 +157,7 @@ def export(
     from recite.provenance.crate import export
 
     try:
-        export(audited(configfile), configfile, archive)
+        export(audited(configfile, STAGES), configfile, archive)
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
@@ -169,7 +170,7 @@ def site(configfile: Annotated[Path, typer.Option(help="The study's config.")] =
     from recite.report.site import write_site
 
     try:
-        page = write_site(audited(configfile))
+        page = write_site(audited(configfile, STAGES))
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None

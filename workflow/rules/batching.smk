@@ -2,14 +2,16 @@
 #
 # in:  models/<model>/ or checkpoints/<model>.json
 # out: batches/<model>.json
+
+
 rule batching:
     """Measure rows per second at doubling batch sizes under the memory limit; write the size to use."""
     input:
-        checkpoint=checkpoint_of,
+        unpack(inputs_of("batching")),
     output:
-        batch=f"{RESULTS}/batches/{{model}}.json",
+        **outputs_of("batching"),
     log:
-        f"{RESULTS}/logs/batching/{{model}}.log",
+        log_of("batching"),
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -19,12 +21,8 @@ rule batching:
         gpu_model=gpu_model_of,
         nodes=1,
     params:
-        code=code("batching"),
-        options=lambda wildcards: canonical_json(study.batching_options(wildcards.model)),
+        **params_of("batching"),
     message:
         "Measure batch sizes of {wildcards.model}"
     script:
-        "../../scripts/batching.py"
-
-
-BATCHES = expand(f"{RESULTS}/batches/{{model}}.json", model=study.models if study.measures_batches else [])
+        "../../scripts/job.py"

@@ -2,16 +2,16 @@
 #
 # in:  scores/<model>/, models/<model>/ or checkpoints/<model>.json, samples/<family>/
 # out: compressibility/<model>/<part>.parquet, tables/{compressibility,suffix_lengths}.parquet
+
+
 rule compressibility:
     """Recite every row that is recited whole again, from each suffix of its context."""
     input:
-        scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
-        checkpoint=checkpoint_of,
-        shards=shards_of,
+        unpack(inputs_of("compressibility")),
     output:
-        suffixes=f"{RESULTS}/compressibility/{{model}}/{{part}}.parquet",
+        **outputs_of("compressibility"),
     log:
-        f"{RESULTS}/logs/compressibility/{{model}}/{{part}}.log",
+        log_of("compressibility"),
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -21,40 +21,29 @@ rule compressibility:
         gpu_model=gpu_model_of,
         nodes=1,
     params:
-        code=code("compressibility"),
-        options=lambda wildcards: canonical_json(study.compressibility_options(wildcards.model)),
+        **params_of("compressibility"),
     message:
         "Shorten the contexts that {wildcards.model} recites from, {wildcards.part} and following"
     script:
-        "../../scripts/compressibility.py"
+        "../../scripts/job.py"
 
 
-SUFFIXES = [
-    f"{RESULTS}/compressibility/{model}/{part}.parquet"
-    for model in study.compressibility_models
-    for part in study.parts(model)
-]
-
-
-if study.compressibility_models:
-
-    rule compressibility_aggregation:
-        """Summarize by domain how much of their contexts the memorized rows need, and by length how many need it."""
-        input:
-            suffixes=SUFFIXES,
-        output:
-            **tables_of("compressibility_aggregation"),
-        log:
-            f"{RESULTS}/logs/compressibility_aggregation.log",
-        conda:
-            "../../envs/recite.yaml"
-        resources:
-            runtime=minutes_of,
-            mem_mb=memory_of,
-        params:
-            code=code("compressibility_aggregation"),
-            options=canonical_json(study.aggregation_options()),
-        message:
-            "Aggregate the sufficient suffixes"
-        script:
-            "../../scripts/compressibility_aggregation.py"
+rule compressibility_aggregation:
+    """Summarize by domain how much of their contexts the memorized rows need, and by length how many need it."""
+    input:
+        unpack(inputs_of("compressibility_aggregation")),
+    output:
+        **outputs_of("compressibility_aggregation"),
+    log:
+        log_of("compressibility_aggregation"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("compressibility_aggregation"),
+    message:
+        "Aggregate the sufficient suffixes"
+    script:
+        "../../scripts/job.py"

@@ -2,26 +2,24 @@
 #
 # in:  replicates/
 # out: tables/{kinds,profiles}.parquet
+
+
 rule domains:
     """Compare kinds of domains within models, and profiles of domains between models."""
     input:
-        replicates=[
-            f"{RESULTS}/replicates/scores.parquet",
-            *([f"{RESULTS}/replicates/noise.parquet"] if study.noise_models else []),
-        ],
+        unpack(inputs_of("domains")),
     output:
-        **tables_of("domains"),
+        **outputs_of("domains"),
     log:
-        f"{RESULTS}/logs/domains.log",
+        log_of("domains"),
     conda:
         "../../envs/recite.yaml"
     resources:
         runtime=minutes_of,
         mem_mb=memory_of,
     params:
-        code=code("domains"),
-        options=canonical_json(study.interval_options()),
+        **params_of("domains"),
     message:
         "Compare the domains"
     script:
-        "../../scripts/domains.py"
+        "../../scripts/job.py"

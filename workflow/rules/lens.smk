@@ -3,17 +3,16 @@
 # in:  scores/<model>/, models/<model>/ or checkpoints/<model>.json, samples/<family>/
 # out: lens/<model>/<part>.parquet, lens/<model>/positions/<part>.parquet,
 #      tables/{lens,lens_positions,lens_profiles}.parquet
+
+
 rule lens:
     """Decode the residual stream after every layer at every position of the true continuation."""
     input:
-        scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
-        checkpoint=checkpoint_of,
-        shards=shards_of,
+        unpack(inputs_of("lens")),
     output:
-        lens=f"{RESULTS}/lens/{{model}}/{{part}}.parquet",
-        positions=f"{RESULTS}/lens/{{model}}/positions/{{part}}.parquet",
+        **outputs_of("lens"),
     log:
-        f"{RESULTS}/logs/lens/{{model}}/{{part}}.log",
+        log_of("lens"),
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -23,41 +22,29 @@ rule lens:
         gpu_model=gpu_model_of,
         nodes=1,
     params:
-        code=code("lens"),
-        options=lambda wildcards: canonical_json(study.lens_options(wildcards.model)),
+        **params_of("lens"),
     message:
         "Decode the layers of {wildcards.model}, {wildcards.part} and following"
     script:
-        "../../scripts/lens.py"
+        "../../scripts/job.py"
 
 
-LENS = [f"{RESULTS}/lens/{model}/{part}.parquet" for model in study.lens_models for part in study.parts(model)]
-LENS_POSITIONS = [
-    f"{RESULTS}/lens/{model}/positions/{part}.parquet" for model in study.lens_models for part in study.parts(model)
-]
-
-
-if study.lens_models:
-
-    rule lens_aggregation:
-        """Summarize by class and by position what each layer knows of the true continuation."""
-        input:
-            scores=scores_of(study.lens_models),
-            lens=LENS,
-            positions=LENS_POSITIONS,
-        output:
-            **tables_of("lens_aggregation"),
-        log:
-            f"{RESULTS}/logs/lens_aggregation.log",
-        conda:
-            "../../envs/recite.yaml"
-        resources:
-            runtime=minutes_of,
-            mem_mb=memory_of,
-        params:
-            code=code("lens_aggregation"),
-            options=canonical_json(study.aggregation_options()),
-        message:
-            "Aggregate the decoded layers"
-        script:
-            "../../scripts/lens_aggregation.py"
+rule lens_aggregation:
+    """Summarize by class and by position what each layer knows of the true continuation."""
+    input:
+        unpack(inputs_of("lens_aggregation")),
+    output:
+        **outputs_of("lens_aggregation"),
+    log:
+        log_of("lens_aggregation"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("lens_aggregation"),
+    message:
+        "Aggregate the decoded layers"
+    script:
+        "../../scripts/job.py"

@@ -1,58 +1,66 @@
-# Report: the study in words and numbers, and the check of its planted truths.
+# Report: one picture, as PNG and SVG, and the table behind it, for every figure; the study in words and numbers.
 #
 # in:  tables/, corpus/manifest.json of a corpus that is made here
-# out: summary.md, verification.json; snakemake --report makes the HTML from the figures and the summary
-rule summary:
-    """Write the study's numbers as a short page."""
+# out: figures/<figure>.png, .svg, .csv; summary.md; snakemake --report makes the HTML from these
+
+# The captions read it from here.
+config["shown"] = FIGURES
+
+
+rule figures:
+    """Draw one figure from its tables."""
     input:
-        tables=expand(f"{RESULTS}/tables/{{table}}.parquet", table=study.tables),
-        manifest=[f"{RESULTS}/corpus/manifest.json"] if study.trains else [],
+        unpack(inputs_of("figures")),
     output:
-        report(
-            f"{RESULTS}/summary.md",
-            caption="../report/summary.rst",
-            category="Summary",
-            labels={"page": "the study's numbers"},
+        png=report(
+            outputs_of("figures")["png"],
+            caption="../report/figure.rst",
+            category=lambda wildcards: study.figures[wildcards.figure].category,
+            labels=lambda wildcards: {"figure": study.figures[wildcards.figure].title, "as": "picture"},
+        ),
+        svg=outputs_of("figures")["svg"],
+        csv=report(
+            outputs_of("figures")["csv"],
+            caption="../report/figure.rst",
+            category=lambda wildcards: study.figures[wildcards.figure].category,
+            labels=lambda wildcards: {"figure": study.figures[wildcards.figure].title, "as": "table"},
         ),
     log:
-        f"{RESULTS}/logs/summary.log",
+        log_of("figures"),
     conda:
         "../../envs/recite.yaml"
     resources:
         runtime=minutes_of,
         mem_mb=memory_of,
     params:
-        code=code("report"),
-        study=study.name,
-        published=canonical_json(study.published),
+        **params_of("figures"),
+    message:
+        "Draw figure {wildcards.figure}"
+    script:
+        "../../scripts/job.py"
+
+
+rule summary:
+    """Write the study's numbers as a short page."""
+    input:
+        unpack(inputs_of("summary")),
+    output:
+        summary=report(
+            outputs_of("summary")["summary"],
+            caption="../report/summary.rst",
+            category="Summary",
+            labels={"page": "the study's numbers"},
+        ),
+    log:
+        log_of("summary"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("summary"),
     message:
         "Write the summary"
     script:
-        "../../scripts/report.py"
-
-
-if study.planted:
-
-    rule verification:
-        """Fail unless size and repetition raise memorization and counts are exact, where the truth is planted."""
-        input:
-            rates=f"{RESULTS}/tables/rates.parquet",
-            controls=f"{RESULTS}/tables/control_rates.parquet",
-            frequencies=FREQUENCIES,
-            planted=PLANTED,
-            copies=f"{RESULTS}/corpus/controls.parquet",
-        output:
-            f"{RESULTS}/verification.json",
-        log:
-            f"{RESULTS}/logs/verification.log",
-        conda:
-            "../../envs/recite.yaml"
-        resources:
-            runtime=minutes_of,
-            mem_mb=memory_of,
-        params:
-            code=code("verification"),
-        message:
-            "Verify the planted truths on the finished tables"
-        script:
-            "../../scripts/verification.py"
+        "../../scripts/job.py"

@@ -1,18 +1,18 @@
-# Scoring: memorization score of every sampled row under every model.
+# Scoring: memorization score of every sampled row under every model, and rates with intervals.
 #
-# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/
-# out: scores/<model>/<part>.parquet, a part being shards_per_job shards and named by the first
+# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/, corpus/controls.parquet
+# out: scores/<model>/<part>.parquet, a part being shards_per_job shards and named by the first;
+#      tables/{rates,distribution,disjoint_samples,control_rates}.parquet, replicates/scores.parquet
+
+
 rule scoring:
     """Continue every context greedily and count the tokens that equal the corpus's."""
     input:
-        checkpoint=checkpoint_of,
-        ready=ancient(rules.samples.output),
-        shards=shards_of,
-        batch=batch_of,
+        unpack(inputs_of("scoring")),
     output:
-        scores=f"{RESULTS}/scores/{{model}}/{{part}}.parquet",
+        **outputs_of("scoring"),
     log:
-        f"{RESULTS}/logs/scoring/{{model}}/{{part}}.log",
+        log_of("scoring"),
     conda:
         "../../envs/recite.yaml"
     resources:
@@ -22,12 +22,29 @@ rule scoring:
         gpu_model=gpu_model_of,
         nodes=1,
     params:
-        code=code("scoring"),
-        options=lambda wildcards: canonical_json(study.scoring_options(wildcards.model)),
+        **params_of("scoring"),
     message:
         "Score {wildcards.model} on {wildcards.part} and following"
     script:
-        "../../scripts/scoring.py"
+        "../../scripts/job.py"
 
 
-SCORES = scores_of(study.models)
+rule aggregation:
+    """Sum up the scores of all models: rates, distribution, disjoint samples, and rates by repetition of planted rows."""
+    input:
+        unpack(inputs_of("aggregation")),
+    output:
+        **outputs_of("aggregation"),
+    log:
+        log_of("aggregation"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("aggregation"),
+    message:
+        "Aggregate the scores of all models"
+    script:
+        "../../scripts/job.py"

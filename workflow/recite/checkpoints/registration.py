@@ -19,12 +19,14 @@ SPARE = 1000
 """One in so many ordinary tokens may lack a row of the embedding; a tokenizer that is not the model's has more."""
 
 
-def register(options: Mapping[str, Any], tokenizer: Path, record: Path) -> None:
+def register(options: Mapping[str, Any], tokenizer: Path, record: Path, fetch: bool) -> None:
     """Write where a checkpoint lies, what it is, and the SHA-256 of its weights, config and tokenizer.
 
-    `options` are its entry with model and fetch; `tokenizer` is the family's. Raises ReciteError where the checkpoint
+    `options` are its entry with model; `tokenizer` is the family's; `fetch` says whether what is missing may be
+    downloaded. Raises ReciteError where the checkpoint
     is not what the entry says, cannot be loaded whole, or cuts text into other tokens than its family.
     """
+    options = {**options, "fetch": fetch}
     folder = model_folder(options)
     found, own = examine(options, folder, tokenizer), tokenizer_file(options)
     check_head(folder, found.stored, found.empty)

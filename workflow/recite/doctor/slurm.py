@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from recite.doctor.profiles import Profile
 from recite.doctor.findings import Finding
+from recite.doctor.profiles import Profile
 from recite.planning.limits import Limits
 from recite.study.study import Study
 

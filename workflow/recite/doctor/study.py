@@ -11,10 +11,10 @@ from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
 
+from recite.doctor.findings import Finding
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
 from recite.planning.costs import Machine
-from recite.doctor.findings import Finding
 from recite.planning.planner import Planner
 from recite.sources.patterns import files_below, matching, same_name
 from recite.study.study import Study
@@ -169,8 +169,8 @@ def _examine(study: Study, model: str, path: Path) -> None:
     from recite.checkpoints.registration import examine
     from recite.sources.fetching import tokenizer_file
 
-    options = study.checkpoint_options(model) | {"fetch": False}
-    family = study.tokenizer_options(study.models[model].family) | {"fetch": False}
+    options = study.rules["registration"].options(study, {"model": model}) | {"fetch": False}
+    family = study.rules["family_tokenizer"].options(study, {"family": study.models[model].family}) | {"fetch": False}
     examine(options, path, tokenizer_file(family if Path(family["path"]).exists() else options))
 
 
@@ -178,7 +178,7 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
     """A corpus of which a pattern matches no file, or whose files changed after they were listed."""
     if "files" not in study.corpora[corpus]:
         return
-    options = study.inventory_options(corpus)
+    options = study.rules["inventory"].options(study, {"corpus": corpus})
     folder = Path(options["folder"])
     try:
         names = files_below(folder)

@@ -25,53 +25,26 @@ BATCH_TRIALS = 3
 """How often each batch size is timed, as in `recite.stages.batching.measure`."""
 CHUNK = 8
 """Most tokens that are unembedded at once, as in `recite.engine.passes`."""
-LISTED = 1.5
-"""Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""
 BLOCK_BATCHES = 4
 """Batches whose keys and values are kept at once, as in `recite.engine.passes`."""
 KERNELS = 2**25
 """Bytes of kernels, as in `recite.engine.memory`."""
-PACES = {"lens": 0.74, "ablation": 0.32}
-"""What other stages reach on a GPU of the efficiency of scoring (`make bench-gpu`); ablation in batches of 128 rows."""
+READING_CORES = 16
+"""Cores of a job that reads a corpus that lies in files."""
 
-# Bytes a row on disk: 20,000 rows written by the tables' own writers, texts of 1,024 characters of the Python standard
-# library, tokens drawn from Zipf's law over 100,000 ids.
-CANDIDATE_BYTES = 360
-SAMPLE_BYTES = 270
-SCORE_BYTES = 90
-NOISE_BYTES = 90
-SUFFIX_BYTES = 27
-FREQUENCY_BYTES = 45
-# The same of recovery and lens, random numbers: what names a row, and what each layer adds to it.
+# Bytes a row on disk, wherever a stage says how many: 20,000 rows written by the tables' own writers, texts of 1,024
+# characters of the Python standard library, tokens drawn from Zipf's law over 100,000 ids, random numbers for layers.
 LAYERED_BYTES = 30
-RECOVERY_LAYER_BYTES = 4
-LENS_LAYER_BYTES = 20
-HEAD_BYTES = 9
-"""Bytes that each head adds to an ablated row."""
-ESTIMATE_BYTES = 20
-"""Bytes of how much a head is estimated to matter in a domain."""
+"""What names a row whose layers are told."""
 NUMBER_BYTES = 4
 
-# Seconds a row on one core. Scanning: reading such candidates with a filter. Sampling: 15,000 rows, a byte-level BPE of
-# 16,000 tokens. Aggregation: 10 million rows, 2,000 resamples (`make bench-aggregation`).
-SCAN_SECONDS = 7.5e-6
-SAMPLING_SECONDS = 5.4e-4
+# Seconds on one core.
 AGGREGATION_SECONDS = 1e-6
-INDEX_SECONDS = 5e-7
-"""Seconds on one core to sort a byte of a corpus with infini-gram, 50 MB at once."""
-COUNT_SECONDS = 4e-4
-"""Seconds to count a span in a local index (`make bench-frequency`)."""
-INDEX_SIZE = 6
-"""Bytes of a local index for each byte of the corpus: the byte itself and, up to a terabyte, five that point to it."""
-SPANS = 3
-"""Spans that are counted of a row."""
-# The same of recovery and lens, 20,000 and 300,000 rows of 32 layers: reading a row, and resampling the classes of a
-# model at one strength.
+"""A row whose score is summed up: 10 million rows, 2,000 resamples (`make bench-aggregation`)."""
 LAYERS_SECONDS = 1e-5
+"""Reading a row of 32 layers: 20,000 and 300,000 rows."""
 RESAMPLING_SECONDS = 4
-# The same of ablated heads: reading a row's number of one head, and resampling a domain of a model.
-HEAD_SECONDS = 1e-7
-DRAWING_SECONDS = 2
+"""Resampling the classes of a model by layer."""
 
 
 class Machine(NamedTuple):
@@ -171,45 +144,6 @@ def pass_flops(facts: Facts, positions: int) -> int:
 def row_flops(facts: Facts, context: int, continuation: int) -> int:
     """Operations to continue one row greedily; the last token of the continuation is not fed, all are unembedded."""
     return pass_flops(facts, context + continuation - 1) + 2 * facts.embedding * continuation
-
-
-def ablation_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
-    """Operations to run one row twice for every head of some layers, each time from the head's layer on.
-
-    Once it is continued, once its true continuation is fed; either way all of the continuation is unembedded.
-    """
-    layer = pass_flops(facts, context + continuation - 1) // facts.layers
-    run = sum((facts.layers - below) * layer + 2 * facts.embedding * continuation for below in layers)
-    return 2 * facts.heads * run
-
-
-def listed_share(share: float) -> float:
-    """Share of a model's heads that are ablated where each domain puts forward so many: LISTED times that, or all."""
-    return min(1.0, LISTED * share)
-
-
-def traced_bytes(facts: Facts, size: int, rows: int, positions: int) -> int:
-    """What a run of the whole model leaves: every layer's input, heads, keys and values, of `size` bytes a number."""
-    numbers = 2 * facts.width + 2 * facts.shared_heads * (facts.width // facts.heads)
-    return facts.layers * rows * positions * numbers * size
-
-
-def suffix_flops(facts: Facts, bos: int, context: int, continuation: int) -> int:
-    """Operations to continue one row from every suffix of its context, behind `bos` tokens."""
-    return sum(row_flops(facts, bos + length, continuation) for length in range(1, context + 1))
-
-
-def decoding_flops(facts: Facts, context: int, continuation: int) -> int:
-    """Operations of one pass over a row, but for its last token, whose continuation is unembedded after every layer.
-
-    The model itself unembeds one position more.
-    """
-    return pass_flops(facts, context + continuation - 1) + 2 * facts.embedding * (continuation * facts.layers + 1)
-
-
-def recovery_flops(facts: Facts, context: int) -> int:
-    """Operations of two passes over a row's context, undisturbed and disturbed; one position of each is unembedded."""
-    return 2 * (pass_flops(facts, context) + 2 * facts.embedding)
 
 
 def whole_peak_bytes(facts: Facts, gpus: int, size: int, rows: int, positions: int, unembedded: int) -> int:

@@ -1,15 +1,30 @@
-"""What a plan is made of: jobs, and what the jobs of a model share."""
+"""What a plan is made of: jobs, their costs, and what the jobs of a model share."""
 
 from typing import NamedTuple
 
-from recite.planning.costs import PACES, Facts
+from recite.planning.costs import Facts
+
+
+class Cost(NamedTuple):
+    """What a job costs by its stage's declaration.
+
+    written: bytes on disk. peak: bytes of each of its GPUs. held: bytes of tables that it has in main memory at once;
+    None where these are all that it reads.
+    """
+
+    seconds: float
+    gpus: int = 0
+    cores: int = 1
+    written: int = 0
+    peak: int = 0
+    held: int | None = None
 
 
 class Job(NamedTuple):
-    """One job: its place in the DAG and its cost.
+    """One job: its place in the DAG and its cost; see `Cost`.
 
-    subject: model or corpus, or "" where there is none. after: names of the jobs it waits for. written: bytes on
-    disk. peak: bytes of each of its GPUs.
+    stage: its rule. subject: what its first wildcard names, a model mostly; "" where it has none. after: names of the
+    jobs it waits for.
     """
 
     name: str
@@ -21,6 +36,7 @@ class Job(NamedTuple):
     cores: int = 1
     written: int = 0
     peak: int = 0
+    held: int | None = None
 
 
 class ModelCost(NamedTuple):
@@ -39,6 +55,15 @@ class ModelCost(NamedTuple):
     batch_rows: int
     peak: int
 
-    def pace(self, stage: str) -> float:
-        """Operations a second of another stage than scoring."""
-        return self.rate * (PACES[stage] if self.gpus else 1)
+    @property
+    def number_bytes(self) -> int:
+        """Bytes of a weight."""
+        return self.weights // self.facts.parameters
+
+    def seconds(self, rows: int, batch_rows: int, row: float, pace: float = 1) -> float:
+        """Seconds of a job that runs `rows` rows in whole batches, at `row` operations each.
+
+        pace: what its stage reaches on a GPU, over what scoring does.
+        """
+        rate = self.rate * (pace if self.gpus else 1)
+        return self.load + -(-rows // batch_rows) * batch_rows * row / rate

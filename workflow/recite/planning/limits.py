@@ -21,10 +21,6 @@ UNPLANNED_MINUTES = 8 * 60
 """For jobs of a study that cannot be planned, as its models or corpora say too little of themselves."""
 FETCHING_MINUTES = 24 * 60
 """For jobs that download, which no plan counts."""
-FETCHING = ("family_tokenizer", "inventory", "registration")
-
-PREFIXES = {"alpha": "alpha-", "layer": "layer-", "first": "layers-"}
-"""What stands before a wildcard's value in the plan's names."""
 
 BASE_MEGABYTES = 2000
 """Imports, and a mini model with its batch."""
@@ -34,8 +30,6 @@ READ = 2
 """The same for each byte of tables that a job sums up, packed on disk."""
 READER_MEGABYTES = 500
 """For each process that reads a corpus (`make bench-sampling`: at most 249)."""
-INDEX_MEGABYTES = 120_000
-"""For the suffixes of a share of a corpus that lies in files, sorted in pieces of this size."""
 
 
 class Limits:
@@ -54,8 +48,7 @@ class Limits:
 
     def job(self, rule: str, wildcards: Mapping[str, str]) -> Job | None:
         """The plan's job for a job of the DAG, or None."""
-        values = [PREFIXES.get(key, "") + value for key, value in wildcards.items() if key != "file"]
-        return self.jobs.get("/".join([rule, *values]))
+        return self.jobs.get(self.study.rules[rule].path.format_map(wildcards)) if rule in self.study.rules else None
 
     def minutes(self, rule: str, wildcards: Mapping[str, str], attempt: int) -> int:
         """Run time of a job's attempt, the first being 1."""
@@ -63,7 +56,7 @@ class Limits:
         planned = UNPLANNED_MINUTES if job is None and not self.jobs else LEAST_MINUTES
         if job is not None:
             planned = max(planned, -(-int(MARGIN * job.seconds) // 60))
-        if rule in FETCHING and self.study.config["fetch"]:
+        if self.study.config["fetch"] and self.study.rules[rule].fetches:
             planned = max(planned, FETCHING_MINUTES)
         return int(planned * 2 ** (attempt - 1))
 
@@ -72,19 +65,9 @@ class Limits:
         needed = BASE_MEGABYTES
         if "model" in wildcards:
             needed += WEIGHTS * self.study.weight_bytes(wildcards["model"]) // 10**6
-        elif rule == "frequency_index" and not self.study.trains:
-            needed = INDEX_MEGABYTES
+        elif fixed := self.study.rules[rule].megabytes(self.study):
+            needed = fixed
         elif job := self.job(rule, wildcards):
-            needed += self._tables(job) // 10**6 + (job.cores - 1) * READER_MEGABYTES
+            read = sum(self.jobs[name].written for name in job.after) if job.held is None else job.held
+            needed += READ * read // 10**6 + (job.cores - 1) * READER_MEGABYTES
         return int(needed * 2 ** (attempt - 1))
-
-    def _tables(self, job: Job) -> int:
-        """Bytes for the tables that a job holds at once: of one domain where it reads or writes candidates."""
-        if job.stage == "candidates":
-            return READ * job.written // len(self.study.corpora[job.subject]["domains"])
-        if job.stage == "frequency":
-            return 0
-        read = READ * sum(self.jobs[name].written for name in job.after)
-        if job.stage == "sampling":
-            return read // len(self.study.corpora[self.study.families[job.subject].corpus]["domains"])
-        return read

@@ -1,14 +1,15 @@
 """A plan and its schedule as text for people and as JSON for programs."""
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from types import ModuleType
 from typing import Any
 
 from recite.planning import costs
-from recite.planning import planner as plan
 from recite.planning.costs import Machine
 from recite.planning.job import Job
-from recite.planning.planner import GPU_STAGES, Planner
+from recite.planning.planner import Planner
 from recite.planning.simulation import Schedule
 
 HOUR = 3600
@@ -22,7 +23,7 @@ def as_text(planner: Planner, schedule: Schedule | None) -> str:
         _assumptions(planner.machine),
         "Stages",
         _stages(planner.jobs),
-        _extremes(gpu_jobs),
+        _extremes(_model_rules(planner), gpu_jobs),
         "Models",
         _models(planner),
         "Disk, GB",
@@ -40,7 +41,8 @@ def as_json(planner: Planner, schedule: Schedule | None) -> dict[str, Any]:
         "machine": planner.machine._asdict(),
         "constants": {
             name: value
-            for name, value in (vars(costs) | vars(plan)).items()
+            for module in _cost_modules(planner)
+            for name, value in vars(module).items()
             if name.isupper() and isinstance(value, (int, float))
         },
         "jobs": [job._asdict() for job in planner.jobs],
@@ -66,6 +68,17 @@ def as_json(planner: Planner, schedule: Schedule | None) -> dict[str, Any]:
             "runs": [{"job": run.job.name, "server": run.server, "start": run.start} for run in schedule.runs],
         }
     return made
+
+
+def _cost_modules(planner: Planner) -> list[ModuleType]:
+    """Where costs are told, the stages' own numbers last."""
+    names = dict.fromkeys(rule.cost.__module__ for rule in planner.study.rules.values())
+    return [costs, *(sys.modules[name] for name in names)]
+
+
+def _model_rules(planner: Planner) -> list[str]:
+    """The rules that run a model."""
+    return [name for name, rule in planner.study.rules.items() if rule.runs_model]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -112,14 +125,12 @@ def _stages(jobs: Sequence[Job]) -> str:
     return table(("stage", "jobs", "GPU h", "core h", "shortest, min", "longest, min"), rows)
 
 
-def _extremes(gpu_jobs: Sequence[Job]) -> str:
+def _extremes(rules: Sequence[str], gpu_jobs: Sequence[Job]) -> str:
     if not gpu_jobs:
         return ""
     lines = []
     for word, choose in (("Shortest", min), ("Longest", max)):
-        found = [
-            choose((job for job in gpu_jobs if job.stage == stage), key=_length, default=None) for stage in GPU_STAGES
-        ]
+        found = [choose((job for job in gpu_jobs if job.stage == stage), key=_length, default=None) for stage in rules]
         named = [f"{job.name} {_minutes(job.seconds)} min" for job in found if job]
         lines.append(f"{word} GPU jobs: {', '.join(named)}.")
     return "\n".join(lines)
@@ -130,10 +141,10 @@ def _length(job: Job) -> float:
 
 
 def _models(planner: Planner) -> str:
-    rows = []
+    rows, rules = [], _model_rules(planner)
     for name, cost in planner.costs.items():
-        own = [job for job in planner.jobs if job.subject == name and job.stage in GPU_STAGES]
-        parts = [job.seconds for job in own if job.stage != "batching"]
+        own = [job for job in planner.jobs if job.subject == name and job.stage in rules]
+        parts = [job.seconds for job in own]
         rows.append(
             (
                 name,

@@ -15,21 +15,26 @@ from typing import Any, NamedTuple
 from recite.errors import ReciteError
 from recite.files import canonical_json, write_json
 from recite.provenance.environment import installed_versions
-from recite.provenance.records import parameters_of, path_in, record_path
+from recite.provenance.records import modules_of, parameters_of, path_in, record_path
 from recite.study.config import read_yaml
+from recite.study.declaration import Stage
 from recite.study.study import load_study
 
 KEPT = ".recite/blueprints"
-SOURCES = ("Snakefile", "workflow/rules/*.smk", "workflow/schemas/*.yaml", "workflow/recite/**/*.py", "scripts/*.py")
-NAMED = ("corpora_file", "models_file", "figures_file", "claims_file")
+SOURCES = ("Snakefile", "workflow/rules/*.smk", "workflow/**/*.yaml", "workflow/recite/**/*.py", "scripts/*.py")
+NAMED = ("corpora_file", "models_file", "claims_file", "published_file")
 """Keys of a study's config that name another config file."""
 
 
 class Planned(NamedTuple):
-    """A job as it would be run today; paths are those in the study. One without script only says that it is done."""
+    """A job as it would be run today; paths are those in the study.
+
+    run: the function that does it; "" where it only says that it is done. modules: whose code `code` is the digest of.
+    """
 
     rule: str
-    script: str
+    run: str
+    modules: tuple[str, ...]
     wildcards: dict[str, str]
     parameters: dict[str, Any]
     code: str
@@ -41,13 +46,15 @@ class Planned(NamedTuple):
 class Blueprint:
     """All jobs of a study.
 
-    root: the checkout. study: the folder of the results. figures: their entries, by name. asked: the files that
+    root: the checkout. study: the folder of the results. figures: what is said of each, by name. tables: the module that
+    declares each. asked: the files that
     the study is asked for by default. beside: outputs of rules without wildcards that it is not asked for.
     """
 
     root: Path
     study: Path
     figures: dict[str, Any]
+    tables: dict[str, str]
     asked: list[str]
     beside: list[str]
     jobs: list[Planned]
@@ -69,18 +76,19 @@ class Blueprint:
         return (self.study / path).exists() or record_path(self.study, path).exists()
 
 
-def read_blueprint(root: Path, configfile: Path) -> Blueprint:
+def read_blueprint(root: Path, configfile: Path, stages: tuple[Stage, ...]) -> Blueprint:
     """The blueprint of the study of a config, by the checkout `root`; ReciteError where they do not stand."""
     kept = root / KEPT / f"{_key(root, configfile)}.json"
     try:
         found = json.loads(kept.read_text())
     except (OSError, ValueError):
         # The Snakefile checks the config too, but its one sentence comes out of Snakemake in two.
-        load_study(read_yaml(configfile), str(configfile))
+        load_study(read_yaml(configfile), str(configfile), stages)
         found = _ask_snakemake(root, configfile)
         write_json(kept, found)
-    jobs = [Planned._make([*job[:5], tuple(job[5]), tuple(job[6])]) for job in found["jobs"]]
-    return Blueprint(root, Path(found["study"]), dict(found["figures"]), found["asked"], found["beside"], jobs)
+    jobs = [Planned._make(tuple(item) if isinstance(item, list) else item for item in job) for job in found["jobs"]]
+    figures, tables = dict(found["figures"]), found["tables"]
+    return Blueprint(root, Path(found["study"]), figures, tables, found["asked"], found["beside"], jobs)
 
 
 def _key(root: Path, configfile: Path) -> str:
@@ -119,7 +127,8 @@ def _ask_snakemake(root: Path, configfile: Path) -> dict[str, Any]:
         beside = [name for rule in plain for name in _names(rule.output, study) if name not in asked]
         return {
             "study": study.as_posix(),
-            "figures": list(workflow.config["figures"].items()),
+            "figures": list(workflow.globals["FIGURES"].items()),
+            "tables": workflow.globals["study"].table_modules,
             "asked": list(asked),
             "beside": beside,
             "jobs": list(_walk(rules, [*asked, *beside], study)),
@@ -148,10 +157,10 @@ def _expand(rule: Any, values: dict[str, str], study: Path) -> Planned:
     wildcards = Wildcards(fromdict=values)
     inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(wildcards)[0]
     params, _ = rule.expand_params(wildcards, inputs, outputs, job=None)
-    script = f"scripts/{Path(rule.script).name}" if rule.script else ""
-    code = str(getattr(params, "code", ""))
+    run, code = (str(getattr(params, name, "")) for name in ("run", "code"))
+    modules = modules_of(run, params.modules) if run else ()
     made = parameters_of(params)
-    return Planned(rule.name, script, values, made, code, _names(inputs, study), _names(outputs, study))
+    return Planned(rule.name, run, modules, values, made, code, _names(inputs, study), _names(outputs, study))
 
 
 def _names(paths: Any, study: Path) -> tuple[str, ...]:

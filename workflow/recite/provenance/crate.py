@@ -97,7 +97,7 @@ def build(audit: Audit, configfile: Path, folder: Path) -> ROCrate:
 
 
 def _add_jobs(crate: ROCrate, audit: Audit, results: Mapping[str, Any]) -> None:
-    """The jobs that made what is in the crate, each with its script, inputs and outputs."""
+    """The jobs that made what is in the crate, each with the module that does it, inputs and outputs."""
     for name, record in sorted(audit.records.items()):
         made = [results[path] for path in record["outputs"] if path in results]
         if made:
@@ -109,10 +109,15 @@ def _add_jobs(crate: ROCrate, audit: Audit, results: Mapping[str, Any]) -> None:
                 "description": json.dumps(record["parameters"], ensure_ascii=False, sort_keys=True),
             }
             action = crate.add(ContextEntity(crate, f"#job/{name}", properties=about))
-            action["instrument"] = crate.dereference(f"scripts/{record['script']}")
+            action["instrument"] = crate.dereference(_source(record["run"]))
             action["object"] = [results[path] for path in record["inputs"] if path in results]
             action["result"] = made
             crate.root_dataset.append_to("mentions", action)
+
+
+def _source(run: str) -> str:
+    """The file of a function, in the crate."""
+    return f"workflow/{run.partition(':')[0].replace('.', '/')}.py"
 
 
 def _add(crate: ROCrate, source: Path, name: str, **more: str) -> Any:

@@ -1,39 +1,32 @@
-"""Which code made a file: a digest of a script and of every library module that it imports.
+"""Which code made a file: a digest of the modules that did the work and of every library module that these import.
 
 Snakemake tracks a script by its modification time and its imports not at all. The fingerprint
 covers both by meaning: the syntax tree without comments and docstrings, so that a comment costs
-no recomputation and a change in an imported module is never missed.
+no recomputation and a change in an imported module is never missed. What opens the way into a job and
+notes what it did is imported by no such module and so is no part of it.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 PACKAGE = "recite"
-SOURCE_ROOT = Path(__file__).resolve().parent.parent
-# They open the way into a job and note what it did; no byte of a result comes from them, so that a better record
-# costs no recomputation. What they import counts only where a stage imports it too.
-RECORDING = frozenset(
-    f"recite.{module}" for module in ("door", "records", "keeping", "digests", "environment", "fingerprint")
-)
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 """Where a statement, a handler or a case holds statements."""
-SCRIPT = "script"
-"""Key of the script itself among the parts of a stage's code."""
 
 
 @cache
-def fingerprint(script: Path) -> str:
-    """Hexadecimal digest of `script` and of its import closure within the library."""
-    return digest_of_parts(code_parts(script))
+def fingerprint(modules: tuple[str, ...]) -> str:
+    """Hexadecimal digest of modules of the library and of their import closure within it."""
+    return digest_of_parts(code_parts(modules))
 
 
-def code_parts(script: Path) -> dict[str, str]:
-    """Module name -> hexadecimal digest of its meaning, for `script` (as "script") and its import closure."""
-    parts = {module: _digest(path) for module, path in sorted(import_closure(script).items())}
-    return {SCRIPT: _digest(script), **parts}
+def code_parts(modules: Iterable[str]) -> dict[str, str]:
+    """Module name -> hexadecimal digest of its meaning, for some modules and their import closure."""
+    return {module: _digest(path) for module, path in sorted(import_closure(modules).items())}
 
 
 def digest_of_parts(parts: Mapping[str, str]) -> str:
@@ -42,17 +35,22 @@ def digest_of_parts(parts: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def import_closure(script: Path) -> dict[str, Path]:
-    """Module name -> file, for every module of the library that `script` reaches by imports, but for RECORDING."""
+def import_closure(modules: Iterable[str]) -> dict[str, Path]:
+    """Module name -> file, for some modules, the packages that they lie in, and all that these reach by imports."""
     found: dict[str, Path] = {}
-    waiting = [script]
+    waiting = [name for module in modules for name in _with_parents(module)]
     while waiting:
-        for module in _imports(waiting.pop()):
-            path = _module_path(module)
-            if path is not None and module not in found and module not in RECORDING:
-                found[module] = path
-                waiting.append(path)
+        module = waiting.pop()
+        path = _module_path(module)
+        if path is not None and module not in found:
+            found[module] = path
+            waiting += _imports(path)
     return found
+
+
+def _with_parents(module: str) -> list[str]:
+    parts = module.split(".")
+    return [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
 @cache
@@ -97,8 +95,7 @@ def _imports(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
     inside = [name for name in names if name.split(".")[0] == PACKAGE]
-    parents = [".".join(name.split(".")[:depth]) for name in inside for depth in range(1, name.count(".") + 1)]
-    return sorted({*inside, *parents})
+    return sorted({part for name in inside for part in _with_parents(name)})
 
 
 def _module_path(module: str) -> Path | None:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import resource
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +24,9 @@ from recite.provenance.keeping import discard, take_back
 FOLDER = "records"
 CODE = "records/.code"
 ENVIRONMENTS = "records/.environments"
-FORMAT = 1
+FORMAT = 2
+CODE_PARAMS = ("run", "modules", "code")
+"""Params that name the function of a job, further modules, and the fingerprint of all."""
 MADE_WITH = ("model", "corpus", "revision", "weights_sha256", "parameters", "seed", "device", "dtype", "batch_rows")
 """What outputs say of their own making that a record repeats."""
 KIBIBYTE = 1024
@@ -38,19 +40,19 @@ class Unneeded(Exception):  # noqa: N818 - it ends a job well
 
 
 @contextmanager
-def recorded(job: Any, script: Path) -> Iterator[None]:
-    """Run the block as the work of the Snakemake job `job`, whose script is `script`, and write the job's record.
+def recorded(job: Any, root: Path) -> Iterator[None]:
+    """Run the block as the work of the Snakemake job `job` in the checkout `root`, and write the job's record.
 
     The inputs' digests are taken before the work. A job that fails has no record. Raises Unneeded where the work need
     not be done, and ReciteError where the code is no longer that by which the job was called.
     """
-    study, root = Path("results", job.config["study"]), script.parent.parent
+    study = Path("results", job.config["study"])
     outputs = [path_in(study, path) for path in job.output]
     record = record_path(study, outputs[0])
     earlier = _read(record)
     record.unlink(missing_ok=True)
     started, clock = datetime.now(UTC), time.monotonic()
-    given = _given(job, study, script)
+    given = _given(job, study, root)
     if _says(earlier, given, job.input) and take_back(study, _digests_in(earlier, outputs)):
         write_json(record, earlier)
         raise Unneeded
@@ -70,19 +72,19 @@ def recorded(job: Any, script: Path) -> Iterator[None]:
     write_json(record, sealed(made | ({"git": git} if git else {})))
 
 
-def _given(job: Any, study: Path, script: Path) -> dict[str, Any]:
+def _given(job: Any, study: Path, root: Path) -> dict[str, Any]:
     """What decides the bytes that a job makes."""
     params = canonical_json(dict(job.params.items()))
     return {
         "format": FORMAT,
         "rule": job.rule,
-        "script": script.name,
+        "run": job.params.run,
         "wildcards": dict(job.wildcards.items()),
         "parameters": parameters_of(job.params),
         # Two folders elsewhere may have one name: `parameters` does not tell them apart.
         "params_sha256": hashlib.sha256(params.encode()).hexdigest(),
-        "code": _keep_code(study, script, job.params.code),
-        "environment": _keep_environment(study, script.parent.parent),
+        "code": _keep_code(study, job.params),
+        "environment": _keep_environment(study, root),
         "inputs": digests_of(study, job.input),
     }
 
@@ -128,8 +130,8 @@ def digests_of(study: Path, paths: Any) -> dict[str, dict[str, Any]]:
 
 
 def parameters_of(params: Any) -> dict[str, Any]:
-    """A job's params by key, canonical JSON read, without the code's fingerprint and without folders elsewhere."""
-    return {key: portable(_parsed(value)) for key, value in params.items() if key != "code"}
+    """A job's params by key, canonical JSON read, without what names its code and without folders elsewhere."""
+    return {key: portable(_parsed(value)) for key, value in params.items() if key not in CODE_PARAMS}
 
 
 def _parsed(value: Any) -> Any:
@@ -158,15 +160,20 @@ def seal_of(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _keep_code(study: Path, script: Path, fingerprint: str) -> str:
+def modules_of(run: str, further: Iterable[str]) -> tuple[str, ...]:
+    """The modules whose code makes a job's results: that of its function `run`, and further ones."""
+    return (run.partition(":")[0], *further)
+
+
+def _keep_code(study: Path, params: Any) -> str:
     """Write which modules a fingerprint is made of, once, while they are still those that it was made of."""
-    kept = study / CODE / f"{fingerprint}.json"
+    kept = study / CODE / f"{params.code}.json"
     if not kept.exists():
-        parts = code_parts(script)
-        if digest_of_parts(parts) != fingerprint:
-            raise ReciteError(f"the code of {script.name} was edited while the job started; run again.")
+        parts = code_parts(modules_of(params.run, params.modules))
+        if digest_of_parts(parts) != params.code:
+            raise ReciteError(f"the code of {params.run} was edited while the job started; run again.")
         write_json(kept, parts)
-    return fingerprint
+    return str(params.code)
 
 
 def _keep_environment(study: Path, root: Path) -> str:

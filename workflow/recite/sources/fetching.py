@@ -59,10 +59,10 @@ def tokenizer_file(options: Mapping[str, Any]) -> Path:
         raise ReciteError(_failed(what, options, error)) from None
 
 
-def copy_tokenizer(options: Mapping[str, Any], tokenizer: Path) -> None:
+def copy_tokenizer(options: Mapping[str, Any], tokenizer: Path, fetch: bool) -> None:
     """Copy the tokenizer's file of a registered checkpoint into the study."""
     with atomic(tokenizer) as temporary:
-        temporary.write_bytes(tokenizer_file(options).read_bytes())
+        temporary.write_bytes(tokenizer_file({**options, "fetch": fetch}).read_bytes())
 
 
 def _present(

@@ -10,39 +10,21 @@ from typing import Any
 
 from recite.checkpoints.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
-from recite.study.models import Model
-
-CLAIMS = (
-    "scaling",
-    "compressibility",
-    "frequency",
-    "domain_pattern",
-    "structural_dominance",
-    "family_divergence",
-    "bipolar_scores",
-    "noise_removed",
-    "memorized_recover_less",
-    "family_signature",
-    "shared_decoding",
-    "heads_shared",
-)
-"""Claims that `recite.comparison.claims.judge` has a statistic for; named here too, as it takes long to import."""
-FIGURE_MODULES = Path(__file__).resolve().parent / "figures"
-MASK_BITS = 64
-"""Bits of the mask in the table of suffixes."""
+from recite.study.asked import Asked
 
 
-def check_figures(figures: Mapping[str, Any], figures_file: Path) -> None:
-    """Every figure has a function that draws it."""
-    for figure in figures:
-        if not (FIGURE_MODULES / f"{figure}.py").is_file():
-            raise ReciteError(f"{figures_file}: nothing draws {figure}; add {figure}.py to workflow/recite/figures.")
+def check_figures(config: Mapping[str, Any], figures: Collection[str], source: str) -> None:
+    """The figures that the config names are there."""
+    for name in config.get("figures", ()):
+        known(name, figures, f"{source}: figures", "figure of a stage")
 
 
-def check_claims(claims: Mapping[str, Any], figures: Collection[str], claims_file: Path) -> None:
+def check_claims(
+    claims: Mapping[str, Any], statistics: Collection[str], figures: Collection[str], claims_file: Path
+) -> None:
     """Every claim has a statistic in the library and a figure that shows it."""
     for name, claim in claims.items():
-        known(name, CLAIMS, str(claims_file), "claim with a statistic in workflow/recite/ledger.py")
+        known(name, statistics, str(claims_file), "claim with a statistic in a stage's claims.py")
         known(claim["figure"], figures, f"{claims_file}: {name}.figure", "figure")
 
 
@@ -208,94 +190,19 @@ def check_sampling(config: Mapping[str, Any], used: Collection[str], corpora: Ma
             raise ReciteError(f"{place} must hold a planted domain and one that is not; add one of corpus {corpus}.")
 
 
-def check_settings(config: Mapping[str, Any], models: Mapping[str, Model], names: Collection[str], source: str) -> None:
-    """Models with settings of their own are of the study, and have the disturbed layers.
-
-    `names` are those of all models, of which the length of jobs may be told though the study has not all of them.
-    """
-    for name in config["scoring"]["dtypes"]:
-        known(name, models, f"{source}: scoring.dtypes", "model of this study")
-    for name in config["scoring"]["shards_per_job_of"]:
-        known(name, names, f"{source}: scoring.shards_per_job_of", "model that there is")
-    for stage in ("noise", "recovery", "lens", "ablation"):
-        for name in config.get(stage, {}).get("models", ()):
-            known(name, models, f"{source}: {stage}.models", "model of this study")
-    _check_noise(config, models, source)
-    _check_compressibility(config, models, source)
-    _check_ablation(config, models, names, source)
-    _check_frequency(config, {model.family for model in models.values()}, source)
+def check_settings(study: Asked, source: str) -> None:
+    """Models with settings of their own are of the study, whatever is measured."""
+    scoring = study.config["scoring"]
+    for name in scoring["dtypes"]:
+        known(name, study.models, f"{source}: scoring.dtypes", "model of this study")
+    for name in scoring["shards_per_job_of"]:
+        known(name, study.known_models, f"{source}: scoring.shards_per_job_of", "model that there is")
 
 
-def _check_frequency(config: Mapping[str, Any], families: Collection[str], source: str) -> None:
-    """The section's families are of the study, and `other` is named where it is counted by."""
-    section = config.get("frequency")
-    if section is None:
-        return
-    for name in (*section.get("families", ()), *([section["other"]] if "other" in section else [])):
-        known(name, families, f"{source}: frequency", "family of this study")
-    if "other" in section["countings"] and "other" not in section:
-        raise ReciteError(
-            f"{source}: frequency.countings has other, but frequency.other does not say whose tokenizer that is; "
-            "name a family of this study."
-        )
-
-
-def _check_noise(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:
-    """The disturbed layers are there in every model that is disturbed, and recovery is from the noise of the study."""
-    if "noise" not in config:
-        if "recovery" in config:
-            raise ReciteError(
-                f"{source}: recovery is from noise, but there is no section noise; add one, or drop recovery."
-            )
-        return
-    layer, strengths = max(config["noise"]["layers"]), config["noise"]["strengths"]
-    for stage in ("noise", "recovery"):
-        for name in config[stage].get("models", models) if stage in config else ():
-            layers = models[name].layers
-            if layers is not None and layer >= layers:
-                raise ReciteError(
-                    f"{source}: noise.layers has {layer}, but {name} has {layers} layers, counted "
-                    f"from 0; choose layers that every model of {stage}.models has."
-                )
-    for alpha in config.get("recovery", {}).get("strengths", ()):
-        if alpha not in strengths:
-            raise ReciteError(
-                f"{source}: recovery.strengths: {alpha} is not one of noise.strengths "
-                f"({', '.join(map(str, strengths))}); add it there, or choose one of these."
-            )
-
-
-def _check_ablation(
-    config: Mapping[str, Any], models: Mapping[str, Model], names: Collection[str], source: str
-) -> None:
-    """Settings of single models are of models that there are; layers are cut into jobs where their number is known."""
-    section = config.get("ablation")
-    if section is None:
-        return
-    for key in ("rows_per_domain_of", "layers_per_job_of", "batch_rows_of"):
-        for name in section[key]:
-            known(name, names, f"{source}: ablation.{key}", "model that there is")
-    for name in section.get("models", models):
-        cut = "layers_per_job" in section or name in section["layers_per_job_of"]
-        if cut and models[name].layers is None:
-            raise ReciteError(
-                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known; add `layers` to its "
-                "entry in the models file."
-            )
-
-
-def _check_compressibility(config: Mapping[str, Any], models: Mapping[str, Model], source: str) -> None:
-    """The section's models are of the study, and a mask holds every suffix of a context."""
-    section, context = config.get("compressibility"), config["sampling"]["context_tokens"]
-    if section is None:
-        return
-    for name in section.get("models", ()):
-        known(name, models, f"{source}: compressibility.models", "model of this study")
-    if context > MASK_BITS:
-        raise ReciteError(
-            f"{source}: sampling.context_tokens is {context}, but compressibility keeps one bit for each suffix of a "
-            f"context, {MASK_BITS} at most; choose fewer or drop the section compressibility."
-        )
+def check_models_of(study: Asked, section: str, source: str) -> None:
+    """The models that a section names are of the study."""
+    for name in study.config[section].get("models", ()):
+        known(name, study.models, f"{source}: {section}.models", "model of this study")
 
 
 def known(name: str, names: Collection[str], place: str, what: str) -> None:

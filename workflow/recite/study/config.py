@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from jsonschema.exceptions import ValidationError, best_match
 from jsonschema.validators import extend
 
 from recite.errors import ReciteError
+from recite.study.declaration import Stage
 
-SCHEMAS = Path(__file__).resolve().parent.parent / "schemas"
+LIBRARY = Path(__file__).resolve().parents[2]
+SCHEMAS = LIBRARY / "schemas"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, ten times as fast, where the package has it: every start of Snakemake reads the schemas."""
 
@@ -28,16 +30,20 @@ def read_yaml(path: Path) -> Any:
         raise ReciteError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
 
 
-def check_config(config: Any, schema: str, source: str) -> Any:
+def check_config(config: Any, schema: str, source: str, stages: Iterable[Stage] = ()) -> Any:
     """Validate `config` against workflow/schemas/<schema>.schema.yaml and fill in its defaults and `~` in place.
 
-    `source` names the file in messages. The first mistake raises ReciteError; so does a number that is not finite, of
+    The sections of `stages` are properties too, by the schemas in their folders. `source` names the file in messages. The first mistake raises ReciteError; so does a number that is not finite, of
     which no bound of a schema takes notice.
     """
     for place, value in _numbers(config):
         if not math.isfinite(value):
             raise ReciteError(f"{source}: {place} is {value}, which is no finite number; write one.")
-    validator = _Filling(read_yaml(SCHEMAS / f"{schema}.schema.yaml"))
+    whole = read_yaml(SCHEMAS / f"{schema}.schema.yaml")
+    for stage in stages:
+        if stage.section:
+            whole["properties"][stage.section] = read_yaml(LIBRARY.joinpath(*stage.package.split("."), "schema.yaml"))
+    validator = _Filling(whole)
     error = best_match(validator.iter_errors(config))
     if error is not None:
         raise ReciteError(f"{source}: {_sentence(error)}")

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from recite.outcomes.rows import NATURAL
+from recite.report.told import Told
 
 
 class Quantity(NamedTuple):
@@ -30,6 +31,11 @@ QUANTITIES = {
     "universal_heads": Quantity("heads in the top fifth of all domains", "overlap", "overlap", _overlap("universal")),
 }
 """Quantity of config/published.yaml -> our number; each is a share."""
+
+
+def sections(told: Told) -> list[str]:
+    """The paper's numbers beside ours."""
+    return [published_section(told.published, told.tables)]
 
 
 def published_section(published: Sequence[Mapping[str, Any]], tables: Mapping[str, pd.DataFrame]) -> str:

@@ -13,8 +13,9 @@ from recite.provenance.audit.text import as_json, as_text
 from recite.provenance.audit.verdicts import Audit
 from recite.provenance.blueprint import Blueprint, read_blueprint
 from recite.provenance.digests import Digests
+from recite.study.declaration import Stage
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 KINDS = ("png", "svg", "csv")
 
 
@@ -25,14 +26,16 @@ class Meant(NamedTuple):
     words: str = ""
 
 
-def audit_study(configfile: Path, names: Sequence[str], as_data: bool, full: bool) -> tuple[str, bool]:
+def audit_study(
+    configfile: Path, stages: tuple[Stage, ...], names: Sequence[str], as_data: bool, full: bool
+) -> tuple[str, bool]:
     """Audit what `names` mean, or all of the study of `configfile`; returns the text, and whether all is verified.
 
     A name is a figure's, or a file of the study by its path here or in the study. A file from elsewhere is audited as
     the study's file of the same bytes, or as its figure that shows the same, whatever it is called; where there is
     none, the text says what it needs.
     """
-    blueprint = read_blueprint(ROOT, configfile)
+    blueprint = read_blueprint(ROOT, configfile, stages)
     if not blueprint.study.is_dir() and not any(Path(name).is_file() for name in names):
         raise ReciteError(f"{blueprint.study} does not exist; run the study, or bring its results there.")
     digests = Digests(blueprint.study, full)
@@ -50,9 +53,9 @@ def audit_study(configfile: Path, names: Sequence[str], as_data: bool, full: boo
     return notes + ("\n" if notes else "") + as_text(audit, whole=bool(names)), audit.verified
 
 
-def audited(configfile: Path) -> Audit:
+def audited(configfile: Path, stages: tuple[Stage, ...]) -> Audit:
     """The audit of all of a study."""
-    blueprint = read_blueprint(ROOT, configfile)
+    blueprint = read_blueprint(ROOT, configfile, stages)
     return Audit(blueprint, blueprint.targets, Digests(blueprint.study))
 
 

@@ -11,7 +11,7 @@ from recite.files import read_json
 from recite.provenance.blueprint import Blueprint, Planned
 from recite.provenance.digests import Digests
 from recite.provenance.environment import installed_versions
-from recite.provenance.fingerprint import SCRIPT, code_parts, digest_of_parts
+from recite.provenance.fingerprint import code_parts, digest_of_parts
 from recite.provenance.records import CODE, ENVIRONMENTS, FOLDER, environment_digest, read_records, seal_of
 
 STATUSES = ("verified", "drifted", "stale", "tampered", "missing")
@@ -53,7 +53,7 @@ class Audit:
         self._versions = installed_versions(blueprint.root)
         self._jobs: dict[str, list[tuple[str, str]]] = {}
         self._whole: dict[str, bool] = {}
-        self._parts: dict[str, dict[str, str]] = {}
+        self._parts: dict[tuple[str, ...], dict[str, str]] = {}
         reached = self._reach()
         digests.gather(reached)
         self.findings = {path: self._judge(path, job) for path, job in reached.items()}
@@ -113,9 +113,9 @@ class Audit:
             finding.note("missing", "it is not there")
             return finding
         finding.sha256 = digest.sha256
-        if job is not None and not job.script and digest.bytes:
+        if job is not None and not job.run and digest.bytes:
             finding.note("tampered", "it only says that its inputs are there, and should be empty")
-        elif job is not None and job.script:
+        elif job is not None and job.run:
             self._hold_against_record(finding, job)
         return finding
 
@@ -141,21 +141,21 @@ class Audit:
     def _moved_on(self, job: Planned, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Code, parameters and inputs of a job that are not what they were."""
         if record["code"] != job.code:
-            yield from (("stale", reason) for reason in self._changed_code(job.script, record["code"]))
+            yield from (("stale", reason) for reason in self._changed_code(job.modules, record["code"]))
         yield from (("stale", reason) for reason in _differences(record["parameters"], job.parameters))
         for path in sorted({*job.inputs} - {*record["inputs"]}):
             yield "stale", f"it would be made from {path} too"
         for path in sorted({*record["inputs"]} - {*job.inputs}):
             yield "stale", f"it would no longer be made from {path}"
 
-    def _changed_code(self, script: str, then: str) -> list[str]:
-        if script not in self._parts:
-            self._parts[script] = code_parts(self.blueprint.root / script)
-        now, kept = self._parts[script], self._kept(CODE, then)
+    def _changed_code(self, modules: tuple[str, ...], then: str) -> list[str]:
+        if modules not in self._parts:
+            self._parts[modules] = code_parts(modules)
+        now, kept = self._parts[modules], self._kept(CODE, then)
         if kept is None or digest_of_parts(kept) != then:
             return ["its code has moved on, and the list of its modules is not there or not whole"]
         changed = [name for name in sorted({*now, *kept}) if now.get(name) != kept.get(name)]
-        return [f"{script if name == SCRIPT else f'module {name}'} has moved on" for name in changed]
+        return [f"module {name} has moved on" for name in changed]
 
     def _drifted(self, record: Mapping[str, Any]) -> list[tuple[str, str]]:
         if record["environment"] == environment_digest(self._versions):
@@ -193,7 +193,7 @@ class Audit:
 
 def _made_from(job: Planned | None) -> tuple[str, ...]:
     """The files that a file's bytes come from: none for one that only says that others are there."""
-    return job.inputs if job and job.script else ()
+    return job.inputs if job and job.run else ()
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:

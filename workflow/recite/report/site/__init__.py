@@ -14,7 +14,6 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from recite.comparison.claims.tables import CLAIMS
 from recite.errors import ReciteError
 from recite.files import atomic
 from recite.provenance.audit.verdicts import STATUSES, Audit
@@ -22,10 +21,12 @@ from recite.provenance.lineage import Step, lineage
 from recite.report.site.layout import HEIGHT, WIDTH, Layout, layout
 from recite.report.site.listing import Listing, list_numbers, list_table, read_numbers
 from recite.report.site.making import Making, making_of
-from recite.stages import TABLES
+from recite.tables.declared import declared
 
 FOLDER = Path(__file__).parent
 PAGE = "site.html"
+CLAIMS = "claims"
+"""The table that the page begins with."""
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ def write_site(audit: Audit) -> Path:
 def build(audit: Audit) -> str:
     """The page as HTML."""
     names = sorted(path[len("tables/") : -len(".parquet")] for path in audit.findings if path.startswith("tables/"))
-    needed = [f"tables/{name}.parquet" for name in {*names, CLAIMS.name}]
+    needed = [f"tables/{name}.parquet" for name in {*names, CLAIMS}]
     needed += [f"figures/{name}.{kind}" for name in audit.blueprint.figures for kind in ("png", "csv")]
     for path in sorted(needed):
         if not (audit.study / path).is_file():
             raise ReciteError(f"{audit.study / path} does not exist; run the study, or bring its results there.")
-    makings = Makings(audit)
+    makings, modules = Makings(audit), audit.blueprint.tables
     figures = [_figure(audit, makings, name, entry) for name, entry in audit.blueprint.figures.items()]
     style, script = ((FOLDER / name).read_text() for name in ("style.css", "script.js"))
     return _template().render(
@@ -101,10 +102,10 @@ def build(audit: Audit) -> str:
         files=len(audit.findings),
         counts=_counts(audit),
         commits=_commits(audit),
-        claims=CLAIMS.read(audit.study / f"tables/{CLAIMS.name}.parquet").to_pylist(),
+        claims=declared(modules[CLAIMS], CLAIMS).read(audit.study / f"tables/{CLAIMS}.parquet").to_pylist(),
         figures=figures,
         categories=list(dict.fromkeys(figure.entry["category"] for figure in figures)),
-        tables=[list_table(audit.study, name) for name in names if name in TABLES],
+        tables=[list_table(audit.study, declared(modules[name], name)) for name in names if name in modules],
         makings=makings.all,
         width=WIDTH,
         height=HEIGHT,

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from recite.errors import ReciteError
-from recite.stages import TABLES
+from recite.tables import Table
 
 MOST_ROWS = 200
 """Rows of one table that are shown."""
@@ -40,16 +40,15 @@ class Listing:
         return self.rows - len(self.cells)
 
 
-def list_table(study: Path, name: str) -> Listing:
+def list_table(study: Path, declared: Table) -> Listing:
     """A table of a study; ReciteError where the file is not the declared table."""
-    path = f"tables/{name}.parquet"
-    declared = TABLES[name]
+    path = f"tables/{declared.name}.parquet"
     table = declared.read(study / path)
     numeric = [not (pa.types.is_string(f.type) or pa.types.is_dictionary(f.type)) for f in table.schema]
     meanings = {c.name: c.meaning + (f" ({c.unit})" if c.unit else "") for c in declared.columns}
     columns = [table.column(name).slice(0, MOST_ROWS).to_pylist() for name in table.column_names]
     shown = dict(zip(table.column_names, columns, strict=True))
-    return _listing(name, path, shown, numeric, table.num_rows, meanings)
+    return _listing(declared.name, path, shown, numeric, table.num_rows, meanings)
 
 
 def read_numbers(path: Path) -> pd.DataFrame:

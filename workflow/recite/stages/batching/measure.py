@@ -23,7 +23,7 @@ SPARE = 0.9
 """Share of the memory limit that the prediction may take."""
 
 
-def search(options: Mapping[str, Any], checkpoint: Path, memory: int, result: Path, threads: int) -> None:
+def search(options: Mapping[str, Any], checkpoint: Path, memory: int, batch: Path, threads: int) -> None:
     """Measure how many rows a second batches of doubling size give; write the size to use and what was seen.
 
     `options` name model, dtype, tokens of the context and of the continuation. `memory` is the limit in bytes where the
@@ -37,7 +37,7 @@ def search(options: Mapping[str, Any], checkpoint: Path, memory: int, result: Pa
     with naming(options["model"], range(LARGEST)):
         measured = measure(loaded, int(memory * SPARE), options["context_tokens"], options["continuation_tokens"])
     write_json(
-        result,
+        batch,
         {
             "model": options["model"],
             "batch_rows": choose(measured),

@@ -1,14 +1,29 @@
-"""The summary's sections on attention heads."""
+"""Attention heads in words and numbers."""
 
 import pandas as pd
 
 from recite.outcomes.rows import NATURAL
+from recite.report.told import Told
 
 FIFTH = 0.2
 """The paper's share of heads."""
 SCREENED = (0.2, 0.3, 0.5)
 """Shares of heads that an estimate puts forward."""
 COMPARED = {"within": "halves of a domain", "between": "two domains", "universal": "in all domains, of all heads"}
+
+
+def sections(told: Told) -> list[str]:
+    """The sections whose tables there are."""
+    tables = told.tables
+    if "heads" not in tables:
+        return []
+    screening = [screening_section(tables["screening"])] if "screening" in tables else []
+    return [
+        heads_section(tables["heads"]),
+        *screening,
+        overlap_section(tables["overlap"]),
+        power_section(tables["power"]),
+    ]
 
 
 def heads_section(table: pd.DataFrame) -> str:

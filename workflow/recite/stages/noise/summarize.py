@@ -13,7 +13,7 @@ from recite.stages.scoring.rows import SCORES
 
 
 def aggregate_noise(
-    options: Mapping[str, Any], scores: Sequence[Path], noisy: Sequence[Path], rates: Path, replicates: Path
+    options: Mapping[str, Any], scores: Sequence[Path], noisy: Sequence[Path], outputs: Mapping[str, Path]
 ) -> None:
     """Write noise_rates and replicates of the disturbed models at every strength, zero included.
 
@@ -32,5 +32,5 @@ def aggregate_noise(
                 place = {"noise_layer": layer, "alpha": outcomes.alpha}
                 lines += [place | line for line in rate_lines(outcomes, options)]
         resamples += replicate_lines(options["corpora"][run.model], [undisturbed, *read], options)
-    write_lines(NOISE_RATES, rates, lines, options)
-    write_lines(REPLICATES, replicates, resamples, options)
+    write_lines(NOISE_RATES, outputs["noise_rates"], lines, options)
+    write_lines(REPLICATES, outputs["replicates"], resamples, options)

@@ -1,0 +1,1 @@
+"""Checkpoints: architectures, inspection, loading, registration, training."""

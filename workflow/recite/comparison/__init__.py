@@ -1,0 +1,1 @@
+"""Across models: a folder a comparison."""

@@ -1,0 +1,1 @@
+"""Claims: those of the paper, each with its statistic, interval and verdict."""

@@ -1,0 +1,1 @@
+"""Domains: structural against free text, and how alike models are in what they memorize where."""

@@ -1,0 +1,61 @@
+"""Domains: structural against free text, and how alike models are in what they memorize where."""
+
+from recite.planning.planner import short
+from recite.study.declaration import Figure, Files, Rule, Stage, Wildcards
+from recite.study.study import Study
+
+
+def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    makers = [name for name in ("aggregation", "noise_aggregation") if name in study.rules]
+    return {"replicates": [study.file(name, "replicates", {}) for name in makers]}
+
+
+STAGE = Stage(
+    "recite.comparison.domains",
+    (
+        Rule(
+            "domains",
+            run="recite.comparison.domains.summarize:compare_domains",
+            inputs=_inputs,
+            tables=("kinds", "profiles"),
+            options=lambda study, wildcards: {"confidence": study.config["aggregation"]["confidence"]},
+            cost=short,
+        ),
+    ),
+    claims=("domain_pattern", "structural_dominance"),
+    words=True,
+    figures={
+        "domains": Figure(
+            "Memorization by domain",
+            "Scores",
+            ("rates",),
+            (
+                "Share of memorized rows by domain for the largest model of each family, with Wilson intervals "
+                "that take rows of equal text as one observation. Structural domains come first, then free text. "
+                "Domains differ in how often their texts recur in the corpus."
+            ),
+        ),
+        "structure": Figure(
+            "Structural share of the memorized rows",
+            "Domains",
+            ("kinds",),
+            (
+                "Share of memorized rows that are structural (code, markup, tables), as if the sampled rows were "
+                "half structural and half free text, each domain of a kind weighing the same; above the dotted "
+                "line structural text is memorized more than free text. Left by size, right under noise. Bars are "
+                "bootstrap intervals over texts; models with fewer than ten memorized rows are left out."
+            ),
+        ),
+        "profiles": Figure(
+            "Similarity of the models' domain profiles",
+            "Domains",
+            ("profiles",),
+            (
+                "Pearson correlation of two models' memorization rates over the natural domains that both have, "
+                "ordered by family and size. Only models with ten memorized rows or more are shown; blank where "
+                "two share fewer than three domains, or one has the same rate in all. With few domains the "
+                "intervals, in the table, are wide."
+            ),
+        ),
+    },
+)

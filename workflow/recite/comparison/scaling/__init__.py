@@ -1,0 +1,1 @@
+"""Scaling: memorization rate against model size, per family and pooled."""

@@ -1,0 +1,1 @@
+"""Candidates, samples, controls and training rows."""

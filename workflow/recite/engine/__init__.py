@@ -1,0 +1,1 @@
+"""Running models: greedy continuation, passes, branches, interventions, memory."""

@@ -1,0 +1,1 @@
+"""What a forward pass runs on, in place of three parts of `transformers`."""

@@ -1,0 +1,1 @@
+"""What a study costs: jobs, costs, a simulated cluster, limits."""

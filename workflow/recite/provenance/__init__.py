@@ -1,0 +1,1 @@
+"""Records, fingerprints, audit, lineage, trace, export."""

@@ -1,0 +1,1 @@
+"""Every file against its record, code, config and packages of today."""

@@ -1,0 +1,1 @@
+"""Figures, summary and site, put together from what the stages declare."""

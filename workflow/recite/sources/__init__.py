@@ -1,0 +1,1 @@
+"""Where files come from: patterns of names, pointers in place of files, the hub."""

@@ -1,0 +1,1 @@
+"""Checkpoints and tokenizers: trained here from seeded weights, or fetched, checked and named by digest."""

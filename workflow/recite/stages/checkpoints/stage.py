@@ -1,0 +1,120 @@
+"""Checkpoints and tokenizers: trained here from seeded weights, or fetched, checked and named by digest."""
+
+from typing import Any
+
+from recite.planning import costs
+from recite.planning.planner import Cost, Planner, short
+from recite.stages.corpora.stage import all_documents
+from recite.stages.inputs import tokenizer
+from recite.study.declaration import Rule, Stage, Wildcards
+from recite.study.models import recipes_of
+from recite.study.study import Study
+
+MODEL = "models/{model}"
+
+
+def families(study: Study) -> list[Wildcards]:
+    return [{"family": family} for family in study.families]
+
+
+def models(study: Study) -> list[Wildcards]:
+    return [{"model": model} for model in study.models]
+
+
+def _tokenization_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    training = study.config["training"]
+    vocabulary = recipes_of(training)[wildcards["family"]]["vocabulary"]
+    return {"row_tokens": training["row_tokens"], "vocabulary": vocabulary}
+
+
+def _training_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    training, model = study.config["training"], study.models[wildcards["model"]]
+    recipe = recipes_of(training)[model.family]
+    return {"family": model.family, "shape": training["sizes"][model.size], "recipe": recipe}
+
+
+def _training_inputs(study: Study, wildcards: Wildcards) -> dict[str, str]:
+    family = {"family": study.models[wildcards["model"]].family}
+    return {name: study.file("tokenization", name, family) for name in ("tokenizer", "tokenizer_config", "rows")}
+
+
+def _training_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    model = planner.study.models[wildcards["model"]]
+    cost, training = planner.costs[model.name], planner.study.config["training"]
+    epochs = recipes_of(training)[model.family]["epochs"]
+    tokens = planner.documents(model.corpus) * epochs * training["row_tokens"]
+    seconds = costs.START_SECONDS + 6 * cost.facts.parameters * tokens / cost.rate
+    return Cost(seconds, written=cost.weights)
+
+
+def checkpoint_options(study: Study, model: str) -> dict[str, Any]:
+    """What a checkpoint is and where it lies; not what its jobs ask a scheduler for."""
+    entry = study.models[model].entry or {}
+    return {"model": model, **{key: value for key, value in entry.items() if key not in ("gpus", "gpu_model")}}
+
+
+def _registration_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    cost = planner.costs[wildcards["model"]]
+    return Cost(cost.load + cost.weights / costs.HASH_BYTES)
+
+
+RULES = (
+    Rule(
+        "tokenization",
+        place="{family}",
+        run="recite.corpora.tokenization:tokenize_corpus",
+        jobs=lambda study: families(study) if study.trains else (),
+        inputs=lambda study, wildcards: {"documents": all_documents(study, study.families[wildcards["family"]].corpus)},
+        outputs={
+            "tokenizer": "tokenizers/{family}/tokenizer.json",
+            "tokenizer_config": "tokenizers/{family}/tokenizer_config.json",
+            "rows": "tokenizers/{family}/rows.parquet",
+        },
+        options=_tokenization_options,
+        cost=short,
+    ),
+    Rule(
+        "training",
+        place="{model}",
+        run="recite.stages.checkpoints.jobs:train",
+        jobs=lambda study: models(study) if study.trains else (),
+        inputs=_training_inputs,
+        outputs={
+            "config": f"{MODEL}/config.json",
+            "weights": f"{MODEL}/model.safetensors",
+            "own_tokenizer": f"{MODEL}/tokenizer.json",
+            "own_tokenizer_config": f"{MODEL}/tokenizer_config.json",
+            "generation": f"{MODEL}/generation_config.json",
+            "record": f"{MODEL}/training.json",
+        },
+        options=_training_options,
+        cost=_training_cost,
+    ),
+    Rule(
+        "family_tokenizer",
+        place="{family}/{file}",
+        run="recite.sources.fetching:copy_tokenizer",
+        jobs=lambda study: (
+            ()
+            if study.trains
+            else [{"family": family, "file": model.tokenizer} for family, model in study.families.items()]
+        ),
+        outputs={"tokenizer": "tokenizers/{family}/{file}"},
+        options=lambda study, wildcards: checkpoint_options(study, study.families[wildcards["family"]].name),
+        fetches=True,
+        cost=short,
+    ),
+    Rule(
+        "registration",
+        place="{model}",
+        run="recite.checkpoints.registration:register",
+        jobs=lambda study: () if study.trains else models(study),
+        inputs=lambda study, wildcards: {"tokenizer": tokenizer(study, study.models[wildcards["model"]].family)},
+        outputs={"record": "checkpoints/{model}.json"},
+        options=lambda study, wildcards: checkpoint_options(study, wildcards["model"]),
+        fetches=True,
+        cost=_registration_cost,
+    ),
+)
+
+STAGE = Stage("recite.stages.checkpoints", RULES)

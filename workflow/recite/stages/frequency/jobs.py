@@ -1,0 +1,48 @@
+"""Counting as the jobs have it: an index is a folder of files, a corpus one group of an inventory's."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from recite.corpora.readers import Layout, read_texts
+from recite.stages.corpora.jobs import named_files
+from recite.stages.frequency.measure import count_rows
+from recite.stages.frequency.ngrams import build_index, units_of
+
+
+def index_corpus(
+    options: Mapping[str, Any],
+    documents: Sequence[Path],
+    group: int,
+    index: Sequence[Path],
+    threads: int,
+    memory: int,
+    tokenizer: Path | None = None,
+) -> None:
+    """Sort the suffixes of a share of a corpus; see `build_index`."""
+    build_index(
+        read_texts(named_files(documents, group), Layout(**options["layout"])),
+        units_of(tokenizer),
+        folder=index[0].parent,
+        threads=threads,
+        gigabytes=memory // 10**9,
+    )
+
+
+def count(
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    indexes: Sequence[Path],
+    frequencies: Path,
+    tokenizer: Path | None = None,
+) -> None:
+    """Count the rows of one family in the corpus; what the public API has answered is kept until all is counted."""
+    public = options.get("public", {}).get("tokenizer")
+    count_rows(
+        options,
+        shards=shards,
+        indexes=sorted({path.parent for path in indexes}),
+        tokenizer=tokenizer or (Path(public) if public else None),
+        cache=frequencies.with_name(f".{frequencies.stem}.jsonl"),
+        frequencies=frequencies,
+    )

@@ -1,0 +1,1 @@
+"""Heads: what the first rows of every domain lose by each attention head, and which heads matter where."""

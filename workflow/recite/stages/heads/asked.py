@@ -1,0 +1,93 @@
+"""What a study asks of heads: whose, in which layers, on which rows, and what replaces them."""
+
+import math
+from typing import Any
+
+from recite.errors import ReciteError
+from recite.study.checks import check_models_of, known
+from recite.study.study import Study
+
+SECTION = "ablation"
+
+
+def models(study: Study) -> list[str]:
+    """The models whose heads are ablated."""
+    return study.models_of(SECTION)
+
+
+def needs_means(study: Study) -> bool:
+    """Whether heads are replaced by their means over the ablated rows."""
+    return bool(models(study)) and study.config[SECTION]["replacement"] == "dataset_mean"
+
+
+def screens(study: Study) -> bool:
+    """Whether only those heads are ablated that an estimate puts forward."""
+    return bool(models(study)) and "screening" in study.config[SECTION]
+
+
+def parts(study: Study, model: str) -> dict[str, dict[str, int]]:
+    """The parts of scoring that hold rows whose heads are ablated: part -> shard -> how many of its rows."""
+    section, size = study.config[SECTION], study.config["sampling"]["shard_rows"]
+    most = section["rows_per_domain_of"].get(model, section.get("rows_per_domain"))
+    most = min(most or math.inf, study.config["sampling"]["rows_per_domain"])
+    whole = {
+        part: {shard: min(size, most - size * int(shard.rpartition("-")[2])) for shard in shards}
+        for part, shards in study.parts(model).items()
+    }
+    kept = {part: {shard: rows for shard, rows in shards.items() if rows > 0} for part, shards in whole.items()}
+    return {part: shards for part, shards in kept.items() if shards}
+
+
+def blocks(study: Study, model: str) -> dict[int, int | None]:
+    """The layers of each job: first -> the one after its last, None for the model's last."""
+    section, layers = study.config[SECTION], study.models[model].layers
+    step = section["layers_per_job_of"].get(model, section.get("layers_per_job"))
+    if step is None or layers is None:
+        return {0: None}
+    return {first: min(first + step, layers) for first in range(0, layers, step)}
+
+
+def batch_rows(study: Study, model: str) -> int:
+    """Rows of every forward pass in which a model's heads are ablated."""
+    section = study.config[SECTION]
+    return int(section["batch_rows_of"].get(model, section["batch_rows"]))
+
+
+def means_options(study: Study, model: str) -> dict[str, Any]:
+    """Those of scoring, with batches of their own size and the rows of every shard."""
+    rows = {shard: count for shards in parts(study, model).values() for shard, count in shards.items()}
+    return study.run_options(model) | {"batch_rows": batch_rows(study, model), "rows": rows}
+
+
+def ablation_options(study: Study, model: str, part: str, first: int) -> dict[str, Any]:
+    """The same for the shards of one part, with some layers and what heads are replaced by."""
+    own = {"rows": parts(study, model)[part], "layers": [first, blocks(study, model)[first]]}
+    share = {"share": study.config[SECTION]["screening"]["share"]} if screens(study) else {}
+    return means_options(study, model) | own | _replacement(study) | share
+
+
+def screening_options(study: Study, model: str) -> dict[str, Any]:
+    """The same for the rows of every shard and all layers; not how many heads are then ablated."""
+    return means_options(study, model) | _replacement(study) | {"kinds": study.domains_of(model)}
+
+
+def _replacement(study: Study) -> dict[str, Any]:
+    """A seed where it decides something."""
+    replacement = study.config[SECTION]["replacement"]
+    return {"replacement": replacement} | ({"seed": study.seed} if replacement == "resample" else {})
+
+
+def check(study: Study, source: str) -> None:
+    """Settings of single models are of models that there are; layers are cut into jobs where their number is known."""
+    check_models_of(study, SECTION, source)
+    section = study.config[SECTION]
+    for key in ("rows_per_domain_of", "layers_per_job_of", "batch_rows_of"):
+        for name in section[key]:
+            known(name, study.known_models, f"{source}: ablation.{key}", "model that there is")
+    for name in models(study):
+        cut = "layers_per_job" in section or name in section["layers_per_job_of"]
+        if cut and study.models[name].layers is None:
+            raise ReciteError(
+                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known; add `layers` to its "
+                "entry in the models file."
+            )

@@ -1,0 +1,173 @@
+"""Heads: what the first rows of every domain lose by each attention head, and which heads matter where."""
+
+from recite.stages.heads import asked, cost
+from recite.stages.heads.asked import SECTION
+from recite.stages.inputs import checkpoint, ready, shard_files
+from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
+from recite.study.study import Study
+
+
+def _models(study: Study) -> list[Wildcards]:
+    return [{"model": model} for model in asked.models(study)]
+
+
+def _jobs(study: Study) -> list[Wildcards]:
+    return [
+        {"model": model, "first": str(first), "part": part}
+        for model in asked.models(study)
+        for first in asked.blocks(study, model)
+        for part in asked.parts(study, model)
+    ]
+
+
+def _means(study: Study, model: str) -> dict[str, str]:
+    """The mean outputs of a model's heads, where these replace them."""
+    return {"means": study.file("ablation_means", "means", {"model": model})} if asked.needs_means(study) else {}
+
+
+def _all_rows(study: Study, wildcards: Wildcards) -> Files:
+    """A model and all of its ablated rows."""
+    model = wildcards["model"]
+    names = [shard for shards in asked.parts(study, model).values() for shard in shards]
+    rows = {"shards": shard_files(study, study.models[model].family, names)}
+    return checkpoint(study, model) | ready(study) | rows
+
+
+def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    model = wildcards["model"]
+    names = asked.parts(study, model)[wildcards["part"]]
+    rows = {"shards": shard_files(study, study.models[model].family, names)}
+    screened = {"screened": study.file("screening", "screened", wildcards)} if asked.screens(study) else {}
+    return checkpoint(study, model) | ready(study) | rows | _means(study, model) | screened
+
+
+def _ablated(study: Study, wildcards: Wildcards) -> Files:
+    return {"ablated": study.files("ablation")}
+
+
+RULES = (
+    Rule(
+        "ablation_means",
+        place="{model}",
+        run="recite.stages.heads.measure.ablation:measure_means",
+        jobs=lambda study: _models(study) if asked.needs_means(study) else (),
+        inputs=_all_rows,
+        outputs={"means": "ablation_means/{model}.parquet"},
+        options=lambda study, wildcards: asked.means_options(study, wildcards["model"]),
+        runs_model=True,
+        cost=cost.means,
+    ),
+    Rule(
+        "screening",
+        place="{model}",
+        run="recite.stages.heads.measure.screening:screen_heads",
+        jobs=lambda study: _models(study) if asked.screens(study) else (),
+        inputs=lambda study, wildcards: {**_all_rows(study, wildcards), **_means(study, wildcards["model"])},
+        outputs={"screened": "screening/{model}.parquet"},
+        options=lambda study, wildcards: asked.screening_options(study, wildcards["model"]),
+        runs_model=True,
+        cost=cost.screening,
+    ),
+    Rule(
+        "ablation",
+        place="{model}/layers-{first}/{part}",
+        run="recite.stages.heads.measure.ablation:measure_heads",
+        jobs=_jobs,
+        inputs=_inputs,
+        outputs={"ablated": "ablation/{model}/layers-{first}/{part}.parquet"},
+        options=lambda study, wildcards: asked.ablation_options(
+            study, wildcards["model"], wildcards["part"], int(wildcards["first"])
+        ),
+        runs_model=True,
+        cost=cost.ablation,
+    ),
+    Rule(
+        "ablation_aggregation",
+        run="recite.stages.heads.summarize.ranking:aggregate_ablation",
+        jobs=lambda study: ONCE if asked.models(study) else (),
+        inputs=_ablated,
+        tables=lambda study: ("heads",) if asked.screens(study) else ("heads", "screening"),
+        options=lambda study, wildcards: study.summary_options(),
+        cost=cost.summary,
+    ),
+    Rule(
+        "overlap",
+        run="recite.stages.heads.summarize.overlap:measure_overlap",
+        jobs=lambda study: ONCE if asked.models(study) else (),
+        inputs=_ablated,
+        tables=("overlap",),
+        options=lambda study, wildcards: study.summary_options(),
+        cost=cost.summary,
+    ),
+    Rule(
+        "power",
+        run="recite.stages.heads.summarize.power:measure_power",
+        jobs=lambda study: ONCE if asked.models(study) else (),
+        inputs=_ablated,
+        tables=("power",),
+        options=lambda study, wildcards: study.summary_options(),
+        cost=cost.summary,
+    ),
+)
+
+STAGE = Stage(
+    "recite.stages.heads",
+    RULES,
+    section=SECTION,
+    check=asked.check,
+    profiles=lambda study: () if asked.screens(study) else ("heads",),
+    claims=("heads_shared",),
+    words=True,
+    figures={
+        "heads": Figure(
+            "Importance of the attention heads",
+            "Heads",
+            ("heads",),
+            (
+                "What is lost without each attention head, whose output is replaced by the mean of the other "
+                "heads of its layer unless the study's config says otherwise. Left, the drop of the memorization "
+                "score M of the greedy continuation, in points; right, that of the log-probability of the true "
+                "continuation, which the model is fed. Natural rows of all domains under each family's largest "
+                "model; the colour scale is one for all, blue heads are in the way, and grey ones were screened "
+                "out. Intervals by bootstrap over texts, ranks and single domains are in the table `heads`."
+            ),
+        ),
+        "overlap": Figure(
+            "Overlap of the most important heads",
+            "Heads",
+            ("overlap",),
+            (
+                "Jaccard index of the sets of most important heads, by the drop in hits, against the share of "
+                "heads that a set has: of halves of one domain's texts (mean over splits and domains), of two "
+                "domains (mean over pairs), and the share of heads that are in the sets of all domains. Each "
+                "family's largest model, natural domains; bars are normal intervals by a bootstrap over texts. "
+                "Grey is where the mean over pairs of random sets lies."
+            ),
+        ),
+        "power": Figure(
+            "Effects that so many rows can show",
+            "Heads",
+            ("power",),
+            (
+                "The smallest effect of a head that a two-sided test at level 0.05 sees with a probability of "
+                "80%, if the study had as many rows as it has, 2,500, or 10,000, by the variance over distinct "
+                "texts measured here, texts recurring as they do here. Points are the median over a model's "
+                "heads; bars reach from the head that varies least to the one that varies most. Natural rows of "
+                "all domains, each family's largest model."
+            ),
+        ),
+        "screening": Figure(
+            "Heads that a first-order estimate puts forward",
+            "Heads",
+            ("screening",),
+            (
+                "Of the fifth of the heads that matters most, by exact ablation, the share that is among the "
+                "heads put forward by an estimate: the size of gradient of the true continuation's "
+                "log-probability x difference of the head's output, summed over positions; one pass forward and "
+                "one backward for all heads. All natural rows, each family's largest model; bars are normal "
+                "intervals by a bootstrap over texts, points are set a little apart. What the estimate costs, and "
+                "every domain, are in the table `screening`."
+            ),
+        ),
+    },
+)

@@ -1,0 +1,1 @@
+"""What sums up its rows."""

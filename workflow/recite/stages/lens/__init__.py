@@ -1,0 +1,1 @@
+"""Lens: what every layer would say of the true continuation."""

@@ -1,0 +1,127 @@
+"""Lens: what every layer would say of the true continuation."""
+
+from typing import Any
+
+from recite.planning import costs
+from recite.planning.costs import Facts
+from recite.planning.planner import Cost, Planner
+from recite.stages.inputs import checkpoint, shards
+from recite.study.checks import check_models_of
+from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
+from recite.study.study import Study
+
+SECTION = "lens"
+LAYER_BYTES = 20
+"""What each layer adds to a row."""
+PACE = 0.74
+"""What it reaches on a GPU, over scoring (`make bench-gpu`)."""
+
+
+def _jobs(study: Study) -> list[Wildcards]:
+    return [{"model": model, "part": part} for model in study.models_of(SECTION) for part in study.parts(model)]
+
+
+def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    model, part = wildcards["model"], wildcards["part"]
+    scores = {"scores": study.file("scoring", "scores", wildcards)}
+    return scores | checkpoint(study, model) | {"shards": shards(study, model, part)}
+
+
+def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    """Those of scoring, with batches of their own size."""
+    return study.run_options(wildcards["model"]) | {"batch_rows": study.config[SECTION]["batch_rows"]}
+
+
+def decoding_flops(facts: Facts, context: int, continuation: int) -> int:
+    """Operations of one pass over a row, but for its last token, whose continuation is unembedded after every layer.
+
+    The model itself unembeds one position more.
+    """
+    passed = costs.pass_flops(facts, context + continuation - 1)
+    return passed + 2 * facts.embedding * (continuation * facts.layers + 1)
+
+
+def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    model = wildcards["model"]
+    cost, batch, rows = planner.costs[model], planner.study.config[SECTION]["batch_rows"], planner.rows(model)
+    context, continuation = planner.tokens_of(model)
+    row = decoding_flops(cost.facts, context, continuation)
+    seconds = cost.seconds(rows[wildcards["part"]], batch, row, PACE)
+    written = rows[wildcards["part"]] * (costs.LAYERED_BYTES + cost.facts.layers * LAYER_BYTES)
+    peak = planner.whole_peak(model, batch, context + continuation - 1, min(costs.CHUNK, continuation))
+    return Cost(seconds, cost.gpus, 1, written, peak)
+
+
+def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
+    return {
+        "scores": study.parts_of("scoring", "scores", study.models_of(SECTION)),
+        "lens": study.files("lens", "lens"),
+        "positions": study.files("lens", "positions"),
+    }
+
+
+def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    models = planner.study.models_of(SECTION)
+    read = sum(sum(planner.rows(model).values()) for model in models)
+    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + len(models) * costs.RESAMPLING_SECONDS)
+
+
+RULES = (
+    Rule(
+        "lens",
+        place="{model}/{part}",
+        run="recite.stages.lens.measure:decode_layers",
+        jobs=_jobs,
+        inputs=_inputs,
+        outputs={"lens": "lens/{model}/{part}.parquet", "positions": "lens/{model}/positions/{part}.parquet"},
+        options=_options,
+        runs_model=True,
+        cost=_cost,
+    ),
+    Rule(
+        "lens_aggregation",
+        run="recite.stages.lens.summarize:aggregate_lens",
+        jobs=lambda study: ONCE if study.models_of(SECTION) else (),
+        inputs=_summary_inputs,
+        tables=("lens", "lens_positions", "lens_profiles"),
+        options=lambda study, wildcards: study.summary_options(),
+        cost=_summary_cost,
+    ),
+)
+
+STAGE = Stage(
+    "recite.stages.lens",
+    RULES,
+    section=SECTION,
+    check=lambda study, source: check_models_of(study, SECTION, source),
+    profiles=lambda study: ("lens",),
+    claims=("shared_decoding",),
+    words=True,
+    figures={
+        "lens": Figure(
+            "Layer decoding of the true continuation",
+            "Layers",
+            ("lens",),
+            (
+                "What every layer would say of the true continuation if the model ended there: its output through "
+                "the final norm and the unembedding, at the positions of the true continuation, which the model "
+                "is fed. Probability of the true token, dotted at one half; its rank, 1 where it leads, upwards; "
+                "the entropy of what the layer says; and how often its best token is the last layer's. Means over "
+                "natural rows and positions for each family's largest model against relative depth, by class of "
+                "rows; bars are bootstrap intervals over texts. Classes of fewer than five texts are in the table "
+                "only."
+            ),
+        ),
+        "lens_positions": Figure(
+            "Layer decoding by position",
+            "Layers",
+            ("lens", "lens_positions"),
+            (
+                "Mean probability of the true token after every layer at every position of the true continuation, "
+                "which the model is fed, for each family's largest model, natural rows by class. Rank, entropy "
+                "and agreement with the last layer are in the table beside the figure. Classes of fewer than five "
+                "texts are left out."
+            ),
+        ),
+    },
+)

@@ -1,0 +1,40 @@
+"""Layer decoding in words and numbers."""
+
+import pandas as pd
+
+from recite.outcomes.rows import NATURAL
+from recite.report import cells
+from recite.report.told import Told
+
+
+def sections(told: Told) -> list[str]:
+    """The sections whose tables there are."""
+    tables = told.tables
+    return [_lens(tables["lens"], tables["lens_profiles"])] if "lens" in tables else []
+
+
+def _lens(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
+    table = table[(table["rows"] == NATURAL) & table["group"].isin(["memorized", "unmemorized"])]
+    lines = ["## Layer decoding\n", "What the layers say of the true continuation, natural rows; layers from 1:\n"]
+    lines.append("| model | class | rows | texts | 50% after | last layer | interval | entropy | half depth agrees |")
+    lines.append("|---|---|---:|---:|---:|---:|---|---:|---:|")
+    for (model, group), part in table.groupby(["model", "group"]):
+        part = part.sort_values("layer")
+        last, middle = (next(part.iloc[[place]].itertuples()) for place in (-1, (len(part) - 1) // 2))
+        passed = part.loc[part["probability"] > 0.5, "layer"]
+        layer = f"{passed.iloc[0] + 1} of {len(part)}" if len(passed) else "–"
+        lines.append(
+            f"| {model} | {group} | {last.n} | {last.distinct} | {layer} | {cells.share(last.probability)} "
+            f"| {cells.between(last, 'probability')} | {last.entropy:.2f} | {cells.share(middle.agrees)} |"
+        )
+    return "\n".join(lines) + "\n" + _alike(pairs)
+
+
+def _alike(pairs: pd.DataFrame) -> str:
+    apart = pairs[(pairs["family_a"] != pairs["family_b"]) & pairs["similarity"].notna()]
+    if apart.empty:
+        return ""
+    return (
+        f"\nMean correlation over depth of the true token's probability in memorized rows, {len(apart)} pairs of two "
+        f"families: {apart['similarity'].mean():.3f}; lowest {apart['similarity'].min():.3f}.\n"
+    )

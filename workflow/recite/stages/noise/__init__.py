@@ -1,0 +1,1 @@
+"""Noise: the scores again at each noise strength in each disturbed layer."""

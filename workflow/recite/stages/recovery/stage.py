@@ -1,0 +1,137 @@
+"""Recovery: how much of the noise each later layer removes, at each strength."""
+
+from typing import Any
+
+from recite.errors import ReciteError
+from recite.planning import costs
+from recite.planning.costs import Facts
+from recite.planning.planner import Cost, Planner
+from recite.stages.inputs import checkpoint, ready, shards
+from recite.stages.noise.stage import above_zero, check_layers, layers, options_in, sweep
+from recite.study.checks import check_models_of
+from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
+from recite.study.study import Study
+
+SECTION = "recovery"
+LAYER_BYTES = 4
+"""What each layer adds to a row."""
+
+
+def strengths(study: Study) -> list[str]:
+    """The strengths at which layers are compared, as in file names; all of the noise unless some are named."""
+    if not study.models_of(SECTION):
+        return []
+    return above_zero(study.config[SECTION].get("strengths", study.config["noise"]["strengths"]))
+
+
+def _check(study: Study, source: str) -> None:
+    """Recovery is from the noise of the study, in layers that its models have."""
+    check_models_of(study, SECTION, source)
+    if "noise" not in study.config:
+        raise ReciteError(
+            f"{source}: recovery is from noise, but there is no section noise; add one, or drop recovery."
+        )
+    check_layers(study, study.models_of(SECTION), SECTION, source)
+    known = study.config["noise"]["strengths"]
+    for alpha in study.config[SECTION].get("strengths", ()):
+        if alpha not in known:
+            raise ReciteError(
+                f"{source}: recovery.strengths: {alpha} is not one of noise.strengths "
+                f"({', '.join(map(str, known))}); add it there, or choose one of these."
+            )
+
+
+def _jobs(study: Study) -> list[Wildcards]:
+    return sweep(study, study.models_of(SECTION), strengths(study)) if SECTION in study.config else []
+
+
+def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    model = wildcards["model"]
+    return checkpoint(study, model) | ready(study) | {"shards": shards(study, model, wildcards["part"])}
+
+
+def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    """Those of scoring and noise, with batches of their own size; only the prompt is fed."""
+    found = options_in(study, int(wildcards["layer"]))
+    noise = {key: value for key, value in found.items() if key != "positions"}
+    batch_rows = study.config[SECTION]["batch_rows"]
+    return study.run_options(wildcards["model"]) | {"batch_rows": batch_rows, "noise": noise}
+
+
+def recovery_flops(facts: Facts, context: int) -> int:
+    """Operations of two passes over a row's context, undisturbed and disturbed; one position of each is unembedded."""
+    return 2 * (costs.pass_flops(facts, context) + 2 * facts.embedding)
+
+
+def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    model = wildcards["model"]
+    batch, cost, rows = planner.study.config[SECTION]["batch_rows"], planner.costs[model], planner.rows(model)
+    prompt, _ = planner.tokens_of(model)
+    seconds = cost.seconds(rows[wildcards["part"]], batch, recovery_flops(cost.facts, prompt))
+    written = costs.LAYERED_BYTES + (cost.facts.layers - int(wildcards["layer"])) * LAYER_BYTES
+    peak = planner.whole_peak(model, 2 * batch, prompt, 1)
+    return Cost(seconds, cost.gpus, 1, rows[wildcards["part"]] * written, peak)
+
+
+def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
+    scores = study.parts_of("scoring", "scores", study.models_of(SECTION))
+    return {"scores": scores, "recovery": study.files("recovery")}
+
+
+def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    study, models = planner.study, planner.study.models_of(SECTION)
+    sweeps = len(layers(study)) * len(strengths(study))
+    read = sum(sum(planner.rows(model).values()) for model in models) * (1 + sweeps)
+    drawn = len(models) * sweeps * costs.RESAMPLING_SECONDS
+    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn)
+
+
+RULES = (
+    Rule(
+        "recovery",
+        place="{model}/layer-{layer}/alpha-{alpha}/{part}",
+        run="recite.stages.recovery.measure:measure_recovery",
+        jobs=_jobs,
+        inputs=_inputs,
+        outputs={"recovery": "recovery/{model}/layer-{layer}/alpha-{alpha}/{part}.parquet"},
+        options=_options,
+        runs_model=True,
+        cost=_cost,
+    ),
+    Rule(
+        "recovery_aggregation",
+        run="recite.stages.recovery.summarize:aggregate_recovery",
+        jobs=lambda study: ONCE if strengths(study) else (),
+        inputs=_summary_inputs,
+        tables=("recovery", "recovery_tests"),
+        options=lambda study, wildcards: study.summary_options(),
+        cost=_summary_cost,
+    ),
+)
+
+STAGE = Stage(
+    "recite.stages.recovery",
+    RULES,
+    section=SECTION,
+    check=_check,
+    profiles=lambda study: ("recovery",),
+    claims=("noise_removed", "memorized_recover_less"),
+    words=True,
+    figures={
+        "recovery": Figure(
+            "Recovery from noise, layer by layer",
+            "Noise",
+            ("recovery", "recovery_tests"),
+            (
+                "Similarity is the cosine of the residual stream under noise and the undisturbed one, mean over "
+                "the prompt's positions and over the rows. In the disturbed layer, the first point, noise of "
+                "strength α leaves 1 / √(1 + α²) of it; shown is how much of what was lost each later layer has "
+                "recovered: all would be 100%, and less than nothing means that noise is amplified. Each family's "
+                "largest model, natural rows, under the strongest noise (solid) and the weakest (dashed). Bars "
+                "are bootstrap intervals over texts; classes of fewer than five texts are in the table only. "
+                "Above each panel, memorized minus unmemorized rows at the last layer, under the strongest noise. "
+                "Of several disturbed layers the first is shown."
+            ),
+        ),
+    },
+)

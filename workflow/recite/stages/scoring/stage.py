@@ -1,0 +1,107 @@
+"""Scoring: the memorization score of every sampled row under every model, and the rates that follow."""
+
+from typing import Any
+
+from recite.planning import costs
+from recite.planning.planner import Cost, Planner
+from recite.stages.inputs import batch, checkpoint, ready, shards
+from recite.study.declaration import Figure, Files, Rule, Stage, Wildcards
+from recite.study.study import Study
+
+SCORE_BYTES = 90
+
+
+def parts(study: Study, models: list[str]) -> list[Wildcards]:
+    """A job for every part of the rows of some models."""
+    return [{"model": model, "part": part} for model in models for part in study.parts(model)]
+
+
+def inputs(study: Study, wildcards: Wildcards) -> Files:
+    """A model and one part of its rows; they wait for the samples of all families."""
+    model = wildcards["model"]
+    rows = {"shards": shards(study, model, wildcards["part"])}
+    return checkpoint(study, model) | ready(study) | rows | batch(study, model)
+
+
+def _planted(study: Study) -> list[str]:
+    """Sample shards of the planted domains."""
+    return [
+        f"samples/{family}/{shard}.parquet"
+        for family in study.families
+        for domain in study.planted
+        for shard in study.shards_of(domain)
+    ]
+
+
+def _aggregation_inputs(study: Study, wildcards: Wildcards) -> Files:
+    planted = _planted(study)
+    controls = {"controls": study.file("corpus", "controls", {})} if planted else {}
+    return {"scores": study.files("scoring", "scores"), "planted": planted, **controls}
+
+
+def _aggregation_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    rows = sum(sum(planner.rows(model).values()) for model in planner.study.models)
+    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
+
+
+def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    return study.run_options(wildcards["model"])
+
+
+RULES = (
+    Rule(
+        "scoring",
+        place="{model}/{part}",
+        run="recite.stages.scoring.measure:score",
+        jobs=lambda study: parts(study, list(study.models)),
+        inputs=inputs,
+        outputs={"scores": "scores/{model}/{part}.parquet"},
+        options=_options,
+        runs_model=True,
+        cost=lambda planner, wildcards: planner.continuing(wildcards["model"], wildcards["part"], SCORE_BYTES),
+    ),
+    Rule(
+        "aggregation",
+        run="recite.stages.scoring.summarize:aggregate_scores",
+        inputs=_aggregation_inputs,
+        outputs={"replicates": "replicates/scores.parquet"},
+        tables=lambda study: (
+            "rates",
+            "distribution",
+            "disjoint_samples",
+            *(("control_rates",) if study.planted else ()),
+        ),
+        options=lambda study, wildcards: study.summary_options(),
+        cost=_aggregation_cost,
+    ),
+)
+
+STAGE = Stage(
+    "recite.stages.scoring",
+    RULES,
+    claims=("family_divergence", "bipolar_scores"),
+    words=True,
+    figures={
+        "distribution": Figure(
+            "Distribution of the memorization score",
+            "Scores",
+            ("distribution",),
+            (
+                "Share of each model's natural rows by their number of hits among the continuation tokens, on a "
+                "logarithmic colour scale; white where no row has that number. The last column is the memorized "
+                "rows, the first the unmemorized ones."
+            ),
+        ),
+        "controls": Figure(
+            "Planted rows by known repetition count",
+            "Planted truth",
+            ("control_rates",),
+            (
+                "Planted control rows are texts that occur nowhere else, each planted in the training data a "
+                "known number of times. Share of memorized rows against that number, a panel per family and a "
+                "line per size, with Wilson intervals. The truth is known here. A rate that did not rise with the "
+                "count would be an error of the pipeline."
+            ),
+        ),
+    },
+)

@@ -1,0 +1,80 @@
+"""Rates in words and numbers."""
+
+import pandas as pd
+
+from recite.report import cells
+from recite.report.told import Told
+
+SEEN = 0.05
+"""The q-value below which a difference is called one."""
+
+
+def opening(told: Told) -> str:
+    """What was measured, in two sentences."""
+    return _overview(told.tables["rates"], told.corpus)
+
+
+def sections(told: Told) -> list[str]:
+    """The sections whose tables there are."""
+    tables = told.tables
+    controls = [_controls(tables["control_rates"])] if "control_rates" in tables else []
+    return [_rates(tables["rates"]), *controls, _samples(tables["disjoint_samples"])]
+
+
+def _overview(rates: pd.DataFrame, corpus: dict | None) -> str:
+    natural = rates[rates["domain"] == "natural"]
+    low, high = natural["parameters"].min(), natural["parameters"].max()
+    scored = rates[rates["kind"].isin(["mixed", "planted"])]
+    return (
+        f"{len(natural)} models of {natural['family'].nunique()} families, {low:,} to {high:,} parameters"
+        f"{_trained_on(corpus) if corpus else ''}; {natural['n'].min()} natural rows of {natural['distinct'].min()} "
+        f"or more distinct texts scored per model. A row is memorized when the greedy continuation "
+        f"of its context equals the corpus (at the default threshold). At most "
+        f"{100 * scored['at_risk'].max():.2f}% of a model's natural or planted rows have a "
+        "logit margin under the precision's noise.\n"
+    )
+
+
+def _trained_on(corpus: dict) -> str:
+    documents = sum(source["documents"] for source in corpus["sources"].values())
+    return (
+        f", trained on {documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} "
+        "planted control texts"
+    )
+
+
+def _rates(rates: pd.DataFrame) -> str:
+    planted = rates[rates["kind"] == "planted"].set_index("model")
+    lines = ["## Memorization rates\n"]
+    lines.append("| model | parameters | natural rows | interval | in between | mean score |")
+    lines.append("|---|---:|---:|---|---:|---:|")
+    if len(planted):
+        lines[-2] += " planted rows | interval |"
+        lines[-1] += "---:|---|"
+    natural = rates[rates["domain"] == "natural"].sort_values(["family", "parameters"])
+    for row in natural.itertuples():
+        lines.append(
+            f"| {row.model} | {row.parameters:,} | {cells.share(row.rate)} | {cells.interval(row)} "
+            f"| {cells.share(row.between)} | {row.mean_score:.3f} |"
+        )
+        if len(planted):
+            control = planted.loc[row.model]
+            lines[-1] += f" {cells.share(control['rate'])} | {cells.interval(control)} |"
+    return "\n".join(lines) + "\n"
+
+
+def _controls(table: pd.DataFrame) -> str:
+    counts = sorted(table["repetitions"].unique())
+    lines = ["## Planted rows by repetition count\n", f"| model | {' | '.join(f'x{count}' for count in counts)} |"]
+    lines.append("|---|" + "---:|" * len(counts))
+    for (_, _, model), part in table.groupby(["family", "parameters", "model"]):
+        rates = part.set_index("repetitions")["rate"]
+        lines.append(f"| {model} | {' | '.join(cells.share(rates[count]) for count in counts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _samples(table: pd.DataFrame) -> str:
+    return (
+        f"Of {len(table)} samples of a model and a domain, cut into two without a common text, "
+        f"{int((table['q_value'] < SEEN).sum())} have different rates (q < {SEEN}).\n"
+    )

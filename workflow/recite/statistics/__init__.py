@@ -1,0 +1,1 @@
+"""Intervals, tests and fits: no table, no file."""

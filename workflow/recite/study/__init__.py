@@ -1,0 +1,1 @@
+"""What is asked: config files and their schemas, models, how they fit together, and what a stage declares."""

@@ -1,0 +1,145 @@
+# Heads: what the first rows of every domain lose by each attention head, for the models that the config lists.
+#
+# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/
+# out: ablation_means/<model>.parquet where heads are replaced by their means over the rows, screening/<model>.parquet where
+#      they are screened, ablation/<model>/layers-<first>/<part>.parquet, tables/{heads,overlap,power}.parquet,
+#      tables/screening.parquet unless heads are screened
+
+
+if "ablation_means" in study.rules:
+
+    rule ablation_means:
+        """Average the output of every head over the rows whose heads are ablated."""
+        input:
+            unpack(inputs_of("ablation_means")),
+        output:
+            **outputs_of("ablation_means"),
+        log:
+            log_of("ablation_means"),
+        conda:
+            "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
+            gpu=gpus_of,
+            gpu_model=gpu_model_of,
+            nodes=1,
+        params:
+            **params_of("ablation_means"),
+        message:
+            "Average the heads of {wildcards.model}"
+        script:
+            "../../scripts/job.py"
+
+
+if "screening" in study.rules:
+
+    rule screening:
+        """Estimate how much each head matters to the rows whose heads are to be ablated."""
+        input:
+            unpack(inputs_of("screening")),
+        output:
+            **outputs_of("screening"),
+        log:
+            log_of("screening"),
+        conda:
+            "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
+            gpu=gpus_of,
+            gpu_model=gpu_model_of,
+            nodes=1,
+        params:
+            **params_of("screening"),
+        message:
+            "Screen the heads of {wildcards.model}"
+        script:
+            "../../scripts/job.py"
+
+
+rule ablation:
+    """Continue every row without each head of some layers, and ask how probable the true continuation still is."""
+    input:
+        unpack(inputs_of("ablation")),
+    output:
+        **outputs_of("ablation"),
+    log:
+        log_of("ablation"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+        gpu=gpus_of,
+        gpu_model=gpu_model_of,
+        nodes=1,
+    params:
+        **params_of("ablation"),
+    message:
+        "Ablate heads of {wildcards.model} from layer {wildcards.first}, {wildcards.part} and following"
+    script:
+        "../../scripts/job.py"
+
+
+rule ablation_aggregation:
+    """Summarize by domain what every head is worth, and what screening the heads would have found of it."""
+    input:
+        unpack(inputs_of("ablation_aggregation")),
+    output:
+        **outputs_of("ablation_aggregation"),
+    log:
+        log_of("ablation_aggregation"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("ablation_aggregation"),
+    message:
+        "Aggregate the ablated heads"
+    script:
+        "../../scripts/job.py"
+
+
+rule overlap:
+    """Compare the sets of the most important heads of every model."""
+    input:
+        unpack(inputs_of("overlap")),
+    output:
+        **outputs_of("overlap"),
+    log:
+        log_of("overlap"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("overlap"),
+    message:
+        "Compare the most important heads"
+    script:
+        "../../scripts/job.py"
+
+
+rule power:
+    """Compute the smallest effects that this study's rows, and the paper's, can show."""
+    input:
+        unpack(inputs_of("power")),
+    output:
+        **outputs_of("power"),
+    log:
+        log_of("power"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("power"),
+    message:
+        "Compute the power of the ablations"
+    script:
+        "../../scripts/job.py"
