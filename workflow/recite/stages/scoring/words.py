@@ -21,7 +21,7 @@ def sections(told: Told) -> list[str]:
     return [_rates(tables["rates"]), *controls, _samples(tables["disjoint_samples"])]
 
 
-def _overview(rates: pd.DataFrame, corpus: dict | None) -> str:
+def _overview(rates: pd.DataFrame, corpus: Mapping[str, Any] | None) -> str:
     natural = rates[rates["domain"] == "natural"]
     low, high = natural["parameters"].min(), natural["parameters"].max()
     scored = rates[rates["kind"].isin(["mixed", "planted"])]
@@ -35,7 +35,7 @@ def _overview(rates: pd.DataFrame, corpus: dict | None) -> str:
     )
 
 
-def _trained_on(corpus: dict) -> str:
+def _trained_on(corpus: Mapping[str, Any]) -> str:
     documents = sum(source["documents"] for source in corpus["sources"].values())
     return (
         f", trained on {documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} "
