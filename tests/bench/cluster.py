@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import yaml
 
+from recite.catalogue import STAGES
 from recite.study.study import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,7 +52,7 @@ def smaller(folder: Path) -> Path:
     """The config of the paper's study without the heads of MANY."""
     config = yaml.safe_load(PAPER.read_text())
     os.chdir(ROOT)
-    study = load_study(yaml.safe_load(PAPER.read_text()), str(PAPER))
+    study = load_study(yaml.safe_load(PAPER.read_text()), str(PAPER), STAGES)
     config["ablation"]["models"] = [model for model in study.ablation_models if model not in MANY]
     path = folder / "smaller.yaml"
     path.write_text(yaml.safe_dump(config))

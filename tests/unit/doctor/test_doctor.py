@@ -20,9 +20,9 @@ from recite.checkpoints import weight_files
 from recite.checkpoints.architectures import Shape
 from recite.checkpoints.training import build_model
 from recite.cli import app
-from recite.files import sha256_file
 from recite.doctor import study
 from recite.doctor.study import examine, locks, made_files, record_path, running_heads
+from recite.files import sha256_file
 from recite.study.study import Study
 from studies import NOTES, loaded, own_study, shipped
 

@@ -11,8 +11,7 @@ from recite.planning import limits
 from recite.planning.costs import Machine
 from recite.planning.limits import Limits
 from recite.planning.planner import Planner
-from recite.study.study import load_study
-from studies import NOTES, loaded, own_study, shipped
+from studies import NOTES, load, loaded, own_study, shipped
 
 PART = {"model": "pythia-12b", "part": "pile_cc-0000"}
 
@@ -25,7 +24,7 @@ def root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def limits_of(name: str, **changes: Any) -> Limits:
     """Limits of a study of config/."""
-    return Limits(load_study(shipped(name) | changes, f"{name}.yaml"))
+    return Limits(load(shipped(name) | changes, f"{name}.yaml"))
 
 
 @pytest.mark.parametrize("name", ["mini", "paper"])

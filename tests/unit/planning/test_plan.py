@@ -15,8 +15,7 @@ from recite.planning import planner as plan
 from recite.planning.costs import Machine
 from recite.planning.job import Job
 from recite.planning.planner import Planner
-from recite.study.study import load_study
-from studies import shipped
+from studies import load, shipped
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -35,7 +34,7 @@ def planner(name: str, machine: Machine | None = None, **changes: Any) -> Planne
         else:
             config[section] = values
     config = {key: value for key, value in config.items() if value is not None}
-    return Planner(load_study(config, f"{name}.yaml"), machine or Machine())
+    return Planner(load(config, f"{name}.yaml"), machine or Machine())
 
 
 def named(made: Planner) -> dict[str, Job]:

@@ -7,8 +7,7 @@ import pytest
 import yaml
 
 from recite.errors import ReciteError
-from recite.study.study import load_study
-from studies import NOTES, ROOT, loaded, own_study, shipped
+from studies import NOTES, ROOT, load, loaded, own_study, shipped
 
 
 @pytest.fixture
@@ -223,7 +222,7 @@ def test_a_context_that_no_mask_holds(config: dict[str, Any]) -> None:
     config["training"]["row_tokens"] = 128
     config["sampling"] |= {"context_tokens": 65}
     with pytest.raises(ReciteError, match=r"sampling\.context_tokens is 65, but compressibility .* 64 at most"):
-        load_study(config, "mini")
+        load(config, "mini")
 
 
 @pytest.mark.parametrize(
@@ -243,7 +242,7 @@ def test_a_claim_that_cannot_be_judged(
     (tmp_path / "claims.yaml").write_text(yaml.safe_dump({name: entry}))
     config["claims_file"] = str(tmp_path / "claims.yaml")
     with pytest.raises(ReciteError, match=sentence):
-        load_study(config, "mini")
+        load(config, "mini")
 
 
 def test_figure_that_nothing_draws(config: dict[str, Any], tmp_path: Path) -> None:
@@ -252,7 +251,7 @@ def test_figure_that_nothing_draws(config: dict[str, Any], tmp_path: Path) -> No
     (tmp_path / "figures.yaml").write_text(entry)
     config["figures_file"] = str(tmp_path / "figures.yaml")
     with pytest.raises(ReciteError, match=r"figures\.yaml: nothing draws poem; add poem\.py"):
-        load_study(config, "mini.yaml")
+        load(config, "mini.yaml")
 
 
 MINE = {"mine": {"corpus": "notes"}}
@@ -267,13 +266,13 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def assert_refused(config: dict[str, Any], sentence: str) -> None:
     """Loading the study must end in one sentence."""
     with pytest.raises(ReciteError, match=sentence) as refusal:
-        load_study(config, "own.yaml")
+        load(config, "own.yaml")
     assert "\n" not in str(refusal.value)
 
 
 def test_a_study_of_ones_own(tmp_path: Path, at_root: None) -> None:
     """What the following break must work as it is."""
-    study = load_study(own_study(tmp_path, MINE, {"notes": NOTES}), "own.yaml")
+    study = load(own_study(tmp_path, MINE, {"notes": NOTES}), "own.yaml")
     assert list(study.models) == ["mine"]
 
 
@@ -356,7 +355,7 @@ def test_domain_of_two_kinds(tmp_path: Path, at_root: None, chosen: Any) -> None
     )
     assert_refused(config, sentence)
     config["sampling"]["domains"] = {"web": ["chat"]}
-    study = load_study(config, "own.yaml")
+    study = load(config, "own.yaml")
     assert study.domains == {"notes": NOTES["domains"], "web": {"chat": "free_text"}}
 
 
@@ -366,13 +365,13 @@ def test_a_factorial_that_cannot_be(config: dict[str, Any]) -> None:
     crossed = {"architectures": ["olmo2", "gpt5"], "recipes": {"a": dict(recipe), "b": dict(recipe)}, "seeds": [1, 2]}
     config["training"]["factorial"] = crossed
     with pytest.raises(ReciteError, match=r"^mini\.yaml: training must list its families .* or cross .*, one of them"):
-        load_study(config, "mini.yaml")
+        load(config, "mini.yaml")
     del config["training"]["families"]
     with pytest.raises(ReciteError, match=r"training\.factorial\.architectures: 'gpt5' is not a family of the arch"):
-        load_study(config, "mini.yaml")
+        load(config, "mini.yaml")
     crossed["architectures"] = ["olmo2", "pythia"]
     with pytest.raises(ReciteError, match=r"models of one size, but training\.sizes has xs, s, m, l; keep one"):
-        load_study(config, "mini.yaml")
+        load(config, "mini.yaml")
 
 
 def test_recovery_is_from_noise(config: dict[str, Any]) -> None:
@@ -393,7 +392,7 @@ def test_noise_layer_of_registered_models(tmp_path: Path, at_root: None) -> None
     sentence = r"own\.yaml: noise\.layers has 4, but other has 4 layers, counted from 0"
     assert_refused(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), sentence)
     noise["models"] = ["mine"]
-    assert load_study(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), "own.yaml").noise_models == ["mine"]
+    assert load(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), "own.yaml").noise_models == ["mine"]
 
 
 def test_layers_in_blocks_of_a_model_of_unknown_depth(tmp_path: Path, at_root: None) -> None:
@@ -402,4 +401,4 @@ def test_layers_in_blocks_of_a_model_of_unknown_depth(tmp_path: Path, at_root: N
     sentence = r"own\.yaml: ablation\.layers_per_job: the number of layers of mine is not known; add `layers` to its"
     assert_refused(config, sentence)
     own = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={})
-    assert load_study(own, "own.yaml").ablation_blocks("mine") == {0: None}
+    assert load(own, "own.yaml").ablation_blocks("mine") == {0: None}

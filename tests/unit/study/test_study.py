@@ -14,8 +14,7 @@ from recite.checkpoints.inspection import empty_model
 from recite.checkpoints.registration import checkpoint_facts
 from recite.planning.limits import Limits
 from recite.study.config import check_config, read_yaml
-from recite.study.study import load_study
-from studies import NOTES, ROOT, loaded, own_study, shipped
+from studies import NOTES, ROOT, load, loaded, own_study, shipped
 
 
 @pytest.fixture
@@ -136,7 +135,7 @@ def test_a_domain_more_in_the_registry_changes_no_sample(tmp_path: Path, config:
     """Prevents a domain that is added to a corpus from drawing the samples of the others, or scoring them, again."""
     more = deepcopy(NOTES) | {"domains": NOTES["domains"] | {"chat": "free_text"}}
     before, after = (
-        load_study(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": notes}), "own.yaml")
+        load(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": notes}), "own.yaml")
         for notes in (NOTES, more)
     )
     assert after.sampling_options("mine", "code") == before.sampling_options("mine", "code")
