@@ -16,7 +16,7 @@ from recite.files import sha256_file
 REPOSITORY = Path(__file__).resolve().parents[1]
 PARTS = ["Snakefile", "config", "envs", "profiles", "scripts", "slurm", "tests/cluster", "tests/workflow", "workflow"]
 CONFIG = "tests/workflow/tiny.yaml"
-FORKS = REPOSITORY / "workflow/recite/forks.py"
+FORKS = REPOSITORY / "workflow/recite/jobs/forks.py"
 LIBRARIES = ("snakemake.cli", "jsonschema", "pyarrow.parquet")
 """What Snakemake loads to read a study; nothing of the project itself, of which each checkout has its own."""
 SERVERS: list[subprocess.Popen[bytes]] = []

@@ -55,9 +55,9 @@ def distances(test: Path, others: set[Path]) -> dict[Path, int]:
 def imports(path: Path) -> list[Path]:
     """Modules of the project that a file imports anywhere; for a test file the fixtures too, if it asks for one."""
     found = [part for name in imported(path) for part in places(name)]
-    conftest = path.with_name("conftest.py")
+    conftest = next((f / "conftest.py" for f in path.parents if (f / "conftest.py").exists()), path)
     asked = {argument.arg for node in ast.walk(tree(path)) if isinstance(node, ast.arguments) for argument in node.args}
-    made = {node.name for node in tree(conftest).body if isinstance(node, ast.FunctionDef)} if conftest.exists() else ()
+    made = {node.name for node in tree(conftest).body if isinstance(node, ast.FunctionDef)}
     return [*found, conftest] if path.name.startswith("test_") and asked.intersection(made) else found
 
 
@@ -94,7 +94,7 @@ def names(path: Path, other: Path) -> bool:
 def nearest_first(files: set[Path]) -> list[str]:
     """The unit tests that reach one of the files; among equals those named after it come first."""
     others = {path for path in files if path.suffix != ".py"}
-    found = {test: distances(test, others) for test in sorted(UNIT.glob("test_*.py"))}
+    found = {test: distances(test, others) for test in sorted(UNIT.rglob("test_*.py"))}
     near = {test: min((reach[path] for path in files if path in reach), default=None) for test, reach in found.items()}
     own = {f"test_{path.stem}" for path in files}
     reached = [(distance, test.stem not in own, test) for test, distance in near.items() if distance is not None]

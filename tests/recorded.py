@@ -6,17 +6,20 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
+from recite.catalogue import STAGES
 from recite.comparison.claims.tables import CLAIMS
 from recite.files import write_json
 from recite.provenance.audit.verdicts import Audit
 from recite.provenance.blueprint import Blueprint, Planned
 from recite.provenance.digests import Digests
 from recite.provenance.environment import installed_versions
-from recite.provenance.records import CODE, ENVIRONMENTS, digests_of, environment_digest, record_path, sealed
+from recite.provenance.records import CODE, ENVIRONMENTS, digests_of, environment_digest, modules_of, record_path, sealed
 from recite.stages.scoring.tables import RATES
 from recite.tables import Table
 
 ROOT = Path(__file__).resolve().parents[1]
+TABLES = {"rates": "recite.stages.scoring.tables", "claims": "recite.comparison.claims.tables"}
+RUNS = {rule.name: rule.run for stage in STAGES for rule in stage.rules}
 CODE_DIGEST = "c" * 64
 FIGURES = {
     "scaling": {"title": "Rate & size", "category": "Scaling", "tables": ["rates"], "caption": "Rates <b>rise</b>."},
@@ -65,7 +68,7 @@ def jobs() -> list[Planned]:
         made += [("figures", {"figure": name}, (f"tables/{entry['tables'][0]}.parquet",), outputs)]
     options = {"options": {"seed": 3, "at": {"deep": [1, 2]}}}
     return [
-        Planned(rule, f"scripts/{rule}.py", values, options | values, CODE_DIGEST, inputs, outputs)
+        Planned(rule, RUNS[rule], modules_of(RUNS[rule], ()), values, options | values, CODE_DIGEST, inputs, outputs)
         for rule, values, inputs, outputs in made
     ]
 
@@ -74,7 +77,7 @@ def write_record(study: Path, job: Planned, place: int, **changes: Any) -> None:
     """The record of a job, of which some values may be others."""
     made = {
         "rule": job.rule,
-        "script": Path(job.script).name,
+        "run": job.run,
         "wildcards": job.wildcards,
         "parameters": job.parameters,
         "code": job.code,
@@ -94,7 +97,8 @@ def write_record(study: Path, job: Planned, place: int, **changes: Any) -> None:
 
 def audited(study: Path) -> Audit:
     """An audit of the study as it is now."""
-    found = Blueprint(ROOT, study, FIGURES, [path for job in jobs() for path in job.outputs], [], jobs())
+    asked = [path for job in jobs() for path in job.outputs]
+    found = Blueprint(ROOT, study, FIGURES, TABLES, asked, [], jobs())
     return Audit(found, found.targets, Digests(study))
 
 
@@ -102,7 +106,7 @@ def write_study(folder: Path, rows: int = 3) -> Path:
     """The study with all of its records, in `folder`/results/tiny."""
     study = folder / "results/tiny"
     write_files(study, rows)
-    write_json(study / CODE / f"{CODE_DIGEST}.json", {"script": "1" * 64, "recite.stages.scoring.measure": "2" * 64})
+    write_json(study / CODE / f"{CODE_DIGEST}.json", {"recite": "1" * 64, "recite.stages.scoring.measure": "2" * 64})
     versions = installed_versions(ROOT)
     write_json(study / ENVIRONMENTS / f"{environment_digest(versions)}.json", versions)
     for place, job in enumerate(jobs()):

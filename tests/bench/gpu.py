@@ -1,8 +1,8 @@
 """What share of a GPU's peak each stage reaches, for the model of a shape with random weights.
 
 `make bench-gpu`, on a machine with a GPU. The peak is that of a large matrix product, measured first. Operations are
-those of `recite.planning.costs`, which the plan of a study counts with, so that the shares are the plan's `--efficiency`. The
-batch of scoring is chosen as in a study; the peak of memory stands beside the prediction.
+those of `recite.planning.costs`, which the plan of a study counts with, so that the shares are the plan's
+`--efficiency`. The batch of scoring is chosen as in a study; the peak of memory stands beside the prediction.
 """
 
 import argparse

@@ -37,7 +37,7 @@ def records(checkout: Checkout) -> dict[str, str]:
 
 
 CAUSES: dict[str, tuple[Change, tuple[str, ...], set[str]]] = {
-    "changed sampling code, samples as before": (code("sampling"), (), SAMPLING),
+    "changed sampling code, samples as before": (code("corpora/sampling"), (), SAMPLING),
     "one lost shard, made again": (lose(f"results/tiny/{SHARD}"), (f"results/tiny/{SHARD}",), {SHARD}),
     "an aggregation by force": (lambda checkout: None, ("--forcerun", "aggregation"), {"tables/rates.parquet"}),
 }

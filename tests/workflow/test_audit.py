@@ -226,29 +226,35 @@ def stale_rules(found: dict[str, Any]) -> set[str]:
 MODELS = {"scoring", "noise", "recovery", "lens", "ablation", "compressibility"}
 SOURCES: dict[str, tuple[str, str, str, set[str], str]] = {
     "a module that stages import": (
-        "workflow/recite/engine.py",
+        "workflow/recite/engine/continuation.py",
         "length = context.shape[1] + steps - 1",
         "length = context.shape[1] + steps - 2",
         MODELS,
         "module recite.engine.continuation has moved on",
     ),
-    "a stage's script": (
-        "scripts/scaling.py",
-        "with door(snakemake):",
-        "print()\nwith door(snakemake):",
+    "a stage's own module": (
+        "workflow/recite/comparison/scaling/summarize.py",
+        "def fit_scaling(",
+        "ADDED = 1\n\n\ndef fit_scaling(",
         {"scaling"},
-        "scripts/scaling.py has moved on",
+        "module recite.comparison.scaling.summarize has moved on",
     ),
     "a comment": (
-        "workflow/recite/engine.py",
+        "workflow/recite/engine/continuation.py",
         "length = context.shape[1] + s",
         "# why\n    length = context.shape[1] + s",
         set(),
         "",
     ),
-    "a docstring": ("workflow/recite/training.py", '"""Training the mini', '"""Training the very mini', set(), ""),
-    "what only records": ("workflow/recite/records.py", "FORMAT = 1", "FORMAT = 1\nMORE = 2", set(), ""),
-    "a caption": ("config/figures.yaml", "α = 0 is the", "α = 0 is, of course, the", set(), ""),
+    "a docstring": (
+        "workflow/recite/checkpoints/training.py",
+        '"""Training the mini',
+        '"""Training the very mini',
+        set(),
+        "",
+    ),
+    "what only records": ("workflow/recite/provenance/records.py", "FORMAT = 2", "FORMAT = 2\nMORE = 2", set(), ""),
+    "a caption": ("workflow/recite/stages/noise/stage.py", "α = 0 is the", "α = 0 is, yes, the", set(), ""),
     "a seed of a recipe": (CONFIG, "seed: 11", "seed: 21", {"training"}, "options.recipe.seed is 21, was 11"),
     "two values swapped": (
         CONFIG,
@@ -259,11 +265,11 @@ SOURCES: dict[str, tuple[str, str, str, set[str], str]] = {
     ),
     "a claim's bound": ("config/claims.yaml", "above: 0.9", "above: 0.95", {"ledger"}, ".above is 0.95, was 0.9"),
     "a figure's title": (
-        "config/figures.yaml",
-        "title: Memorization against model size",
-        "title: Memorization and size",
+        "workflow/recite/comparison/scaling/stage.py",
+        "Memorization against model size",
+        "Memorization and size",
         {"figures"},
-        "title is Memorization and size, was Memorization against model size",
+        "options.title is Memorization and size, was Memorization against model size",
     ),
 }
 
@@ -293,7 +299,9 @@ def test_touching_hides_no_edit(finished: Checkout, checkout: Checkout, tmp_path
     root = tmp_path / "touched"
     shutil.copytree(finished.root, root, symlinks=True)
     study = Restored(root)
-    study.edit("workflow/recite/noise.py", "def score_under_noise(", "ADDED = 1\n\n\ndef score_under_noise(")
+    study.edit(
+        "workflow/recite/stages/noise/measure.py", "def score_under_noise(", "ADDED = 1\n\n\ndef score_under_noise("
+    )
     assert study.snakemake("--touch").returncode == 0
     assert study.jobs() == {}
     found = study.audit()

@@ -80,12 +80,21 @@ def test_lineage_opens_and_its_steps_tell(page: Page) -> None:
     steps = page.evaluate(f"[...document.querySelectorAll('{FIGURE} .lineage a')].map((a) => a.textContent.trim())")
     assert len(steps) >= 5 and any("scoring" in step and "4 jobs" in step for step in steps)
     (record,) = texts(page, f"{FIGURE} .record")
-    assert "scripts/figures.py" in record and "tables/rates.parquet sha256 " in record
+    assert "recite.report.drawing:draw" in record and "tables/rates.parquet sha256 " in record
     place = next(i for i, step in enumerate(steps) if step.startswith("scoring"))
     page.evaluate(f"document.querySelectorAll('{FIGURE} .lineage a')[{place}].id = 'chosen'")
     page.click("#chosen rect")
     (record,) = texts(page, f"{FIGURE} .record")
-    for word in ("scripts/scoring.py", "float32", "cpu", "duration", "git commit", "batch rows", "Code", "Packages"):
+    for word in (
+        "recite.stages.scoring.measure:score",
+        "float32",
+        "cpu",
+        "duration",
+        "git commit",
+        "batch rows",
+        "Code",
+        "Packages",
+    ):
         assert word in record, word
     chosen = f"[...document.querySelectorAll('{FIGURE} .lineage a[aria-current]')].map((a) => a.id)"
     assert page.evaluate(chosen) == ["chosen"]
@@ -102,7 +111,7 @@ def test_by_keyboard(page: Page) -> None:
     assert page.evaluate("document.activeElement.matches('.lineage a')")
     assert page.evaluate("document.activeElement.getAttribute('aria-label')").startswith("scaling, 1 job, ")
     page.press("Enter")
-    assert "scripts/scaling.py" in texts(page, f"{FIGURE} .record")[0]
+    assert "recite.comparison.scaling.summarize:fit_scaling" in texts(page, f"{FIGURE} .record")[0]
     page.evaluate("document.querySelector('#table-rates > summary').focus()")
     page.press("Enter")
     page.evaluate("document.querySelector('#table-rates th button').focus()")

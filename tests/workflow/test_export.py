@@ -65,7 +65,7 @@ def test_the_run_and_its_jobs(crate: Path, finished: Checkout) -> None:
     results = {entry["@id"] for entry in run["result"]}
     assert {f"figures/{figure}.png" for figure in ("scaling", "noise")} <= results
     drawn = found["#job/figures/scaling.png"]
-    assert drawn["instrument"] == {"@id": "scripts/figures.py"}
+    assert drawn["instrument"] == {"@id": "workflow/recite/report/drawing.py"}
     assert {entry["@id"] for entry in drawn["result"]} == {f"figures/scaling.{kind}" for kind in ("png", "svg", "csv")}
     record = json.loads((finished.results / "records/figures/scaling.png.json").read_text())
     objects = drawn["object"] if isinstance(drawn["object"], list) else [drawn["object"]]

@@ -22,19 +22,18 @@ class Edit(NamedTuple):
 def remarks(checkout: Checkout) -> None:
     """Comments, an empty line and another docstring in what scores and trains."""
     line = "    length = context.shape[1] + steps - 1\n"
-    checkout.edit("workflow/recite/engine.py", line, f"    # a remark\n\n{line}")
-    checkout.edit("workflow/recite/training.py", '"""Training the mini', '"""Training the very mini')
-    checkout.edit("scripts/scoring.py", "with door", "# a remark\nwith door")
+    checkout.edit("workflow/recite/engine/continuation.py", line, f"    # a remark\n\n{line}")
+    checkout.edit("workflow/recite/checkpoints/training.py", '"""Training the mini', '"""Training the very mini')
+    checkout.edit("scripts/job.py", "work(snakemake)", "# a remark\nwork(snakemake)")
 
 
 def figure(checkout: Checkout) -> None:
     """A figure of its own module: the distribution drawn once more."""
-    folder = checkout.root / "workflow/recite/figures"
+    stage = "workflow/recite/stages/scoring"
+    folder = checkout.root / stage / "figures"
     shutil.copy(folder / "distribution.py", folder / "again.py")
-    checkout.edit("workflow/recite/figures/__init__.py", "    claims,\n", "    again,\n    claims,\n")
-    checkout.edit("workflow/recite/figures/__init__.py", '    "claims": ', '    "again": again.draw,\n    "claims": ')
-    with (checkout.root / "config/figures.yaml").open("a") as file:
-        file.write("again: {title: Again, category: Scores, tables: [distribution], caption: Once more.}\n")
+    again = '"again": Figure("Again", "Scores", ("distribution",), "Once more."),'
+    checkout.edit(f"{stage}/stage.py", "    figures={\n", f"    figures={{\n        {again}\n")
 
 
 def touch(checkout: Checkout) -> None:
@@ -62,6 +61,8 @@ SWEPT |= dict.fromkeys(("domains", "signatures", "ledger", "summary"), 1) | {"fi
 """What follows from one strength in one layer."""
 COUNTED = {"frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
 """What follows from how rows are counted."""
+NOISY = {"noise_aggregation": 1, "domains": 1, "ledger": 1, "figures": 4, "summary": 1}
+"""What follows from scores under noise."""
 PYTHIA = {"training": 2, "scoring": 2, "compressibility": 1, "noise": 1, "recovery": 1, "lens": 1}
 """The jobs of one family's models, one of which is disturbed."""
 
@@ -91,7 +92,7 @@ EDITS = {
         {"sampling": 2, "samples": 1, "frequency": 6, **SCORED, **ANEW},
         spared=("code-0000",),
     ),
-    "new figure": Edit(figure, {"figures": 21}),
+    "new figure": Edit(figure, {"figures": 1}),
     "another model in one analysis": Edit(
         config((SHORTENED, SHORTENED.replace("]", ", pythia-xs]"))),
         {"compressibility": 1, "compressibility_aggregation": 1, "ledger": 1, "figures": 2, "summary": 1},
@@ -101,12 +102,28 @@ EDITS = {
     ),
     # Code.
     "changed plot code": Edit(
-        edit("workflow/recite/figures/noise.py", ("* len(parts), 3.3 *", "* len(parts), 3.4 *")), {"figures": 20}
+        edit("workflow/recite/stages/noise/figures/noise.py", ("* len(parts), 3.3 *", "* len(parts), 3.4 *")),
+        {"figures": 1},
     ),
-    "changed scoring code": Edit(code("scoring"), SCORED | ANEW),
-    "changed engine": Edit(code("engine"), SCORED | ANEW),
-    "changed reading of weights": Edit(code("checkpoints"), SCORED | ANEW),
-    "changed counting code": Edit(code("frequency"), {"frequency": 6, **COUNTED}),
+    "changed style of figures": Edit(code("report/style"), {"figures": 20}),
+    "changed words": Edit(
+        edit("workflow/recite/stages/noise/words.py", ("## Under noise", "## Noise")), {"summary": 1}
+    ),
+    "changed costs": Edit(
+        edit("workflow/recite/stages/heads/cost.py", ("PACE = 0.32", "PACE = 0.33")),
+        {},
+    ),
+    "changed declaration, costs alone": Edit(
+        edit("workflow/recite/stages/noise/stage.py", ("NOISE_BYTES = 90", "NOISE_BYTES = 91")), {}
+    ),
+    "changed statistic of a claim": Edit(code("stages/lens/claims"), {"ledger": 1, "figures": 1, "summary": 1}),
+    "changed scoring code": Edit(
+        code("stages/scoring/measure"), {"scoring": 4, "compressibility": 2, "lens": 2, **DOWNSTREAM}
+    ),
+    "changed noise code": Edit(code("stages/noise/measure"), {"noise": 1, **NOISY}),
+    "changed engine": Edit(code("engine/continuation"), SCORED | ANEW),
+    "changed reading of weights": Edit(code("checkpoints/loading"), SCORED | ANEW),
+    "changed counting code": Edit(code("stages/frequency/measure"), {"frequency": 6, **COUNTED}),
     "comment in scoring code": Edit(remarks, {}),
     # Values.
     "two seeds swapped": Edit(
@@ -167,14 +184,14 @@ EDITS = {
     "another bound of a claim": Edit(
         edit("config/claims.yaml", ("above: 0.9", "above: 0.95")), {"ledger": 1, "figures": 1, "summary": 1}
     ),
-    "another caption": Edit(edit("config/figures.yaml", ("α = 0 is the", "α = 0 is, of course, the")), {}),
+    "another caption": Edit(edit("workflow/recite/stages/noise/stage.py", ("α = 0 is the", "α = 0 is, yes, the")), {}),
     # Files.
     "fresh clone over restored results": Edit(restore, {}),
     "touch on everything": Edit(touch, {}),
     "deleted .snakemake": Edit(lose(".snakemake"), {}),
     "deleted intermediate": Edit(
         lose(f"results/tiny/{LOST}"),
-        {"noise": 1, "noise_aggregation": 1, "domains": 1, "ledger": 1, "figures": 4, "summary": 1},
+        {"noise": 1, **NOISY},
     ),
 }
 

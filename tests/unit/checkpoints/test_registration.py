@@ -55,13 +55,14 @@ def copy(tmp_path: Path, checkpoint_folder: Callable[[str], Path]) -> Callable[[
 def entry(path: Path, **more: Any) -> dict[str, Any]:
     """A registered checkpoint as a study hands it to the stage."""
     plain = {"model": "mine", "family": "own", "corpus": "notes", "tokenizer": "tokenizer.json", "gpus": 0}
-    return {**plain, "fetch": False, "path": str(path), **more}
+    return {**plain, "path": str(path), **more}
 
 
 def registered(path: Path, **more: Any) -> Path:
     """The record of a checkpoint under its own tokenizer."""
     record = path.parent / "records" / "mine.json"
-    register(entry(path, **more), path.parent / more.get("tokenizer", path / "tokenizer.json"), record)
+    tokenizer = path.parent / more.get("tokenizer", path / "tokenizer.json")
+    register(entry(path, **more), tokenizer, record, fetch=False)
     return record
 
 
@@ -125,7 +126,7 @@ def test_another_tokenizer(copy: Callable[[str], Path]) -> None:
     with pytest.raises(
         ReciteError, match=r"model mine has another tokenizer than family own \(.*mine/tokenizer\.json\)"
     ):
-        register(entry(folder), other, folder.parent / "record.json")
+        register(entry(folder), other, folder.parent / "record.json", fetch=False)
 
 
 def test_tokens_without_an_embedding(copy: Callable[[str], Path]) -> None:
@@ -178,7 +179,7 @@ def test_pointers(copy: Callable[[str], Path], name: str) -> None:
         registered(folder)
     if name == "tokenizer.json":
         with pytest.raises(ReciteError, match="pointer of Git LFS"):
-            copy_tokenizer(entry(folder), folder.parent / "copy.json")
+            copy_tokenizer(entry(folder), folder.parent / "copy.json", fetch=False)
         assert not (folder.parent / "copy.json").exists()
 
 
@@ -213,17 +214,17 @@ def test_what_is_missing(tmp_path: Path, copy: Callable[[str], Path]) -> None:
     tokenizer = write_tokenizer(tmp_path / "family.json")
     record = tmp_path / "record.json"
     with pytest.raises(ReciteError, match=r"model mine is not there: .*mine does not exist; put it there, or set"):
-        register(entry(tmp_path / "mine"), tokenizer, record)
+        register(entry(tmp_path / "mine"), tokenizer, record, fetch=False)
     folder = copy("olmo2")
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ReciteError, match=r"the tokenizer of model mine is not there: .*name it by `tokenizer`"):
-        register(entry(folder), tokenizer, record)
+        register(entry(folder), tokenizer, record, fetch=False)
     (folder / "model.safetensors").unlink()
     with pytest.raises(ReciteError, match=r"mine has no weights \(model\.safetensors\)"):
-        register(entry(folder), tokenizer, record)
+        register(entry(folder), tokenizer, record, fetch=False)
     (folder / "config.json").unlink()
     with pytest.raises(ReciteError, match=r"mine is not a checkpoint folder: it has no config\.json"):
-        register(entry(folder), tokenizer, record)
+        register(entry(folder), tokenizer, record, fetch=False)
     assert not record.exists()
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every
 STARTER = """
 import sys, time
 from pathlib import Path
-from recite import forks
+from recite.jobs import forks
 forks.LIBRARIES = ("json",)
 forks.fork_jobs(forks.FEW + 1)
 folder = Path(sys.executable.split()[-1])

@@ -18,6 +18,7 @@ from recite.report.site import build, write_site
 from recite.report.site.layout import BETWEEN, COLUMN, HEIGHT, WIDTH, layout
 from recite.report.site.listing import MOST_ROWS, list_numbers, list_table, read_numbers
 from recite.report.site.making import MOST_FILES, making_of
+from recite.stages.scoring.tables import RATES
 from recorded import audited, jobs, write_record, write_study
 
 
@@ -157,7 +158,7 @@ def test_making_of_a_single_job(study: Path) -> None:
     made = making_of(audit, lineage(audit, ["figures/scaling.png"])[-1])
     assert (made.title, made.count, made.status) == ("figures", "1 job", "verified")
     facts = dict(made.facts)
-    assert facts["script"] == "scripts/figures.py" and facts["figure"] == "scaling"
+    assert facts["function"] == "recite.report.drawing:draw" and facts["figure"] == "scaling"
     assert facts["git commit"] == "d" * 40 and facts["duration"] == "8.5 s" and "last finished" not in facts
     assert facts["started"] == "2026-01-02T03:04:08.000+00:00"
     assert dict(made.parameters) == {"figure": "scaling", "options.seed": "3", "options.at.deep": "[1,2]"}
@@ -207,7 +208,7 @@ def test_making_without_what_records_point_to(own: Path) -> None:
 
 def test_cells(study: Path) -> None:
     """Numbers are rounded for reading and sorted in full."""
-    table = list_table(study, "rates")
+    table = list_table(study, RATES)
     rate = table.columns.index("rate")
     assert table.numeric[rate] and not table.numeric[table.columns.index("model")]
     assert table.cells[1][rate] == ("0.1429", repr(1 / 7))

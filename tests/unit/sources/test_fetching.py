@@ -236,7 +236,7 @@ def test_gguf_is_not_fetched(hub: Hub, tmp_path: Path) -> None:
 def test_tokenizer_alone(hub: Hub, tmp_path: Path) -> None:
     """Samples can be drawn before terabytes of weights are there: only the tokenizer may be asked for."""
     copy = tmp_path / "study" / "tokenizer.json"
-    copy_tokenizer(model(tmp_path / "mine"), copy)
+    copy_tokenizer(model(tmp_path / "mine"), copy, fetch=True)
     assert copy.read_bytes() == MODEL["tokenizer.json"] and not copy.is_symlink()
     assert {request.file for request in hub.requests} == {"tokenizer.json"}
     assert all(COMMIT in request.path for request in hub.requests)

@@ -15,9 +15,10 @@ from recite.sources.patterns import files_below, matching, same_name
 def take_inventory(options: Mapping[str, Any], inventory: Path, fetch: bool) -> None:
     """List the files of a corpus that match its patterns, with their sizes, and share them out to groups.
 
-    `options` are the corpus's files entry with corpus; `fetch` says whether it may be downloaded. Files go to groups by size, the largest first, each to
-    the group that has least; those that `without` names go to none, and are listed by themselves. Raises ReciteError
-    where a pattern matches nothing, or where `without` names what is no file of the corpus.
+    `options` are the corpus's files entry with corpus; `fetch` says whether it may be downloaded. Files go to groups by
+    size, the largest first, each to the group that has least; those that `without` names go to none, and are listed by
+    themselves. Raises ReciteError where a pattern matches nothing, or where `without` names what is no file of the
+    corpus.
     """
     folder = corpus_folder({**options, "fetch": fetch})
     names = files_below(folder)

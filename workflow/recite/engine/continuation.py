@@ -1,8 +1,8 @@
 """The one primitive that calls a model: continue greedily, against a draft and under an intervention where given.
 
 All rows have one length: there is no padding token and no attention mask. A pass has the same number of rows as every
-other of its kind, or any number that is known to change no bit (`recite.engine.passes`). A row's result therefore does not
-depend on the rows that share its batch, on the shard, or on a restart.
+other of its kind, or any number that is known to change no bit (`recite.engine.passes`). A row's result therefore does
+not depend on the rows that share its batch, on the shard, or on a restart.
 
 A draft is a guess of the continuation. A pass over several of its tokens at once gives the model's own choices up
 to and including the first that is not the draft's, just as step-by-step decoding would; only from there the
@@ -81,8 +81,8 @@ def continue_greedily(
     Rows that have left their drafts share batches within a block of `block_batches` batches; `done` is told the rows of
     every block.
 
-    Memory: see `recite.engine.memory.predicted_bytes`. Raises ReciteError for rows that are longer than the model's positions
-    or attention window, and NotFiniteError where the logits that decide a token are not finite.
+    Memory: see `recite.engine.memory.predicted_bytes`. Raises ReciteError for rows that are longer than the model's
+    positions or attention window, and NotFiniteError where the logits that decide a token are not finite.
     """
     length = context.shape[1] + steps - 1
     check_length(checkpoint, length)

@@ -27,9 +27,9 @@ def work(job: Any) -> None:
     """Do the Snakemake job `job` (the script's `snakemake` object): call the function that its param `run` names.
 
     The function is given what its parameters are called: options; inputs, outputs, wildcards by name, files as paths,
-    wildcards as numbers where it wants such; all outputs but lists as `outputs`; code, its fingerprint; threads; memory,
-    the job's limit in bytes; fetch, whether it may download. What may be None, and the job has not, is None. Inputs and
-    outputs that it does not ask for need only be there.
+    wildcards as numbers where it wants such; all outputs but lists as `outputs`; code, its fingerprint; threads;
+    memory, the job's limit in bytes; fetch, whether it may download. What may be None, and the job has not, is None.
+    Inputs and outputs that it does not ask for need only be there.
     """
     module, _, name = job.params.run.partition(":")
     with door(job):
@@ -71,9 +71,9 @@ def _paths(files: Any) -> Path | list[Path]:
 def door(job: Any) -> Iterator[None]:
     """Run the block as the Snakemake job `job`.
 
-    Everything printed goes to the job's log, and what was done into its record (`recite.provenance.records`). A ReciteError or a
-    full disk becomes one sentence, on the terminal and in the log, and exit status 1; anything else a traceback in the
-    log. A block that need not run again is left out: the process ends here, with exit status 0.
+    Everything printed goes to the job's log, and what was done into its record (`recite.provenance.records`). A
+    ReciteError or a full disk becomes one sentence, on the terminal and in the log, and exit status 1; anything else a
+    traceback in the log. A block that need not run again is left out: the process ends here, with exit status 0.
     """
     terminal = os.dup(2)
     os.environ[RULE] = job.rule

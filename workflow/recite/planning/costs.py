@@ -149,8 +149,8 @@ def row_flops(facts: Facts, context: int, continuation: int) -> int:
 def whole_peak_bytes(facts: Facts, gpus: int, size: int, rows: int, positions: int, unembedded: int) -> int:
     """Peak memory of a GPU where `rows` rows are fed whole and no keys and values are kept.
 
-    size: bytes of a number. The widest layer is that of `recite.engine.memory`; logits are those of `unembedded` positions of
-    a row, in float32, with their logarithms, probabilities and the product of the two.
+    size: bytes of a number. The widest layer is that of `recite.engine.memory`; logits are those of `unembedded`
+    positions of a row, in float32, with their logarithms, probabilities and the product of the two.
     """
     mixing = facts.heads * (3 * facts.width // facts.heads + 2 * positions)
     hidden = rows * positions * (4 * facts.width + max(4 * facts.feed_forward, mixing)) * size

@@ -1,27 +1,12 @@
-"""What a plan is made of: jobs, their costs, and what the jobs of a model share."""
+"""What a plan is made of: jobs, and what the jobs of a model share."""
 
 from typing import NamedTuple
 
 from recite.planning.costs import Facts
 
 
-class Cost(NamedTuple):
-    """What a job costs by its stage's declaration.
-
-    written: bytes on disk. peak: bytes of each of its GPUs. held: bytes of tables that it has in main memory at once;
-    None where these are all that it reads.
-    """
-
-    seconds: float
-    gpus: int = 0
-    cores: int = 1
-    written: int = 0
-    peak: int = 0
-    held: int | None = None
-
-
 class Job(NamedTuple):
-    """One job: its place in the DAG and its cost; see `Cost`.
+    """One job: its place in the DAG and its cost; see `recite.study.declaration.Cost`.
 
     stage: its rule. subject: what its first wildcard names, a model mostly; "" where it has none. after: names of the
     jobs it waits for.

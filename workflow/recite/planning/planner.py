@@ -11,12 +11,10 @@ from typing import NamedTuple
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts, Machine
-from recite.planning.job import Cost, Job, ModelCost
-from recite.study.declaration import Rule, Wildcards
+from recite.planning.job import Job, ModelCost
+from recite.study.declaration import Cost, Rule, Wildcards
 from recite.study.models import recipes_of
 from recite.study.study import Study, paths_of
-
-__all__ = ["Cost", "Planner", "short"]
 
 
 class _Waiting(NamedTuple):
@@ -57,7 +55,7 @@ class Planner:
         return {path.format_map(self._named[name].wildcards): name for name, paths in made.items() for path in paths}
 
     def _ordered(self) -> Iterator[Job]:
-        """The jobs that `rule all` asks for, and those that these wait for: in the order of the stages where it is free."""
+        """The jobs that `rule all` asks for and those that these wait for, else in the order of the stages."""
         done: set[str] = set()
         waiting = [name for name, job in reversed(self._named.items()) if job.rule.asked]
         while waiting:

@@ -46,9 +46,9 @@ class Planned(NamedTuple):
 class Blueprint:
     """All jobs of a study.
 
-    root: the checkout. study: the folder of the results. figures: what is said of each, by name. tables: the module that
-    declares each. asked: the files that
-    the study is asked for by default. beside: outputs of rules without wildcards that it is not asked for.
+    root: the checkout. study: the folder of the results. figures: what is said of each, by name. tables: the module
+    that declares each. asked: the files that the study is asked for by default. beside: outputs of rules without
+    wildcards that it is not asked for.
     """
 
     root: Path

@@ -19,9 +19,9 @@ Drawing = Callable[[dict[str, pd.DataFrame]], tuple[Figure, pd.DataFrame]]
 def draw(options: Mapping[str, Any], tables: Sequence[Path], outputs: Mapping[str, Path], code: str) -> None:
     """Draw one figure from its table files and write it as every picture or .csv of `outputs`.
 
-    `options` hold study, figure, title, `module`, whose function `draw` draws it, and `tables`, the module that declares
-    each. A picture says in itself of which study it is, by which code (its fingerprint) and from which tables (their
-    SHA-256) it was drawn.
+    `options` hold study, figure, title, `module`, whose function `draw` draws it, and `tables`, the module that
+    declares each. A picture says in itself of which study it is, by which code (its fingerprint) and from which tables
+    (their SHA-256) it was drawn.
     """
     frames = read_frames(tables, options["tables"])
     digests = {path.stem: sha256_file(path) for path in tables}

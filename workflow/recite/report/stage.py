@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from recite.planning import costs
-from recite.planning.planner import Cost
-from recite.study.declaration import Files, Rule, Stage, Wildcards, table_path
+from recite.study.declaration import Cost, Files, Rule, Stage, Wildcards, table_path
 from recite.study.study import Study
 
 

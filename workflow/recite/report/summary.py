@@ -14,8 +14,8 @@ from recite.tables.declared import read_frames
 def write_summary(options: Mapping[str, Any], tables: Sequence[Path], manifest: Path | None, summary: Path) -> None:
     """Write the page from table files named after their tables, and the manifest of a corpus that was made here.
 
-    `options` hold study, `published` (the paper's numbers), `words` (the modules whose functions `opening` and `sections`
-    say what there is to say) and `tables` (table -> the module that declares it). Openings come first.
+    `options` hold study, `published` (the paper's numbers), `words` (the modules whose functions `opening` and
+    `sections` say what there is to say) and `tables` (table -> the module that declares it). Openings come first.
     """
     corpus = read_json(manifest) if manifest else None
     told = Told(read_frames(tables, options["tables"]), corpus, options["published"])

@@ -7,7 +7,7 @@ import pandas as pd
 
 
 class Told(NamedTuple):
-    """tables: by name. corpus: the manifest of one that was made here. published: the paper's numbers, as configured."""
+    """tables: by name. corpus: the manifest of one that was made here. published: the paper's numbers."""
 
     tables: Mapping[str, pd.DataFrame]
     corpus: Mapping[str, Any] | None

@@ -1,4 +1,4 @@
-"""What a config asks for, before any stage is asked: models, families, domains, shards, and the parts of a model's rows."""
+"""What a config asks for, before any stage is asked: models, families, domains, shards and parts of rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -33,8 +33,9 @@ def read_yaml(path: Path) -> Any:
 def check_config(config: Any, schema: str, source: str, stages: Iterable[Stage] = ()) -> Any:
     """Validate `config` against workflow/schemas/<schema>.schema.yaml and fill in its defaults and `~` in place.
 
-    The sections of `stages` are properties too, by the schemas in their folders. `source` names the file in messages. The first mistake raises ReciteError; so does a number that is not finite, of
-    which no bound of a schema takes notice.
+    The sections of `stages` are properties too, by the schemas in their folders. `source` names the file in messages.
+    The first mistake raises ReciteError; so does a number that is not finite, of which no bound of a schema takes
+    notice.
     """
     for place, value in _numbers(config):
         if not math.isfinite(value):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from recite.planning.planner import Cost, Planner
+    from recite.planning.planner import Planner
     from recite.study.study import Study
 
 Wildcards = Mapping[str, str]
@@ -21,6 +21,21 @@ ONCE: tuple[Wildcards, ...] = ({},)
 """The jobs of a rule without wildcards."""
 READY = "ready"
 """Name of inputs that must be there and whose age and content do not matter."""
+
+
+class Cost(NamedTuple):
+    """What a job costs by its stage's declaration.
+
+    written: bytes on disk. peak: bytes of each of its GPUs. held: bytes of tables that it has in main memory at once;
+    None where these are all that it reads.
+    """
+
+    seconds: float
+    gpus: int = 0
+    cores: int = 1
+    written: int = 0
+    peak: int = 0
+    held: int | None = None
 
 
 def once(study: Study) -> Iterable[Wildcards]:
@@ -101,8 +116,8 @@ class Stage:
     """A folder of the library that measures or compares something; see `Rule`.
 
     package: the folder as a module's name. Beside its declaration lie the modules that it names or, if `words` says so,
-    `words.py` with the summary's `opening` and `sections`; `tables.py` with the tables; `claims.py` with a statistic for
-    each of `claims`; `figures/`; and for a section of the study's config `schema.yaml`.
+    `words.py` with the summary's `opening` and `sections`; `tables.py` with the tables; `claims.py` with a statistic
+    for each of `claims`; `figures/`; and for a section of the study's config `schema.yaml`.
     check: raises ReciteError where the section of the config `source` does not fit the study.
     profiles: tables with a line for every layer of a model, whose layers are whole in that study.
     """

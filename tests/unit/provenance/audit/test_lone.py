@@ -3,15 +3,15 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import pandas as pd
 import pytest
 from PIL import Image
 
+from recite.comparison.domains.tables import PROFILES
 from recite.errors import ReciteError
 from recite.files import canonical_json, sha256_file
 from recite.provenance.audit.lone import read_origin, what_it_needs
 from recite.report import style
-from recite.report.drawing import FIGURES, draw
+from recite.report.drawing import draw
 
 TABLES = {"tables": {"rates": "ab" * 32}}
 ORIGIN = {"study": "mini", "figure": "scaling", "code": "cd" * 32, **TABLES}
@@ -45,18 +45,15 @@ def test_other_programs_read_it_too(tmp_path: Path) -> None:
         assert picture.text["Description"] == canonical_json(ORIGIN)
 
 
-def test_a_drawn_figure_names_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drawn_figure_names_its_tables(tmp_path: Path) -> None:
     """Prevents digests of something else than the tables that were drawn."""
-    from recite.stages import TABLES as DECLARED
-
-    (tmp_path / "rates.parquet").write_bytes(b"rates")
-    monkeypatch.setattr(type(DECLARED["rates"]), "read", lambda self, path: self.schema.empty_table())
-    monkeypatch.setitem(FIGURES, "empty", lambda tables: (style.blank("Nothing."), pd.DataFrame()))
-    outputs = [tmp_path / f"empty.{kind}" for kind in ("png", "svg")]
-    draw("empty", "Empty", [tmp_path / "rates.parquet"], outputs, study="mini", code="ef")
-    digest = sha256_file(tmp_path / "rates.parquet")
-    expected = {"study": "mini", "figure": "empty", "code": "ef", "tables": {"rates": digest}}
-    assert [read_origin(path) for path in outputs] == [expected, expected]
+    path, stage = tmp_path / "profiles.parquet", "recite.comparison.domains"
+    PROFILES.write(path, {name: [] for name in PROFILES.names}, {})
+    options = {"study": "mini", "figure": "profiles", "title": "Profiles", "module": f"{stage}.figures.profiles"}
+    outputs = {kind: tmp_path / f"profiles.{kind}" for kind in ("png", "svg")}
+    draw(options | {"tables": {"profiles": f"{stage}.tables"}}, [path], outputs, code="ef")
+    expected = {"study": "mini", "figure": "profiles", "code": "ef", "tables": {"profiles": sha256_file(path)}}
+    assert [read_origin(path) for path in outputs.values()] == [expected, expected]
 
 
 @pytest.mark.parametrize(

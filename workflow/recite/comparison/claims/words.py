@@ -13,8 +13,7 @@ def opening(told: Told) -> str:
 
 
 def sections(told: Told) -> list[str]:
-    """The sections whose tables there are."""
-    tables = told.tables
+    """No more than the opening."""
     return []
 
 

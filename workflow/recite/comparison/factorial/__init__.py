@@ -1,1 +1,1 @@
-"""Factorial: how much of the variance of profiles over layers architecture and recipe explain, where a study crosses them."""
+"""Factorial: what architecture and recipe explain of profiles over layers, where a study crosses them."""

@@ -3,9 +3,9 @@
 from typing import Any
 
 from recite.planning import costs
-from recite.planning.planner import Cost, Planner
+from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint
-from recite.study.declaration import Rule, Stage, Wildcards
+from recite.study.declaration import Cost, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 from recite.planning import costs
-from recite.planning.planner import Cost, Planner, short
+from recite.planning.planner import Planner, short
 from recite.stages.corpora.stage import all_documents
 from recite.stages.inputs import tokenizer
-from recite.study.declaration import Rule, Stage, Wildcards
+from recite.study.declaration import Cost, Rule, Stage, Wildcards
 from recite.study.models import recipes_of
 from recite.study.study import Study
 

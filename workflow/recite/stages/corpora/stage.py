@@ -3,9 +3,9 @@
 from typing import Any
 
 from recite.planning import costs
-from recite.planning.planner import Cost, Planner, short
+from recite.planning.planner import Planner, short
 from recite.stages.inputs import shard_files, tokenizer
-from recite.study.declaration import ONCE, READY, Files, Rule, Stage, Wildcards
+from recite.study.declaration import ONCE, READY, Cost, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 FOLDER = "data/corpora"

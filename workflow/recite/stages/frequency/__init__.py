@@ -1,1 +1,1 @@
-"""Frequency: how often the sampled texts occur in the corpus, by which bytes or tokens, and memorization by frequency."""
+"""Frequency: how often the sampled texts occur in the corpus, by which units, and memorization by frequency."""

@@ -1,14 +1,14 @@
-"""Frequency: how often the sampled texts occur in the corpus, by which bytes or tokens, and memorization by frequency."""
+"""Frequency: how often the sampled texts occur in the corpus, by which units, and memorization by frequency."""
 
 from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
-from recite.planning.planner import Cost, Planner
+from recite.planning.planner import Planner
 from recite.stages.corpora.stage import all_documents, groups, layout
 from recite.stages.inputs import shard_files, tokenizer
 from recite.study.checks import known
-from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
+from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 SECTION = "frequency"

@@ -2,9 +2,9 @@
 
 from recite.planning import costs
 from recite.planning.costs import Facts
-from recite.planning.planner import Cost, Planner
+from recite.planning.planner import Planner
 from recite.stages.heads.asked import SECTION, batch_rows, blocks, models, parts, screens
-from recite.study.declaration import Wildcards
+from recite.study.declaration import Cost, Wildcards
 
 LISTED = 1.5
 """Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""

@@ -4,10 +4,10 @@ from typing import Any
 
 from recite.planning import costs
 from recite.planning.costs import Facts
-from recite.planning.planner import Cost, Planner
+from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, shards
 from recite.study.checks import check_models_of
-from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
+from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 SECTION = "lens"

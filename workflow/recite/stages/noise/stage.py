@@ -5,10 +5,10 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
-from recite.planning.planner import Cost, Planner
+from recite.planning.planner import Planner
 from recite.stages.inputs import batch, checkpoint, ready, shards
 from recite.study.checks import check_models_of
-from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
+from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 SECTION = "noise"

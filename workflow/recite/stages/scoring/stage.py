@@ -3,9 +3,9 @@
 from typing import Any
 
 from recite.planning import costs
-from recite.planning.planner import Cost, Planner
+from recite.planning.planner import Planner
 from recite.stages.inputs import batch, checkpoint, ready, shards
-from recite.study.declaration import Figure, Files, Rule, Stage, Wildcards
+from recite.study.declaration import Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 SCORE_BYTES = 90

@@ -1,5 +1,8 @@
 """Rates in words and numbers."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 
 from recite.report import cells

@@ -1,7 +1,8 @@
 """The stage of head ablation: what every sampled row loses by every head of some layers of one model.
 
-Lost are hits of the greedy continuation (`recite.stages.heads.measure.continuations`) and log-probability of the true one
-(`recite.stages.heads.measure.likelihoods`); how much it changes is estimated, too (`recite.stages.heads.measure.attribution`).
+Lost are hits of the greedy continuation (`recite.stages.heads.measure.continuations`) and log-probability of the true
+one (`recite.stages.heads.measure.likelihoods`); how much it changes is estimated, too
+(`recite.stages.heads.measure.attribution`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -140,7 +141,7 @@ def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int, st
 def replacement_of(
     options: Mapping[str, Any], parts: Sequence[Rows], text: Tensor, means: Path | None
 ) -> dict[str, Any]:
-    """By what heads are replaced, as keywords of `effects` and `recite.stages.heads.measure.attribution.estimated_changes`."""
+    """By what heads are replaced, as keywords of `effects` and `estimated_changes`."""
     by = options["replacement"]
     donors = text[donors_of(parts, options["seed"])] if by == "resample" else None
     return {"by": by, "means": read_means(means) if means else None, "donors": donors}

@@ -53,8 +53,8 @@ def ablate_heads(
 
     Layers come in the order asked for; those that are asked for before a later layer wait until that is done. Memory,
     beside that of `continue_greedily` with `block_batches` (see `_batches`), which keeps keys and values of the ablated
-    layer and above: `recite.engine.activations.trace` of `batch_rows` rows, and `recite.engine.branches.Branches` of as many nodes as
-    two blocks of BLOCK_BATCHES, or one of a layer's, may have.
+    layer and above: `recite.engine.activations.trace` of `batch_rows` rows, and `recite.engine.branches.Branches` of as
+    many nodes as two blocks of BLOCK_BATCHES, or one of a layer's, may have.
     """
     prompt, steps = context.shape[1], clean.shape[1]
     every = dict.fromkeys(range(len(checkpoint.layers)), torch.arange(checkpoint.heads))

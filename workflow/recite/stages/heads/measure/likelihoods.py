@@ -47,10 +47,10 @@ def head_likelihoods(
 ) -> Likelihoods:
     """Replace every head of `layers` one by one and ask for the last `steps` tokens of `text`.
 
-    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass
-    (see `whole_rows`). `by`, `means`, `donors` (texts of the shape of `text`), `chosen` and `done` are those of
-    `recite.stages.heads.measure.continuations.ablate_heads`; of heads that are not chosen the log-probability is NaN. Raises NotFiniteError where
-    another one is not finite.
+    `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, `batch_rows` rows a pass (see
+    `whole_rows`). `by`, `means`, `donors` (texts of the shape of `text`), `chosen` and `done` are those of
+    `recite.stages.heads.measure.continuations.ablate_heads`; of heads that are not chosen the log-probability is NaN.
+    Raises NotFiniteError where another one is not finite.
     """
     fed = text.shape[1] - 1
     check_length(checkpoint, fed)
