@@ -1,5 +1,6 @@
 """A study of a few files with the records of the jobs that would have made them."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,27 @@ from recite.provenance.audit.verdicts import Audit
 from recite.provenance.blueprint import Blueprint, Planned
 from recite.provenance.digests import Digests
 from recite.provenance.environment import installed_versions
-from recite.provenance.records import CODE, ENVIRONMENTS, digests_of, environment_digest, modules_of, record_path, sealed
+from recite.provenance.records import (
+    CODE,
+    ENVIRONMENTS,
+    digests_of,
+    environment_digest,
+    modules_of,
+    record_path,
+    sealed,
+)
 from recite.stages.scoring.tables import RATES
 from recite.tables import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = {"rates": "recite.stages.scoring.tables", "claims": "recite.comparison.claims.tables"}
+TABLE_MODULES = {
+    table.name: f"{stage.package}.tables"
+    for stage in STAGES
+    if any(rule.tables for rule in stage.rules)
+    for table in vars(importlib.import_module(f"{stage.package}.tables")).values()
+    if isinstance(table, Table)
+}
+"""Every table that a stage makes for figures and summary -> the module that declares it."""
 RUNS = {rule.name: rule.run for stage in STAGES for rule in stage.rules}
 CODE_DIGEST = "c" * 64
 FIGURES = {
@@ -98,7 +114,7 @@ def write_record(study: Path, job: Planned, place: int, **changes: Any) -> None:
 def audited(study: Path) -> Audit:
     """An audit of the study as it is now."""
     asked = [path for job in jobs() for path in job.outputs]
-    found = Blueprint(ROOT, study, FIGURES, TABLES, asked, [], jobs())
+    found = Blueprint(ROOT, study, FIGURES, TABLE_MODULES, asked, [], jobs())
     return Audit(found, found.targets, Digests(study))
 
 

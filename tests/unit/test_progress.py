@@ -112,11 +112,11 @@ import os, sys, time
 from types import SimpleNamespace
 from pathlib import Path
 from recite import progress
-from recite.door import door
-from recite.fingerprint import fingerprint
+from recite.jobs.door import door
+from recite.provenance.fingerprint import fingerprint
 
 class Params(dict):
-    code = fingerprint(Path(__file__))
+    run, modules, code = "recite.progress:Progress", (), fingerprint(("recite.progress",))
 
 job = SimpleNamespace(
     log=[sys.argv[1]], output=["results/watched/x.csv"], input=[], params=Params(), wildcards={}, rule="scoring",
@@ -137,11 +137,10 @@ def working(root: Path, name: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A job whose log is `name`, half done and at work until it is killed."""
     log, ready = root / "results/watched/logs" / name, root / "ready"
     log.parent.mkdir(parents=True, exist_ok=True)
-    (root / "scripts").mkdir(exist_ok=True)
     (root / "envs").mkdir(exist_ok=True)
     (root / "envs/recite.yaml").touch()
-    (root / "scripts/scoring.py").write_text(SCRIPT)
-    command = [sys.executable, "scripts/scoring.py", str(log.relative_to(root)), str(ready)]
+    (root / "job.py").write_text(SCRIPT)
+    command = [sys.executable, "job.py", str(log.relative_to(root)), str(ready)]
     with subprocess.Popen(command, cwd=root, env=os.environ | {"PYTHONPATH": str(LIBRARY)}) as job:
         try:
             while not ready.exists():

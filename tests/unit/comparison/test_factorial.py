@@ -1,4 +1,4 @@
-"""recite.comparison.factorial.summarize: sums of squares against a fit by least squares, and shares against planted truths."""
+"""recite.comparison.factorial.summarize: sums of squares against a least-squares fit, shares against planted truths."""
 
 from itertools import product
 from pathlib import Path

@@ -8,15 +8,18 @@ import pandas as pd
 import pytest
 import yaml
 
-from recite.comparison.claims.judge import STATISTICS, Finding, judge, verdict
+from recite.catalogue import STAGES
+from recite.comparison.claims.judge import judge, statistics_in, verdict
 from recite.comparison.claims.tables import CLAIMS
 from recite.comparison.scaling.tables import SCALING
-from recite.stages import TABLES
+from recite.outcomes.findings import Finding
 from recite.stages.scoring.tables import RATES
-from recite.study.checks import CLAIMS as NAMES
+from studies import tables
 
 ROOT = Path(__file__).resolve().parents[3]
 BOUNDS = yaml.safe_load((ROOT / "config" / "claims.yaml").read_text())
+CLAIMING = {claim: f"{stage.package}.claims" for stage in STAGES for claim in stage.claims}
+"""Claim -> the module of the stage that declares it."""
 
 
 def spread(name: str, value: float, reach: float = 0.1) -> dict[str, float]:
@@ -55,13 +58,24 @@ def test_verdicts(finding: tuple[float, float, float], sign: str, expected: str)
 
 
 def test_every_claim_has_a_statistic_and_a_bound() -> None:
-    """Prevents a statistic that no claim uses, and a claim that none can be computed for."""
-    assert set(STATISTICS) == set(NAMES) == set(BOUNDS)
-    assert {table for needed, _ in STATISTICS.values() for table in needed} <= set(TABLES)
+    """Prevents a statistic that no claim uses, a claim that none can be computed for, and one that two stages have."""
+    assert set(CLAIMING) == set(BOUNDS)
+    assert len(CLAIMING) == sum(len(stage.claims) for stage in STAGES)
+    for stage in STAGES:
+        module = f"{stage.package}.claims"
+        is_there = ROOT.joinpath("workflow", f"{module.replace('.', '/')}.py").is_file()
+        assert sorted(statistics_in(module) if is_there else ()) == sorted(stage.claims)
+
+
+def test_claims_are_taken_from_tables_and_shown_in_figures() -> None:
+    """Prevents a claim that no study can measure, one that is judged by verdicts, and a link to no figure."""
+    needed = {table for name, module in CLAIMING.items() for table in statistics_in(module)[name][0]}
+    assert needed <= set(tables()) - {CLAIMS.name}
+    assert {bound["figure"] for bound in BOUNDS.values()} <= {figure for stage in STAGES for figure in stage.figures}
 
 
 def found(name: str, **tables: pd.DataFrame) -> Finding | None:
-    return STATISTICS[name][1](tables)
+    return statistics_in(CLAIMING[name])[name][1](tables)
 
 
 def test_scaling_is_that_of_natural_rows_pooled() -> None:
@@ -244,7 +258,9 @@ def test_the_ledger_lists_every_claim(tmp_path: Path) -> None:
         {"name": name, "claim": f"Says {name}.", "statistic": "a number", "figure": "scaling", "above": 0.05}
         for name in names
     ]
-    judge(claims, [tmp_path / "scaling.parquet", tmp_path / "rates.parquet"], tmp_path / "claims.parquet")
+    modules = {"scaling": "recite.comparison.scaling.tables", "rates": "recite.stages.scoring.tables"}
+    options = {"claims": claims, "statistics": CLAIMING, "tables": modules}
+    judge(options, [tmp_path / f"{name}.parquet" for name in modules], tmp_path / "claims.parquet")
     table = CLAIMS.read(tmp_path / "claims.parquet").to_pylist()
     assert [row["claim"] for row in table] == names
     assert [row["verdict"] for row in table] == ["not measured", "supported", "not measured"]

@@ -1,4 +1,4 @@
-"""recite.comparison.signatures.summarize: profiles on one depth, and whether families matter, against enumeration and planted truths."""
+"""recite.comparison.signatures.summarize: profiles on one depth; families against enumeration and planted truths."""
 
 from itertools import permutations
 from pathlib import Path

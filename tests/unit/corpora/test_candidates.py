@@ -265,8 +265,8 @@ def test_all_missing_files_are_named_at_once(tmp_path: Path) -> None:
 PEAK = """
 import json, resource, sys
 from pathlib import Path
-from recite.candidates import gather
-from recite.readers import Layout
+from recite.corpora.candidates import gather
+from recite.corpora.readers import Layout
 path, many = Path(sys.argv[1]), int(sys.argv[2])
 with path.open("w") as file:
     for index in range(many):

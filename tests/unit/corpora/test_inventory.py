@@ -22,13 +22,13 @@ def make(folder: Path, sizes: dict[str, int]) -> None:
 
 def entry(folder: Path, patterns: list[str], groups: int = 1, **more: Any) -> dict[str, Any]:
     """What a study hands to the stage."""
-    return {"corpus": "notes", "fetch": False, "folder": str(folder), "patterns": patterns, "groups": groups, **more}
+    return {"corpus": "notes", "folder": str(folder), "patterns": patterns, "groups": groups, **more}
 
 
 def groups_of(folder: Path, patterns: list[str], groups: int = 1) -> list[dict[str, int]]:
     """The groups of an inventory."""
     inventory = folder.with_suffix(".json")
-    take_inventory(entry(folder, patterns, groups), inventory)
+    take_inventory(entry(folder, patterns, groups), inventory, fetch=False)
     return read_json(inventory)["groups"]
 
 
@@ -120,7 +120,7 @@ def test_files_of_group(tmp_path: Path) -> None:
     """A job must be given the files of its own group, by the names that identify their documents."""
     make(tmp_path / "corpus", {"x/a.jsonl": 3, "x/b.jsonl": 9, "c.jsonl": 5})
     inventory = tmp_path / "out" / "corpus.json"
-    take_inventory(entry(tmp_path / "corpus", ["*.jsonl"], 2), inventory)
+    take_inventory(entry(tmp_path / "corpus", ["*.jsonl"], 2), inventory, fetch=False)
     found = [files_of_group(inventory, group) for group in range(2)]
     assert found == [
         {"x/b.jsonl": tmp_path / "corpus/x/b.jsonl"},
@@ -140,7 +140,7 @@ def test_mistakes(tmp_path: Path, patterns: list[str], groups: int, sentence: st
     """A part of the corpus that is not there must not be found out after days of reading the rest."""
     make(tmp_path / "corpus", {"a.jsonl": 3, "b.jsonl": 9, "c.jsonl": 5})
     with pytest.raises(ReciteError, match=sentence):
-        take_inventory(entry(tmp_path / "corpus", patterns, groups), tmp_path / "out.json")
+        take_inventory(entry(tmp_path / "corpus", patterns, groups), tmp_path / "out.json", fetch=False)
     assert not (tmp_path / "out.json").exists()
 
 
@@ -149,10 +149,10 @@ def test_files_are_left_out_by_name(tmp_path: Path) -> None:
     sizes = {"a[1].jsonl": 3, "a1.jsonl": 4, "x/a1.jsonl": 5, "x/été.jsonl": 6}
     make(tmp_path / "corpus", sizes)
     made = entry(tmp_path / "corpus", ["*.jsonl"], without=["a[1].jsonl", "./x/e\u0301te\u0301.jsonl"])
-    take_inventory(made, tmp_path / "out.json")
+    take_inventory(made, tmp_path / "out.json", fetch=False)
     assert [*files_of_group(tmp_path / "out.json", 0)] == ["a1.jsonl", "x/a1.jsonl"]
     assert left_out(tmp_path / "out.json") == {"a[1].jsonl": 3, "x/été.jsonl": 6}
-    take_inventory(entry(tmp_path / "corpus", ["*.jsonl"]), tmp_path / "out.json")
+    take_inventory(entry(tmp_path / "corpus", ["*.jsonl"]), tmp_path / "out.json", fetch=False)
     assert left_out(tmp_path / "out.json") == {} and "without" not in read_json(tmp_path / "out.json")
 
 
@@ -161,7 +161,7 @@ def test_the_others_stay_in_their_groups(tmp_path: Path) -> None:
     make(tmp_path / "corpus", {f"{index}.jsonl": 9 - index for index in range(6)})
     for without in ([], ["0.jsonl", "4.jsonl"]):
         made = entry(tmp_path / "corpus", ["*.jsonl"], 3, **({"without": without} if without else {}))
-        take_inventory(made, tmp_path / "out.json")
+        take_inventory(made, tmp_path / "out.json", fetch=False)
         found = [{*files_of_group(tmp_path / "out.json", group)} - {*without} for group in range(3)]
         assert found == [
             {"0.jsonl", "5.jsonl"} - {*without},
@@ -169,11 +169,11 @@ def test_the_others_stay_in_their_groups(tmp_path: Path) -> None:
             {"2.jsonl", "3.jsonl"},
         ]
     made = entry(tmp_path / "corpus", ["*.jsonl"], 3, without=["2.jsonl", "3.jsonl"])
-    take_inventory(made, tmp_path / "out.json")
+    take_inventory(made, tmp_path / "out.json", fetch=False)
     assert sorted(len(files_of_group(tmp_path / "out.json", group)) for group in range(3)) == [1, 1, 2]
     made = entry(tmp_path / "corpus", ["*.jsonl"], 3, without=[f"{index}.jsonl" for index in range(4)])
     with pytest.raises(ReciteError, match=r"corpus notes has 2 files for 3 groups; lower `groups`"):
-        take_inventory(made, tmp_path / "out.json")
+        take_inventory(made, tmp_path / "out.json", fetch=False)
 
 
 @pytest.mark.parametrize("name", ["b.jsonl", "a*.jsonl", "x/", "a1.txt", str(Path.home())])
@@ -181,7 +181,7 @@ def test_what_is_left_out_is_there(tmp_path: Path, name: str) -> None:
     """Prevents a slip in a name from leaving a file in, or a pattern from leaving out more than was meant."""
     make(tmp_path / "corpus", {"a1.jsonl": 4, "x/a1.jsonl": 5, "a1.txt": 6})
     with pytest.raises(ReciteError, match=r"`without` names .*, which is no file that `patterns` match; correct it"):
-        take_inventory(entry(tmp_path / "corpus", ["*.jsonl"], without=["a1.jsonl", name]), tmp_path / "out.json")
+        take_inventory(entry(tmp_path / "corpus", ["*.jsonl"], without=["a1.jsonl", name]), tmp_path / "out.json", fetch=False)
     assert not (tmp_path / "out.json").exists()
 
 
@@ -190,11 +190,11 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/corpus/\xe9.jsonl")).touch()
     with pytest.raises(ReciteError, match=r"corpus notes: the name of file '.*' is not UTF-8; rename it"):
-        take_inventory(entry(tmp_path / "corpus", ["*.jsonl"]), tmp_path / "out.json")
+        take_inventory(entry(tmp_path / "corpus", ["*.jsonl"]), tmp_path / "out.json", fetch=False)
 
 
 def test_missing_folder(tmp_path: Path) -> None:
     """The sentence names the folder and both ways out."""
     with pytest.raises(ReciteError, match=r"corpus notes is not there: .*nowhere does not exist; put it there, or set"):
-        take_inventory(entry(tmp_path / "nowhere", ["*"]), tmp_path / "out.json")
+        take_inventory(entry(tmp_path / "nowhere", ["*"]), tmp_path / "out.json", fetch=False)
     assert list(tmp_path.iterdir()) == []

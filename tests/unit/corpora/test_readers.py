@@ -629,7 +629,7 @@ DAMAGE = """
 import sys
 from pathlib import Path
 from recite.errors import ReciteError
-from recite.readers import Skipped, built, read_documents
+from recite.corpora.readers import Skipped, built, read_documents
 
 path = Path(sys.argv[1])
 whole, errors = path.read_bytes(), 0
@@ -659,7 +659,7 @@ def test_damaged_columns(tmp_path: Path, suffix: str) -> None:
 MEMORY = """
 import sys
 from pathlib import Path
-from recite.readers import Skipped, built, read_documents
+from recite.corpora.readers import Skipped, built, read_documents
 
 def memory():
     status = Path("/proc/self/status").read_text()

@@ -20,7 +20,7 @@ from recite.checkpoints import weight_files
 from recite.checkpoints.architectures import Shape
 from recite.checkpoints.training import build_model
 from recite.cli import app
-from recite.doctor import study
+from recite.doctor import study as doctor
 from recite.doctor.study import examine, locks, made_files, record_path, running_heads
 from recite.files import sha256_file
 from recite.study.study import Study

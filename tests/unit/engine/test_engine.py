@@ -22,7 +22,7 @@ from recite.engine.interventions import HeadReplacement, ResidualNoise
 from recite.engine.passes import CHUNK, check_length
 from recite.errors import ReciteError
 from recite.files import read_json, write_json
-from recite.kernels import attention as kernels
+from recite.kernels import packing
 from recite.kernels.attention import ATTENTION
 from turns import in_turn
 
@@ -136,7 +136,7 @@ def test_vocabulary_in_slices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Models of the tests have one slice; those of the study have several, and the last is another size."""
-    monkeypatch.setattr(kernels, "SLICE", engine.BLOCK)
+    monkeypatch.setattr(packing, "SLICE", engine.BLOCK)
     sliced = load_checkpoint(checkpoint_folder(family), "float32", 8)
     assert [part.out_features for part in sliced.unembedding] == [128, 128, 44]
     found = continue_greedily(sliced, context[:5], 20, batch_rows=4)

@@ -19,9 +19,9 @@ ROOT = Path(__file__).resolve().parents[3]
 MEASURED_PEAKS = """
 import os, re, sys, threading, time, torch
 from pathlib import Path
-from recite.memory import predicted_bytes
-from recite.checkpoints import load_checkpoint
-from recite.engine import continue_greedily
+from recite.engine.memory import predicted_bytes
+from recite.checkpoints.loading import load_checkpoint
+from recite.engine.continuation import continue_greedily
 
 torch.set_num_threads(1)
 folder, small = map(Path, sys.argv[1:3])

@@ -13,7 +13,7 @@ from peers import logits_of
 from recite.checkpoints.architectures import Shape
 from recite.checkpoints.loading import Checkpoint
 from recite.checkpoints.training import build_model
-from recite.kernels import attention as kernels
+from recite.kernels import packing
 from recite.kernels.attention import attend
 from recite.kernels.key_values import KeyValues
 from recite.kernels.packing import PackedLinear, SlicedLinear, pack
@@ -140,7 +140,7 @@ def test_packed_linear(dtype: torch.dtype, tolerance: float, bias: bool) -> None
     with torch.no_grad():
         for seed, parameter in enumerate(linear.parameters()):
             parameter.copy_(drawn(*parameter.shape, seed=seed))
-    if not kernels._packable(dtype):  # this CPU has no kernels for it, and models stay unpacked
+    if not packing._packable(dtype):  # this CPU has no kernels for it, and models stay unpacked
         with pytest.raises(RuntimeError, match="needs the cpu support"):
             PackedLinear(linear, rows=8)
         return
@@ -159,7 +159,7 @@ def test_packed_linear(dtype: torch.dtype, tolerance: float, bias: bool) -> None
 @pytest.mark.parametrize("bias", [True, False])
 def test_sliced_linear(bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slice lost or out of place would give tokens the logits of others."""
-    monkeypatch.setattr(kernels, "SLICE", 16)
+    monkeypatch.setattr(packing, "SLICE", 16)
     linear, hidden = nn.Linear(24, 40, bias=bias), drawn(5, 7, 24)
     sliced = SlicedLinear(linear, rows=8)
     assert [part.out_features for part in sliced.slices] == [16, 16, 8]

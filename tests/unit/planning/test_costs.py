@@ -15,6 +15,10 @@ from recite.kernels.packing import weight_bytes
 from recite.planning import costs
 from recite.planning.costs import Facts, Machine
 from recite.stages.batching import measure as batching
+from recite.stages.compressibility.stage import suffix_flops
+from recite.stages.heads.cost import ablation_flops, traced_bytes
+from recite.stages.lens.stage import decoding_flops
+from recite.stages.recovery.stage import recovery_flops
 
 ROOT = Path(__file__).resolve().parents[3]
 REGISTRY = yaml.safe_load((ROOT / "config" / "models.yaml").read_text())
@@ -86,8 +90,8 @@ def test_operations_without_one_head_after_the_other() -> None:
     facts = Facts(4, 64, 8, 8, 256, 1000, 12 * 4 * 64**2 + 2 * 64 * 1000)
     layer = costs.pass_flops(facts, 63) / 4
     runs = [2 * 8 * ((4 - below) * layer + 2 * facts.embedding * 32) for below in range(4)]
-    assert costs.ablation_flops(facts, 32, 32, range(4)) == sum(runs)
-    assert costs.ablation_flops(facts, 32, 32, range(2, 3)) == runs[2]
+    assert ablation_flops(facts, 32, 32, range(4)) == sum(runs)
+    assert ablation_flops(facts, 32, 32, range(2, 3)) == runs[2]
 
 
 def test_traced_bytes(checkpoint: Checkpoint) -> None:
@@ -97,15 +101,15 @@ def test_traced_bytes(checkpoint: Checkpoint) -> None:
     traced = activations.trace(checkpoint, context, draft, 4)
     pairs = [tensor for pair in traced.keys_values.values() for tensor in pair]
     kept = [*traced.residuals.values(), *traced.heads.values(), *pairs]
-    assert sum(tensor.numel() * tensor.element_size() for tensor in kept) == costs.traced_bytes(facts, 4, 4, 16)
+    assert sum(tensor.numel() * tensor.element_size() for tensor in kept) == traced_bytes(facts, 4, 4, 16)
 
 
 def test_operations_of_suffixes_and_layers() -> None:
     suffixes = [costs.row_flops(PYTHIA, 1 + length, 4) for length in (1, 2, 3)]
-    assert costs.suffix_flops(PYTHIA, 1, 3, 4) == sum(suffixes)
-    decoding = costs.decoding_flops(PYTHIA, 32, 32) - costs.pass_flops(PYTHIA, 63)
+    assert suffix_flops(PYTHIA, 1, 3, 4) == sum(suffixes)
+    decoding = decoding_flops(PYTHIA, 32, 32) - costs.pass_flops(PYTHIA, 63)
     assert decoding == (12 * 32 + 1) * 2 * PYTHIA.embedding
-    recovery = costs.recovery_flops(PYTHIA, 32) - 2 * costs.pass_flops(PYTHIA, 32)
+    recovery = recovery_flops(PYTHIA, 32) - 2 * costs.pass_flops(PYTHIA, 32)
     assert recovery == 2 * 2 * PYTHIA.embedding
 
 

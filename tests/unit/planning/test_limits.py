@@ -1,6 +1,5 @@
 """recite.planning.limits: what jobs ask a scheduler for."""
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from recite.planning import limits
 from recite.planning.costs import Machine
 from recite.planning.limits import Limits
 from recite.planning.planner import Planner
+from recite.stages.frequency.stage import INDEX_MEGABYTES
 from studies import NOTES, load, loaded, own_study, shipped
 
 PART = {"model": "pythia-12b", "part": "pile_cc-0000"}
@@ -31,18 +31,15 @@ def limits_of(name: str, **changes: Any) -> Limits:
 def test_every_job_has_more_time_than_planned(name: str) -> None:
     """A job that SLURM ends before its time is lost; and no job that the plan knows may go by a default."""
     found = limits_of(name)
-    planned = Planner(found.study, Machine()).jobs
-    keys = {"scoring": ("model", "part"), "sampling": ("family", "domain"), "ablation": ("model", "first", "part")}
-    keys |= dict.fromkeys(("noise", "recovery"), ("model", "layer", "alpha", "part"))
-    seen = set()
-    for job in planned:
-        values = job.name.split("/")[1:]
-        names = keys.get(job.stage, [str(index) for index in range(len(values))])
-        shown = [re.sub("^(alpha|layers?)-", "", value) for value in values]
-        wildcards = dict(zip(names, shown, strict=True))
-        assert found.job(job.stage, wildcards) == job
-        assert 60 * found.minutes(job.stage, wildcards, 1) >= max(900, limits.MARGIN * job.seconds - 60)
-        seen.add(job.stage)
+    planned = {job.name: job for job in Planner(found.study, Machine()).jobs}
+    jobs = {(rule, tuple(job.items())): found.job(rule, job) for rule in found.study.rules for job in found.study.jobs(rule)}
+    assert {job for job in jobs.values() if job} == {*planned.values()}
+    assert {rule for (rule, _), job in jobs.items() if job is None} <= {"verification"}
+    for (rule, wildcards), job in jobs.items():
+        if job:
+            assert job.stage == rule and all(value in job.name for _, value in wildcards)
+            assert 60 * found.minutes(rule, dict(wildcards), 1) >= max(900, limits.MARGIN * job.seconds - 60)
+    seen = {rule for rule, _ in jobs}
     assert {"scoring", "noise", "recovery", "ablation", "sampling", "aggregation", "figures"} <= seen
 
 
@@ -64,7 +61,7 @@ def test_memory_follows_weights_and_tables() -> None:
     scored = [job for job in found.jobs.values() if job.stage == "scoring"]
     assert found.megabytes("aggregation", {}, 1) == 2000 + 2 * sum(job.written for job in scored) // 10**6
     index = {"corpus": "starcoderdata", "units": "bytes", "group": "000"}
-    assert found.megabytes("frequency_index", index, 1) == limits.INDEX_MEGABYTES
+    assert found.megabytes("frequency_index", index, 1) == INDEX_MEGABYTES
     one = found.job("candidates", {"corpus": "pile", "group": "000"})
     assert one is not None and one.cores == 16
     assert found.megabytes("candidates", {"corpus": "pile", "group": "000"}, 1) > 2000 + 15 * 500

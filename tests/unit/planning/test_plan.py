@@ -11,10 +11,18 @@ import yaml
 
 from recite.errors import ReciteError
 from recite.planning import costs
-from recite.planning import planner as plan
 from recite.planning.costs import Machine
 from recite.planning.job import Job
 from recite.planning.planner import Planner
+from recite.stages.compressibility.stage import suffix_flops
+from recite.stages.corpora.stage import groups
+from recite.stages.frequency import stage as frequency
+from recite.stages.heads import asked
+from recite.stages.heads import cost as heads
+from recite.stages.lens import stage as lens
+from recite.stages.noise import stage as noise
+from recite.stages.recovery import stage as recovery
+from recite.stages.scoring.stage import SCORE_BYTES
 from studies import load, shipped
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -41,6 +49,11 @@ def named(made: Planner) -> dict[str, Job]:
     return {job.name: job for job in made.jobs}
 
 
+def awaited(job: Job) -> list[str]:
+    """What a job that runs a model waits for, but for its own shards' samples, which `samples` or scores wait for."""
+    return [name for name in job.after if not name.startswith("sampling/")]
+
+
 @pytest.mark.parametrize("name", ["mini", "paper"])
 def test_jobs_of_every_stage(name: str) -> None:
     """Prevents jobs that the DAG has not, and jobs that the plan forgets."""
@@ -48,18 +61,22 @@ def test_jobs_of_every_stage(name: str) -> None:
     study, counts = made.study, Counter(job.stage for job in made.jobs)
     parts = {model: len(study.parts(model)) for model in study.models}
     assert counts["scoring"] == sum(parts.values())
-    assert counts["noise"] == sum(parts[model] for model in study.noise_models) * len(study.noise_strengths)
-    for stage, models in (("recovery", study.recovery_models), ("lens", study.lens_models)):
-        times = len(study.recovery_strengths) if stage == "recovery" else 1
-        assert counts[stage] == times * sum(parts[model] for model in models) > 0
-    blocks = {model: len(study.ablation_blocks(model)) * len(study.ablation_parts(model)) for model in study.models}
-    assert counts["ablation"] == sum(blocks[model] for model in study.ablation_models) > 0
+    assert noise.layers(study) == [0]
+    for stage, times in (
+        ("noise", len(noise.strengths(study))),
+        ("recovery", len(recovery.strengths(study))),
+        ("lens", 1),
+        ("compressibility", 1),
+    ):
+        assert counts[stage] == times * sum(parts[model] for model in study.models_of(stage)) > 0
+    blocks = {model: len(asked.blocks(study, model)) * len(asked.parts(study, model)) for model in study.models}
+    assert counts["ablation"] == sum(blocks[model] for model in asked.models(study)) > 0
     assert counts["sampling"] == sum(len(study.domains[model.corpus]) for model in study.families.values())
-    assert counts["candidates"] == sum(study.groups(corpus) for corpus in study.domains)
+    assert counts["candidates"] == sum(len(groups(study, corpus)) for corpus in study.domains)
     assert counts["training" if study.trains else "registration"] == len(study.models)
     assert counts["batching"] == (len(study.models) if study.measures_batches else 0)
     assert counts["figures"] == len(study.figures)
-    assert counts["frequency"] == len(study.frequency_families) * len(study.countings)
+    assert counts["frequency"] == len(frequency.counted_families(study)) * len(frequency.countings(study))
     assert counts["frequency_index"] == {"mini": 1 + 6, "paper": 6}[name]
     assert len(named(made)) == len(made.jobs)
 
@@ -76,14 +93,16 @@ def test_jobs_wait_for_jobs_before_them(name: str) -> None:
 def test_what_a_scoring_job_waits_for() -> None:
     jobs = named(planner("paper"))
     scoring = jobs["scoring/pythia-1b/pile_cc-0000"]
-    assert set(scoring.after) == {"registration/pythia-1b", "samples", "batching/pythia-1b"}
+    samples = {name for name, job in jobs.items() if job.stage == "sampling"}
+    assert set(awaited(scoring)) == {"registration/pythia-1b", "samples", "batching/pythia-1b"}
+    assert {"sampling/pythia/pile_cc"} <= set(scoring.after).intersection(samples) < samples
     assert jobs["noise/pythia-1b/layer-0/alpha-0.1/pile_cc-0000"].after == scoring.after
-    assert set(jobs["samples"].after) == {name for name, job in jobs.items() if job.stage == "sampling"}
+    assert set(jobs["samples"].after) == samples
     assert len(jobs["sampling/olmo3/arxiv"].after) == 64 + 1
-    assert jobs["registration/olmo2-32b"].after == ("family_tokenizer/olmo2",)
+    assert jobs["registration/olmo2-32b"].after == ("family_tokenizer/olmo2/tokenizer.json",)
     fixed = named(planner("paper", scoring={"batch_rows": 256}))
     assert "batching/pythia-1b" not in fixed
-    assert set(fixed["scoring/pythia-1b/pile_cc-0000"].after) == {"registration/pythia-1b", "samples"}
+    assert awaited(fixed["scoring/pythia-1b/pile_cc-0000"]) == ["registration/pythia-1b", "samples"]
 
 
 RULES = {
@@ -102,7 +121,8 @@ def test_what_the_end_waits_for() -> None:
     jobs = named(planner("mini"))
     scored = {name for name, job in jobs.items() if job.stage == "scoring"}
     families = {job.subject for job in jobs.values() if job.stage == "tokenization"}
-    assert set(jobs["aggregation"].after) == scored | {f"sampling/{family}/control" for family in families}
+    planted = {f"sampling/{family}/control" for family in families}
+    assert set(jobs["aggregation"].after) == scored | planted | {"corpus"}
     largest = {name for name in scored if name.split("/")[1].endswith("-l")}
     larger = largest | {name for name in scored if name.split("/")[1].endswith("-m")}
     noisy = {name for name, job in jobs.items() if job.stage == "noise"}
@@ -148,7 +168,7 @@ def test_seconds_of_a_scoring_job() -> None:
     flops = 586 * 512 * (2 * body * 63 + attention + 2 * unembedding * 32)
     job = named(made)["scoring/pythia-1b/pile_cc-0000"]
     assert job.seconds == pytest.approx(18.5 + 1011781632 * 2 / 4e9 + flops / 50e12)
-    assert (job.gpus, job.cores, job.written) == (1, 1, 300_000 * costs.SCORE_BYTES)
+    assert (job.gpus, job.cores, job.written) == (1, 1, 300_000 * SCORE_BYTES)
 
 
 def test_a_bos_token_costs_a_position() -> None:
@@ -192,16 +212,19 @@ def test_seconds_of_candidates() -> None:
         assert job.seconds == pytest.approx(18.5 + 780e9 / 6 / (cores * 100e6))
 
 
-def test_threads_of_the_rule() -> None:
-    rule = (ROOT / "workflow" / "rules" / "candidates.smk").read_text()
-    assert re.findall(r"threads: 1 if study.trains else (\d+)", rule) == [str(plan.CANDIDATES_CORES)]
+def test_threads_of_the_rules() -> None:
+    """Two copies of one number must not part."""
+    for name in ("corpora", "frequency"):
+        rules = (ROOT / "workflow" / "rules" / f"{name}.smk").read_text()
+        for key in ("threads: ", "cpus_per_task="):
+            assert re.findall(rf"{key}1 if study.trains else (\d+)", rules) == [str(costs.READING_CORES)]
 
 
 def test_candidates_are_never_more_than_the_text() -> None:
     made = planner("paper")
     for job in made.jobs:
         if job.stage == "candidates":
-            assert 0 < job.written <= made.text_bytes(job.subject) / made.study.groups(job.subject)
+            assert 0 < job.written <= made.text_bytes(job.subject) / len(groups(made.study, job.subject))
 
 
 def test_training_costs_six_operations_a_parameter_and_token() -> None:
@@ -217,11 +240,11 @@ def test_compressibility_shortens_the_assumed_share_of_memorized_rows() -> None:
     """Prevents every row from being counted, and a last batch that is not filled from costing less than a whole one."""
     made = planner("paper")
     job = named(made)["compressibility/openllama-7b/common_crawl-0000"]
-    assert set(job.after) == {"registration/openllama-7b", "scoring/openllama-7b/common_crawl-0000"}
+    assert set(awaited(job)) == {"registration/openllama-7b", "scoring/openllama-7b/common_crawl-0000"}
     cost = made.costs["openllama-7b"]
     rows = made.rows("openllama-7b")["common_crawl-0000"]
     batches = -(-int(rows * 0.05) // 64)
-    work = batches * 64 * costs.suffix_flops(cost.facts, 1, 32, 32)
+    work = batches * 64 * suffix_flops(cost.facts, 1, 32, 32)
     assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
     assert job.gpus == cost.gpus and job.peak > cost.weights
 
@@ -260,11 +283,11 @@ def test_recovery_feeds_every_prompt_twice() -> None:
     """Prevents continuations from being counted, and jobs that wait for scores, which they do not read."""
     made = planner("paper")
     job = named(made)["recovery/openllama-7b/layer-0/alpha-0.3/common_crawl-0000"]
-    assert set(job.after) == {"registration/openllama-7b", "samples"}
+    assert awaited(job) == ["registration/openllama-7b", "samples"]
     cost, rows = made.costs["openllama-7b"], made.rows("openllama-7b")["common_crawl-0000"]
     work = 2 * -(-rows // 64) * 64 * (costs.pass_flops(cost.facts, 33) + 2 * cost.facts.embedding)
     assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
-    assert job.written == rows * (costs.LAYERED_BYTES + 32 * costs.RECOVERY_LAYER_BYTES)
+    assert job.written == rows * (costs.LAYERED_BYTES + 32 * recovery.LAYER_BYTES)
     assert cost.weights < job.peak < 80e9
 
 
@@ -272,11 +295,11 @@ def test_lens_unembeds_every_layer() -> None:
     """Prevents the last token from being fed, and a class of rows before they are scored."""
     made = planner("paper")
     job = named(made)["lens/pythia-6.9b/pile_cc-0000"]
-    assert set(job.after) == {"registration/pythia-6.9b", "scoring/pythia-6.9b/pile_cc-0000"}
+    assert set(awaited(job)) == {"registration/pythia-6.9b", "scoring/pythia-6.9b/pile_cc-0000"}
     cost, rows = made.costs["pythia-6.9b"], made.rows("pythia-6.9b")["pile_cc-0000"]
     work = costs.pass_flops(cost.facts, 63) + 2 * cost.facts.embedding * (32 * 32 + 1)
-    assert job.seconds == pytest.approx(cost.load + -(-rows // 64) * 64 * work / (0.4 * 312e12 * costs.PACES["lens"]))
-    assert job.written == rows * (costs.LAYERED_BYTES + 32 * costs.LENS_LAYER_BYTES)
+    assert job.seconds == pytest.approx(cost.load + -(-rows // 64) * 64 * work / (0.4 * 312e12 * lens.PACE))
+    assert job.written == rows * (costs.LAYERED_BYTES + 32 * lens.LAYER_BYTES)
     assert cost.weights < job.peak < 80e9
 
 
@@ -287,16 +310,17 @@ def test_ablation_runs_every_head_twice() -> None:
     jobs = named(made)
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
     job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
-    assert set(job.after) == {"registration/openllama-7b", "samples"}
-    row = costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
+    assert awaited(job) == ["registration/openllama-7b", "samples"]
+    row = heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
     work = -(-1000 // batch) * batch * row
-    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * costs.PACES["ablation"]))
-    assert job.written == 1000 * (costs.LAYERED_BYTES + 2 * 32 * costs.HEAD_BYTES)
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * heads.PACE))
+    assert job.written == 1000 * (costs.LAYERED_BYTES + 2 * 32 * heads.HEAD_BYTES)
     assert cost.weights < job.peak < 80e9
-    parts = made.study.ablation_parts("openllama-7b")
+    parts = asked.parts(made.study, "openllama-7b")
     assert len([name for name in jobs if name.startswith("ablation/openllama-7b/")]) == 4 * len(parts)
     means = named(planner("paper", ablation=ablation | {"replacement": "dataset_mean"}))
-    assert means["ablation_means/openllama-7b"].after == job.after
+    domains = {f"sampling/openllama/{domain}" for domain in made.study.domains_of("openllama-7b")}
+    assert set(means["ablation_means/openllama-7b"].after) == {*awaited(job), *domains}
     after = means["ablation/openllama-7b/layers-30/common_crawl-0000"].after
     assert after == (*job.after, "ablation_means/openllama-7b")
 
@@ -308,18 +332,18 @@ def test_screened_heads_are_not_ablated() -> None:
     jobs = named(made)
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
     screening = jobs["screening/openllama-7b"]
-    assert screening.after == ("registration/openllama-7b", "samples", "ablation_means/openllama-7b")
+    assert awaited(screening) == ["registration/openllama-7b", "samples", "ablation_means/openllama-7b"]
     rows = 1000 * len(made.study.domains[made.study.models["openllama-7b"].corpus])
     work = 2 * -(-rows // batch) * batch * cost.row
     assert screening.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
     assert cost.weights < screening.peak < 80e9
     job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
-    assert job.after == (*screening.after, screening.name)
-    share = costs.listed_share(0.2)
-    row = share * costs.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
-    rate = 0.4 * 312e12 * costs.PACES["ablation"]
+    assert awaited(job) == [*awaited(screening), screening.name]
+    share = heads.listed_share(0.2)
+    row = share * heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
+    rate = 0.4 * 312e12 * heads.PACE
     assert job.seconds == pytest.approx(cost.load + -(-1000 // batch) * batch * row / rate)
-    assert job.written == 1000 * (costs.LAYERED_BYTES + round(share * 64) * costs.HEAD_BYTES)
+    assert job.written == 1000 * (costs.LAYERED_BYTES + round(share * 64) * heads.HEAD_BYTES)
     assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation"}
     assert "figures/screening" not in jobs and "figures/heads" in jobs
     assert "screening/openllama-7b" not in named(planner("paper", ablation=ablation))
@@ -330,7 +354,7 @@ def test_large_models_have_fewer_rows_ablated() -> None:
     study = planner("paper").study
     for model, rows in (("pythia-6.9b", 10_000), ("pythia-12b", 2_500), ("olmo3-32b", 2_500)):
         domains = study.domains[study.models[model].corpus]
-        shards = [shard for part in study.ablation_parts(model).values() for shard in part.items()]
+        shards = [shard for part in asked.parts(study, model).values() for shard in part.items()]
         assert shards == [(f"{domain}-0000", rows) for domain in domains]
     large = {name for name, cost in planner("paper").costs.items() if cost.facts.parameters > 1e10}
     assert set(study.config["ablation"]["rows_per_domain_of"]) == large

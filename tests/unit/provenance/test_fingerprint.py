@@ -180,7 +180,7 @@ def test_closure_of_scoring(study: Study) -> None:
     found = closure("scoring", study)
     measured = {f"recite.stages.scoring.{name}" for name in ("measure", "rows")}
     assert measured | {"recite.engine.continuation", "recite.checkpoints.loading"} <= found
-    assert not aside(found, "figures", "words", "claims", "summarize", "comparison", *DECLARING)
+    assert not aside(found, "figures", "words", "claims", "summarize", "comparison", "report", *DECLARING)
     assert "recite.stages.scoring.tables" not in found
 
 

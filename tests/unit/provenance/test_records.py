@@ -12,13 +12,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import recite.fingerprint as fingerprint_module
 
 from recite.errors import ReciteError
 from recite.files import canonical_json, sha256_file
+from recite.provenance import fingerprint as fingerprint_module
 from recite.provenance.fingerprint import digest_of_parts, fingerprint
 from recite.provenance.keeping import set_aside
-from recite.provenance.records import Unneeded, path_in, portable, read_records, recorded, seal_of, sealed
+from recite.provenance.records import Unneeded, modules_of, path_in, portable, read_records, recorded, seal_of, sealed
+
+RUN, FURTHER = "recite.scoring:score", ["recite.table"]
+MODULES = modules_of(RUN, FURTHER)
+FILES = {
+    "workflow/recite/__init__.py": "",
+    "workflow/recite/scoring.py": "print(1)\n",
+    "workflow/recite/table.py": "print(1)\n",
+    "envs/recite.yaml": "  - pytest==1\n",
+}
 
 
 class Params(dict[str, Any]):
@@ -30,20 +39,22 @@ class Params(dict[str, Any]):
 
 @pytest.fixture
 def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A job of a small checkout, in its folder."""
-    for name, text in {"scripts/scoring.py": "print(1)\n", "envs/recite.yaml": "  - pytest==1\n"}.items():
-        (tmp_path / name).parent.mkdir()
+    """A job of a small checkout, in its folder, with a library of its own."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     study = tmp_path / "results/tiny"
     (study / "samples").mkdir(parents=True)
     (study / "samples/a.parquet").write_bytes(b"rows")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fingerprint_module, "SOURCE_ROOT", tmp_path / "workflow")
+    fingerprint_module.fingerprint.cache_clear()
     options = canonical_json({"seed": 3, "path": "/home/someone/weights"})
     return SimpleNamespace(
         rule="scoring",
         input=["results/tiny/samples/a.parquet"],
         output=["results/tiny/scores/m/a.parquet", "results/tiny/scores/m/notes.json"],
-        params=Params(code=fingerprint(Path("scripts/scoring.py")), options=options, title="A title"),
+        params=Params(run=RUN, modules=FURTHER, code=fingerprint(MODULES), options=options, title="A title"),
         wildcards={"model": "m"},
         threads=1,
         config={"study": "tiny"},
@@ -52,7 +63,7 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 def run(job: SimpleNamespace) -> dict[str, Any]:
     """Do the job; its record."""
-    with recorded(job, Path("scripts/scoring.py").absolute()):
+    with recorded(job, Path.cwd()):
         Path(job.output[0]).parent.mkdir(parents=True, exist_ok=True)
         about = {b"recite": canonical_json({"device": "cpu", "batch_rows": 8, "options": {}}).encode()}
         pq.write_table(pa.table({"x": [1]}).replace_schema_metadata(about), job.output[0])
@@ -64,7 +75,7 @@ def test_what_a_record_says(job: SimpleNamespace) -> None:
     """Prevents a record from which a result could not be traced."""
     before = time.time()
     made = run(job)
-    assert made["rule"] == "scoring" and made["script"] == "scoring.py" and made["wildcards"] == {"model": "m"}
+    assert made["rule"] == "scoring" and made["run"] == RUN and made["wildcards"] == {"model": "m"}
     assert made["parameters"] == {"options": {"seed": 3, "path": "(elsewhere)/weights"}, "title": "A title"}
     assert made["inputs"] == {
         "samples/a.parquet": {"bytes": 4, "sha256": sha256_file(Path("results/tiny/samples/a.parquet"))}
@@ -77,7 +88,7 @@ def test_what_a_record_says(job: SimpleNamespace) -> None:
     assert before - 1 < datetime.fromisoformat(made["started"]).timestamp() < before + 10
     assert "git" not in made and made["seal"] == seal_of(made)
     parts = json.loads(Path(f"results/tiny/records/.code/{made['code']}.json").read_text())
-    assert digest_of_parts(parts) == made["code"] and set(parts) == {"script"}
+    assert digest_of_parts(parts) == made["code"] and set(parts) == {"recite", *MODULES}
     versions = json.loads(Path(f"results/tiny/records/.environments/{made['environment']}.json").read_text())
     assert set(versions) == {"python", "pytest"}
     assert read_records(Path("results/tiny")) == {"scores/m/a.parquet": made}
@@ -86,7 +97,7 @@ def test_what_a_record_says(job: SimpleNamespace) -> None:
 def test_inputs_are_taken_before_the_work(job: SimpleNamespace) -> None:
     """Prevents a record that vouches for bytes that the job never read."""
     path = Path(job.input[0])
-    with recorded(job, Path("scripts/scoring.py").absolute()):
+    with recorded(job, Path.cwd()):
         path.write_bytes(b"changed meanwhile")
         for output in job.output:
             Path(output).parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +110,7 @@ def test_inputs_are_taken_before_the_work(job: SimpleNamespace) -> None:
 def test_a_failed_job_has_no_record(job: SimpleNamespace) -> None:
     """Prevents the record of an earlier run from vouching for what a failed one left."""
     run(job)
-    with pytest.raises(ValueError, match="stop"), recorded(job, Path("scripts/scoring.py").absolute()):
+    with pytest.raises(ValueError, match="stop"), recorded(job, Path.cwd()):
         raise ValueError("stop")
     assert read_records(Path("results/tiny")) == {}
 
@@ -133,11 +144,21 @@ def other_folder(job: SimpleNamespace) -> None:
     job.params["options"] = canonical_json({"seed": 3, "path": "/home/someone/else/weights"})
 
 
+def edit_code(name: str) -> None:
+    """Another module, as a new process would find it."""
+    Path("workflow", name).write_text("print(2)\n")
+    for cached in (fingerprint_module.fingerprint, fingerprint_module._tree, fingerprint_module._digest):
+        cached.cache_clear()
+
+
+def other_function(job: SimpleNamespace) -> None:
+    """Of the same module, whose fingerprint is the same."""
+    job.params["run"] = "recite.scoring:rank"
+
+
 def other_code(job: SimpleNamespace) -> None:
-    Path("scripts/scoring.py").write_text("print(2)\n")
-    fingerprint_module._tree.cache_clear()
-    fingerprint_module._digest.cache_clear()
-    job.params["code"] = fingerprint(Path("scripts/scoring.py").absolute())
+    edit_code("recite/table.py")
+    job.params["code"] = fingerprint(MODULES)
 
 
 def other_package(job: SimpleNamespace) -> None:
@@ -161,7 +182,16 @@ def another_output(job: SimpleNamespace) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [other_input, other_folder, other_code, other_package, input_without_digest, edited_record, another_output],
+    [
+        other_input,
+        other_folder,
+        other_function,
+        other_code,
+        other_package,
+        input_without_digest,
+        edited_record,
+        another_output,
+    ],
 )
 def test_a_job_that_is_given_something_else_is_done_again(
     job: SimpleNamespace, change: Callable[[SimpleNamespace], None]
@@ -172,10 +202,13 @@ def test_a_job_that_is_given_something_else_is_done_again(
     run(job)
 
 
-def test_an_edit_while_the_job_starts(job: SimpleNamespace) -> None:
+@pytest.mark.parametrize("name", ["recite/scoring.py", "recite/table.py"])
+def test_an_edit_while_the_job_starts(job: SimpleNamespace, name: str) -> None:
     """Prevents results of one code under the fingerprint of another."""
-    Path("scripts/scoring.py").write_text("print(2)\n")
-    with pytest.raises(ReciteError, match=r"the code of scoring.py was edited while the job started; run again"):
+    edit_code(name)
+    with pytest.raises(
+        ReciteError, match=r"the code of recite\.scoring:score was edited while the job started; run again"
+    ):
         run(job)
 
 

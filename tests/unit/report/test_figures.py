@@ -1,5 +1,6 @@
 """recite.report.drawing: each figure draws what its tables say, and the same bytes for the same tables."""
 
+import importlib
 import math
 from collections.abc import Callable
 from itertools import combinations, product
@@ -11,19 +12,22 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from matplotlib.axes import Axes
 from matplotlib.container import ErrorbarContainer
 from matplotlib.text import Text
 
+from recite.catalogue import STAGES
 from recite.errors import ReciteError
 from recite.report import style
-from recite.report.drawing import FIGURES, draw
-from recite.stages import TABLES
+from recite.report.drawing import draw
 from recite.statistics.intervals import wilson
+from recorded import TABLE_MODULES
+from studies import ROOT, load, loaded, shipped
+from studies import tables as declared_tables
 
-ROOT = Path(__file__).resolve().parents[3]
-ENTRIES = yaml.safe_load((ROOT / "config" / "figures.yaml").read_text())
+TABLES = declared_tables()
+DECLARED = {name: figure for stage in STAGES for name, figure in stage.figures.items()}
+MODULES = {name: f"{stage.package}.figures.{name}" for stage in STAGES for name in stage.figures}
 FAMILIES = ["pythia", "olmo2", "newcomer"]
 SIZES = [150_000, 2_000_000, 30_000_000]
 DOMAINS = {"code": "structural", "prose": "free_text", "control": "planted", "natural": "mixed"}
@@ -291,6 +295,83 @@ def write(folder: Path, tables: Tables) -> dict[str, Path]:
     return paths
 
 
+def _largest(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines of every family's largest model."""
+    return table[table["model"].isin([f"{family}-{SIZES[-1]}" for family in FAMILIES])]
+
+
+BEHIND: dict[str, Callable[[Tables], pd.DataFrame]] = {
+    "distribution": lambda tables: tables["distribution"],
+    "controls": lambda tables: tables["control_rates"],
+    "domains": lambda tables: _largest(tables["rates"]).query("domain in ('code', 'prose')"),
+    "noise": lambda tables: tables["noise_rates"].query("domain in ('natural', 'control')"),
+    "scaling": lambda tables: tables["rates"].query("domain in ('natural', 'control')"),
+    "structure": lambda tables: tables["kinds"],
+    "claims": lambda tables: tables["claims"],
+    "compressibility": lambda tables: _suffixes(tables),
+    "profiles": lambda tables: tables["profiles"],
+    "signatures": lambda tables: tables["signature_pairs"],
+    "signature_clusters": lambda tables: tables["signature_pairs"],
+    "factorial": lambda tables: tables["factorial"],
+    "frequency": lambda tables: _frequencies(tables),
+    "countings": lambda tables: pd.concat([tables["countings"], _thresholds(tables)]),
+    "recovery": lambda tables: _of_classes(tables["recovery"]).query("alpha in (0.5, 0.1)"),
+    "lens": lambda tables: _of_classes(tables["lens"]),
+    "overlap": lambda tables: _largest(tables["overlap"]).query("measure == 'hits' and domain_a == 'all'"),
+    "power": lambda tables: _largest(tables["power"]).query("rows == 'natural' and domain == 'all'"),
+    "heads": lambda tables: _largest(tables["heads"]).query("rows == 'natural' and domain == 'all'"),
+    "screening": lambda tables: _largest(tables["screening"]).query("domain == 'all'"),
+    "lens_positions": lambda tables: _of_classes(tables["lens_positions"]).assign(
+        distinct=lambda table: table["group"].map(TEXTS)
+    ),
+}
+"""Figure -> the lines of the tables that it shows. A figure that is not here is drawn in its own stage's tests."""
+
+
+def _of_classes(table: pd.DataFrame) -> pd.DataFrame:
+    """Natural rows of the classes that are drawn, under the largest models."""
+    return _largest(table).query("rows == 'natural' and group in ('memorized', 'unmemorized')")
+
+
+def _frequencies(tables: Tables) -> pd.DataFrame:
+    """Lines of four panels, tokens by the families' own and the rest by bytes, in bins of more than two rows."""
+    both = _largest(pd.concat([tables["frequency_rates"].query("n > 2"), tables["thresholds"]], ignore_index=True))
+    panels = {("natural", "sequence", "bytes"), ("planted", "sequence", "bytes")}
+    panels |= {("natural", "continuation", "bytes"), ("natural", "token_frequency", "own")}
+    return both[[line in panels for line in zip(both["rows"], both["measure"], both["counting"], strict=True)]]
+
+
+def _thresholds(tables: Tables) -> pd.DataFrame:
+    """Thresholds of natural sequences under the largest models, by every way of counting."""
+    return _largest(tables["thresholds"]).query("rows == 'natural' and measure == 'sequence'")
+
+
+def _suffixes(tables: Tables) -> pd.DataFrame:
+    """Curves of all models and the largest ones' ratios, one under the other."""
+    lengths = tables["suffix_lengths"]
+    reached = np.concatenate([np.cumsum([2, 0, 10, 8]) / 20] * lengths["model"].nunique())
+    curves = lengths.assign(domain="natural", reached=reached)
+    return pd.concat([curves, _largest(tables["compressibility"])], ignore_index=True)
+
+
+def drawing(figure: str) -> Callable[[Tables], tuple[Any, pd.DataFrame]]:
+    """The function that draws a figure."""
+    found: Callable[[Tables], tuple[Any, pd.DataFrame]] = importlib.import_module(MODULES[figure]).draw
+    return found
+
+
+def options_of(figure: str, title: str = "A title") -> dict[str, Any]:
+    """What the job of a figure is told."""
+    modules = {table: TABLE_MODULES[table] for table in DECLARED[figure].tables}
+    return {"study": "mini", "figure": figure, "title": title, "module": MODULES[figure], "tables": modules}
+
+
+def draw_files(figure: str, title: str, paths: dict[str, Path], outputs: list[Path]) -> None:
+    """Draw a figure as its job does, from the files of its tables."""
+    tables = [paths[name] for name in DECLARED[figure].tables]
+    draw(options_of(figure, title), tables, {path.suffix[1:]: path for path in outputs}, code="ab")
+
+
 @pytest.fixture(scope="module")
 def tables() -> Tables:
     return make_tables(FAMILIES, SIZES)
@@ -308,21 +389,52 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, tables: Tables) -> Drawn:
             kinds = KINDS if run == runs[0] or figure == "claims" else KINDS[:2]
             outputs = [run / f"{figure}{kind}" for kind in kinds]
             if not outputs[0].exists():
-                draw(figure, f"Title of {figure}", [paths[name] for name in ENTRIES[figure]["tables"]], outputs)
+                draw_files(figure, f"Title of {figure}", paths, outputs)
         return runs
 
     return twice
 
 
-def test_entries_functions_and_captions_agree() -> None:
-    """Prevents an entry of figures.yaml without a function or caption, and a drawing that no entry shows."""
-    modules = {path.stem for path in (ROOT / "workflow" / "recite" / "figures").glob("[!_]*.py")} - {"matrix", "style"}
-    assert set(ENTRIES) == set(FIGURES) == modules
-    assert all(entry["caption"].strip() for entry in ENTRIES.values())
-    assert {table for entry in ENTRIES.values() for table in entry["tables"]} <= set(TABLES)
+def test_declarations_and_drawings_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a figure without a drawing, a caption or its tables, and a drawing that no stage declares."""
+    monkeypatch.chdir(ROOT)
+    study = load(shipped("mini"))
+    for stage in STAGES:
+        folder = ROOT.joinpath("workflow", *stage.package.split("."), "figures")
+        modules = [f"{stage.package}.figures.{path.stem}" for path in folder.glob("[!_]*.py")]
+        drawn = [name for name in modules if hasattr(importlib.import_module(name), "draw")]
+        assert sorted(drawn) == sorted(f"{stage.package}.figures.{name}" for name in stage.figures)
+    assert all(callable(drawing(name)) for name in DECLARED)
+    made = {table for stage in STAGES for rule in stage.rules for table in rule.tables_in(study)}
+    for figure in DECLARED.values():
+        assert figure.title and figure.category and figure.caption.strip() == figure.caption != ""
+        assert figure.tables and set(figure.tables) <= made <= set(TABLES) == set(TABLE_MODULES)
 
 
-@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_has_a_name_of_its_own() -> None:
+    """Prevents a stage's figure from vanishing behind that of another, whose file it would share."""
+    assert len(DECLARED) == sum(len(stage.figures) for stage in STAGES)
+    assert len({figure.title for figure in DECLARED.values()}) == len(DECLARED)
+
+
+def test_every_figure_is_drawn_by_a_test() -> None:
+    """Prevents a figure that nobody has seen drawn from a known table; a stage's own tests may draw it."""
+    texts = [path.read_text() for path in (ROOT / "tests/unit/stages").rglob("test_*.py")]
+    left = [name for name in DECLARED if name not in BEHIND]
+    assert set(BEHIND) <= set(DECLARED)
+    assert [name for name in left if not any(f"from {MODULES[name]} import draw" in text for text in texts)] == []
+
+
+def test_a_study_may_name_its_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents figures that nobody asked for, and a table from being left out with the figure that shows it."""
+    monkeypatch.chdir(ROOT)
+    config = shipped("mini")
+    whole, few = loaded(config), loaded(config | {"figures": ["noise", "scaling", "factorial"]})
+    assert [job["figure"] for job in few.jobs("figures")] == ["scaling", "noise"]  # no table of factorial
+    assert few.tables == whole.tables and {"scaling", "noise"} < set(whole.figures)
+
+
+@pytest.mark.parametrize("figure", BEHIND)
 def test_pictures_are_whole_and_not_blank(drawn: Drawn, figure: str) -> None:
     """Prevents an empty or unreadable picture."""
     run, _ = drawn(figure)
@@ -335,7 +447,7 @@ def test_pictures_are_whole_and_not_blank(drawn: Drawn, figure: str) -> None:
     assert picture.rstrip().endswith("</svg>") and f"Title of {figure}" in picture
 
 
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", BEHIND)
 def test_two_draws_give_the_same_bytes(drawn: Drawn, figure: str) -> None:
     """Prevents dates, versions and random identifiers in pictures, which would make equal results differ."""
     first, second = drawn(figure)
@@ -346,69 +458,10 @@ def test_two_draws_give_the_same_bytes(drawn: Drawn, figure: str) -> None:
 
 def behind(tables: Tables, figure: str) -> pd.DataFrame:
     """The lines of the tables that a figure shows."""
-    rates, noise = tables["rates"], tables["noise_rates"]
-    largest = [f"{family}-{SIZES[-1]}" for family in FAMILIES]
-    return {
-        "distribution": tables["distribution"],
-        "controls": tables["control_rates"],
-        "domains": rates[rates["domain"].isin(["code", "prose"]) & rates["model"].isin(largest)],
-        "noise": noise[noise["domain"].isin(["natural", "control"])],
-        "scaling": rates[rates["domain"].isin(["natural", "control"])],
-        "structure": tables["kinds"],
-        "claims": tables["claims"],
-        "compressibility": _suffixes(tables, largest),
-        "profiles": tables["profiles"],
-        "signatures": tables["signature_pairs"],
-        "signature_clusters": tables["signature_pairs"],
-        "factorial": tables["factorial"],
-        "frequency": _frequencies(tables, largest),
-        "countings": pd.concat([tables["countings"], _thresholds(tables, largest)]),
-        "recovery": _of_classes(tables["recovery"], largest, alpha=[0.5, 0.1]),
-        "lens": _of_classes(tables["lens"], largest),
-        "overlap": tables["overlap"][tables["overlap"]["model"].isin(largest)].query(
-            "measure == 'hits' and domain_a == 'all'"
-        ),
-        "power": tables["power"][tables["power"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
-        "heads": tables["heads"][tables["heads"]["model"].isin(largest)].query("rows == 'natural' and domain == 'all'"),
-        "screening": tables["screening"][tables["screening"]["model"].isin(largest)].query("domain == 'all'"),
-        "lens_positions": _of_classes(tables["lens_positions"], largest).assign(
-            distinct=lambda table: table["group"].map(TEXTS)
-        ),
-    }[figure]
+    return BEHIND[figure](tables)
 
 
-def _of_classes(table: pd.DataFrame, models: list[str], **chosen: list[Any]) -> pd.DataFrame:
-    """Natural rows of the classes that are drawn."""
-    chosen |= {"model": models, "rows": ["natural"], "group": ["memorized", "unmemorized"]}
-    for name, values in chosen.items():
-        table = table[table[name].isin(values)]
-    return table
-
-
-def _frequencies(tables: Tables, largest: list[str]) -> pd.DataFrame:
-    """Lines of four panels, tokens by the families' own and the rest by bytes, in bins of more than two rows."""
-    both = pd.concat([tables["frequency_rates"].query("n > 2"), tables["thresholds"]], ignore_index=True)
-    both = both[both["model"].isin(largest)]
-    panels = {("natural", "sequence", "bytes"), ("planted", "sequence", "bytes")}
-    panels |= {("natural", "continuation", "bytes"), ("natural", "token_frequency", "own")}
-    return both[[line in panels for line in zip(both["rows"], both["measure"], both["counting"], strict=True)]]
-
-
-def _thresholds(tables: Tables, largest: list[str]) -> pd.DataFrame:
-    """Thresholds of natural sequences under the largest models, by every way of counting."""
-    found = tables["thresholds"].query("rows == 'natural' and measure == 'sequence'")
-    return found[found["model"].isin(largest)]
-
-
-def _suffixes(tables: Tables, largest: list[str]) -> pd.DataFrame:
-    """Curves of all models and the largest ones' ratios, one under the other."""
-    lengths, ratios = tables["suffix_lengths"], tables["compressibility"]
-    reached = np.concatenate([np.cumsum([2, 0, 10, 8]) / 20] * lengths["model"].nunique())
-    curves = lengths.assign(domain="natural", reached=reached)
-    return pd.concat([curves, ratios[ratios["model"].isin(largest)]], ignore_index=True)
-
-
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", BEHIND)
 def test_csv_holds_the_numbers(drawn: Drawn, tables: Tables, figure: str) -> None:
     """Prevents a table beside a figure that has other lines or rounded numbers."""
     found = pd.read_csv(drawn(figure)[0] / f"{figure}.csv")
@@ -437,7 +490,7 @@ COARSE = {"noise": 1, "recovery": 0}
 def panels(figure: str, tables: Tables) -> tuple[list[Axes], list[set[tuple[float, float]]]]:
     """The visible panels of a figure and the points that they show."""
     with style.style():
-        picture, _ = FIGURES[figure](tables)
+        picture, _ = drawing(figure)(tables)
         visible = [axes for axes in picture.axes if axes.get_visible()]
         return visible, [points(axes, places=COARSE.get(figure, 9)) for axes in visible]
 
@@ -769,7 +822,7 @@ def test_countings_show_every_family(tables: Tables) -> None:
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:
     """Prevents a study that memorizes nothing from failing at a figure."""
     with style.style():
-        picture, behind = FIGURES[figure]({name: frame.iloc[:0] for name, frame in tables.items()})
+        picture, behind = drawing(figure)({name: frame.iloc[:0] for name, frame in tables.items()})
         assert behind.empty
         assert any("No " in text.get_text() for text in picture.findobj(Text))
 
@@ -805,11 +858,11 @@ def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return request.param, write(tmp_path_factory.mktemp("alone"), make_tables(["pythia"], request.param))
 
 
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", BEHIND)
 def test_one_family(tmp_path: Path, figure: str, alone: Alone) -> None:
     """Prevents a study of one family, or of one model, from failing at its figures."""
     sizes, paths = alone
-    draw(figure, "One", [paths[name] for name in ENTRIES[figure]["tables"]], [tmp_path / "f.svg", tmp_path / "f.csv"])
+    draw_files(figure, "One", paths, [tmp_path / "f.svg", tmp_path / "f.csv"])
     if len(sizes) == 1 and figure in ("profiles", "signatures", "signature_clusters"):
         return  # one model has no pair
     assert len(pd.read_csv(tmp_path / "f.csv")) > 0
@@ -837,10 +890,11 @@ def test_rates_of_nothing_and_everything(tables: Tables, figure: str, value: flo
     assert figure != "domains" or -0.1 < axes[0].get_xlim()[0] < 0
 
 
-def test_unknown_figure(tmp_path: Path) -> None:
-    """Prevents a traceback for an entry of figures.yaml that nobody draws."""
-    with pytest.raises(ReciteError, match=r"figure pie has no function; add workflow/recite/figures/pie\.py and"):
-        draw("pie", "Pie", [], [tmp_path / "pie.png"])
+def test_unknown_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a traceback, or a figure less, for a name in a config that no stage declares."""
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ReciteError, match=r"mini\.yaml: figures: '?pie'? .*figure of a stage"):
+        loaded(shipped("mini") | {"figures": ["scaling", "pie"]})
 
 
 def test_failed_drawing_leaves_no_figure_open(tmp_path: Path) -> None:
@@ -848,9 +902,9 @@ def test_failed_drawing_leaves_no_figure_open(tmp_path: Path) -> None:
     paths = write(tmp_path, make_tables(["pythia"], SIZES))
     output = tmp_path / "out" / "controls.png"
     with pytest.raises(ReciteError, match=r"control_rates\.parquet does not exist"):
-        draw("controls", "C", [tmp_path / "gone" / "control_rates.parquet"], [output])
-    with pytest.raises(KeyError):
-        draw("controls", "C", [paths["rates"]], [output])
+        draw_files("controls", "C", {"control_rates": tmp_path / "gone" / "control_rates.parquet"}, [output])
+    with pytest.raises(KeyError, match="control_rates"):
+        draw(options_of("controls") | {"tables": TABLE_MODULES}, [paths["rates"]], {"png": output}, code="ab")
     assert plt.get_fignums() == [] and not output.exists()
 
 
@@ -892,6 +946,6 @@ def test_figures_say_how_many_texts_recur(figure: str) -> None:
     for name in ("rates", "control_rates", "noise_rates"):
         tables[name] = tables[name].assign(distinct=37)
     with style.style():
-        picture, _ = FIGURES[figure](tables)
+        picture, _ = drawing(figure)(tables)
         words = [text.get_text() for text in picture.findobj(Text)]
     assert any("n = 101 rows, 37 texts" in text for text in words)

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recite.tables.aggregates import SIGNATURE_TESTS
 
+from recite.catalogue import STAGES
 from recite.comparison.claims.tables import CLAIMS
 from recite.comparison.domains.tables import KINDS, PROFILES
+from recite.comparison.factorial.tables import FACTORIAL
 from recite.comparison.scaling.tables import PREDICTIONS, SCALING, SLOPE_TESTS
+from recite.comparison.signatures.tables import SIGNATURE_TESTS
 from recite.errors import ReciteError
 from recite.files import write_json
 from recite.report.summary import write_summary
@@ -21,6 +23,7 @@ from recite.stages.noise.tables import NOISE_RATES
 from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
 from recite.stages.scoring.tables import CONTROL_RATES, DISJOINT_SAMPLES, DISTRIBUTION, RATES
 from recite.tables import Table
+from recorded import TABLE_MODULES
 
 MODELS = {"b-s": ("b", 1_234), "a-l": ("a", 2_500_000), "a-s": ("a", 30_000)}
 
@@ -267,6 +270,16 @@ LINES["signature_tests"] = [
     | {"p_value": 0.01, "q_value": 0.021, "identified": 6, "asked": 8, "chance": 0.25, "accuracy_p_value": 0.034}
     | spread("accuracy", 0.75, 0.4, 0.93)
 ]
+LINES["factorial"] = [
+    {"measure": measure, "factor": factor, "models": 12, "degrees": 2, "sum_of_squares": 0.5, "p_value": p_value}
+    | spread("share", share, share - 0.125, share + 0.25)
+    for measure, factor, share, p_value in (
+        ("recovery", "architecture", 0.5, 0.0123),
+        ("recovery", "recipe", 0.25, 0.0123),
+        ("lens", "architecture", 0.125, 0.0123),
+        ("lens", "both", 0.375, math.nan),
+    )
+]
 PUBLISHED = [
     {"quantity": "rate", "models": ["a-l", "z-l"], "alpha": 0.5, "published": 0.1, "at_most": True, "source": "notes"},
     {"quantity": "head_overlap_between", "models": ["a-l"], "published": 0.1357, "at_most": False, "source": "a note"},
@@ -274,11 +287,17 @@ PUBLISHED = [
 ]
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
 TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
-TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SCREENING, SIGNATURE_TESTS]
+TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SCREENING, SIGNATURE_TESTS, FACTORIAL]
 
 
 EMPTY: dict[str, bool] = {}
 """Tables to write without a line."""
+
+
+def options() -> dict[str, Any]:
+    """What the job of the summary is told, of a study with all stages."""
+    words = [f"{stage.package}.words" for stage in STAGES if stage.words]
+    return {"study": "tiny", "published": PUBLISHED, "words": words, "tables": TABLE_MODULES}
 
 
 def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
@@ -293,7 +312,7 @@ def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
             table.write(paths[-1], {name: [line[name] for line in kept] for name in lines[0]}, metadata)
     manifest = {"sources": {"code": {"documents": 150, "files": 9}, "prose": {"documents": 75, "files": 9}}}
     write_json(folder / "manifest.json", manifest | {"controls": 33})
-    write_summary("tiny", PUBLISHED, paths, folder / "manifest.json", folder / "out" / "summary.md")
+    write_summary(options(), paths, folder / "manifest.json", folder / "out" / "summary.md")
     return (folder / "out" / "summary.md").read_text(encoding="utf-8")
 
 
@@ -410,6 +429,43 @@ def test_claims_come_first(page: str) -> None:
         ["[Claims growth.](figures/scaling.png)", "a share", "0.75", "0.65 to 0.85", "> 0.5", "supported"],
         ["[Claims pattern.](figures/scaling.png)", "a share", "–", "–", "> 0.5", "not measured"],
     ]
+
+
+ORDER = [
+    "# Study tiny",
+    "3 models of 2 families",
+    "## The paper's claims",
+    "## Memorization rates",
+    "## Planted rows by repetition count",
+    "Of 3 samples of a model and a domain",
+    "## Rate against log10(parameters)",
+    "One slope for all 2 families",
+    "The largest model of a family",
+    "## Structural and free text",
+    "Mean correlation of two models' rates by domain",
+    "## Compressibility",
+    "## Corpus frequency",
+    "The same texts counted otherwise",
+    "## Under noise",
+    "## Recovery from noise",
+    "## Layer decoding",
+    "## Head ablation",
+    "## Screening of heads",
+    "## Overlap of heads",
+    "## Power",
+    "## Family signatures",
+    "## Recipe or architecture",
+    "## Published numbers beside ours",
+]
+"""How the sections begin."""
+
+
+def test_sections_come_stage_by_stage(page: str) -> None:
+    """Prevents a section that is lost or said twice, and a page in another order than the study was run."""
+    assert [page.count(f"\n{start}") for start in ORDER[1:]] == [1] * len(ORDER[1:])
+    assert sorted(ORDER, key=page.index) == ORDER
+    headings = [line for line in page.splitlines() if line.startswith("#")]
+    assert headings == [start for start in ORDER if start.startswith("#")]
 
 
 def test_kinds(page: str) -> None:
@@ -557,7 +613,7 @@ def test_missing_manifest(tmp_path: Path) -> None:
     (tmp_path / "out" / "summary.md").unlink()
     paths = [tmp_path / f"{table.name}.parquet" for table in TABLES]
     with pytest.raises(ReciteError, match=r"manifest\.json does not exist; run the rule"):
-        write_summary("tiny", PUBLISHED, paths, tmp_path / "manifest.json", tmp_path / "out" / "summary.md")
+        write_summary(options(), paths, tmp_path / "manifest.json", tmp_path / "out" / "summary.md")
     assert not (tmp_path / "out" / "summary.md").exists()
 
 
@@ -567,3 +623,16 @@ def test_family_signatures(page: str, tmp_path: Path) -> None:
     line = ["lens", "9", "3", "0.91", "0.50", "0.021", "6 of 8", "40.0 to 93.0", "25.0%", "0.034"]
     assert found == [line] and len(header) == len(line)
     assert "Family signatures" not in summary(tmp_path, left_out="signature_tests")
+
+
+def test_recipe_or_architecture(page: str, tmp_path: Path) -> None:
+    """Prevents a factor's share beside another measure, and a section of a study that crosses nothing."""
+    header, _, *found = rows(page, "Recipe or architecture")
+    assert found == [
+        ["recovery", "architecture", "12", "50.0%", "37.5 to 75.0", "0.012"],
+        ["recovery", "recipe", "12", "25.0%", "12.5 to 50.0", "0.012"],
+        ["lens", "architecture", "12", "12.5%", "0.0 to 37.5", "0.012"],
+        ["lens", "both", "12", "37.5%", "25.0 to 62.5", "–"],
+    ]
+    assert len(header) == len(found[0])
+    assert "Recipe or architecture" not in summary(tmp_path, left_out="factorial")

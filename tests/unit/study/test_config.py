@@ -10,11 +10,15 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from recite.catalogue import STAGES
 from recite.errors import ReciteError
-from recite.study.config import SCHEMAS, check_config, read_yaml
+from recite.study.config import LIBRARY, SCHEMAS, check_config, read_yaml
+from recite.study.declaration import Stage
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
-SCHEMA_NAMES = ["study", "corpora", "figures", "models"]
+SECTIONS = {stage.section: LIBRARY.joinpath(*stage.package.split("."), "schema.yaml") for stage in STAGES}
+SCHEMA_FILES = {name: SCHEMAS / f"{name}.schema.yaml" for name in ("study", "corpora", "models")}
+SCHEMA_FILES |= {section: path for section, path in SECTIONS.items() if section}
 SMALL = {
     "study": "small",
     "seed": 1,
@@ -118,7 +122,7 @@ def test_defaults_are_filled_in(small: dict[str, Any]) -> None:
     """Prevents a default from being documented but not applied; nested ones and those of patterned keys too."""
     filled = check_config(small, "study", "study.yaml")
     assert filled is small
-    assert small["corpora_file"] == "config/corpora.yaml" and small["figures_file"] == "config/figures.yaml"
+    assert small["corpora_file"] == "config/corpora.yaml" and small["models_file"] == "config/models.yaml"
     jobs = {"shards_per_job": 1, "shards_per_job_of": {}}
     assert small["scoring"] == {"batch_rows": 4, "dtype": "float32", "dtypes": {}} | jobs
     assert small["training"]["row_tokens"] == 64
@@ -176,13 +180,14 @@ def test_yaml_is_read_safely(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "schema"),
-    [("mini", "study"), ("paper", "study"), ("corpora", "corpora"), ("figures", "figures"), ("models", "models")],
+    [("mini", "study"), ("paper", "study"), ("factorial", "study"), ("corpora", "corpora"), ("models", "models")],
 )
 def test_shipped_configs_are_valid(file: str, schema: str) -> None:
     """Prevents a shipped config from being refused by its own schema."""
     path = CONFIG / f"{file}.yaml"
-    assert check_config(read_yaml(path), schema, str(path)) == check_config(
-        yaml.safe_load(path.read_text()), schema, ""
+    stages = STAGES if schema == "study" else ()
+    assert check_config(read_yaml(path), schema, str(path), stages) == check_config(
+        yaml.safe_load(path.read_text()), schema, "", stages
     )
 
 
@@ -195,11 +200,12 @@ def subschemas(schema: Any, place: str = "") -> Iterator[tuple[str, dict[str, An
         yield from subschemas(schema["additionalProperties"], f"{place}.*")
 
 
-@pytest.mark.parametrize("name", SCHEMA_NAMES)
+@pytest.mark.parametrize("name", SCHEMA_FILES)
 def test_schemas_are_sound(name: str) -> None:
     """Prevents a default that its own schema refuses, and a key that nobody explains."""
-    schema = yaml.safe_load((SCHEMAS / f"{name}.schema.yaml").read_text())
+    schema = yaml.safe_load(SCHEMA_FILES[name].read_text())
     Draft202012Validator.check_schema(schema)
+    assert schema.get("description") or schema.get("title")
     found = list(subschemas(schema))
     assert found
     for place, inner in found:
@@ -207,6 +213,26 @@ def test_schemas_are_sound(name: str) -> None:
         assert inner.get("description") or ".margin_tolerance." in place, f"{place} has no description"
         if "default" in inner:
             assert not list(Draft202012Validator(inner).iter_errors(inner["default"])), f"default of {place}"
+
+
+@pytest.mark.parametrize("stage", [stage for stage in STAGES if stage.section], ids=lambda stage: stage.section)
+def test_sections_of_stages(small: dict[str, Any], stage: Stage) -> None:
+    """Prevents the section of a stage that there is not from being read, and one that there is from going unchecked."""
+    needed = {"frequency": {"countings": ["bytes"]}, "noise": {"strengths": [0.1]}}
+    small[stage.section] = deepcopy(needed.get(stage.section, {}))
+    with pytest.raises(ReciteError, match=rf"study\.yaml: unknown key '{stage.section}'; known keys: study, seed, "):
+        check_config(deepcopy(small), "study", "study.yaml", [other for other in STAGES if other != stage])
+    section = check_config(small, "study", "study.yaml", STAGES)[stage.section]
+    defaults = yaml.safe_load(SECTIONS[stage.section].read_text())["properties"]
+    assert section.keys() >= {key for key, entry in defaults.items() if "default" in entry}
+    section["modles"] = []
+    with pytest.raises(ReciteError, match=rf"study\.yaml: {stage.section}: unknown key 'modles'; "):
+        check_config(small, "study", "study.yaml", STAGES)
+
+
+def test_schemas_lie_where_they_are_read() -> None:
+    """Prevents a section without a schema, and a schema of no section, which nothing would read."""
+    assert sorted(LIBRARY.glob("recite/**/schema.yaml")) == sorted(path for name, path in SECTIONS.items() if name)
 
 
 def test_home_in_every_path(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +245,7 @@ def test_home_in_every_path(small: dict[str, Any], monkeypatch: pytest.MonkeyPat
     entry = {"corpus": "notes", "path": "~/models/a.gguf", "tokenizer": "~/tokenizer.json"}
     check_config({"mine": entry}, "models", "models.yaml")
     assert (entry["path"], entry["tokenizer"]) == ("/home/ada/models/a.gguf", "/home/ada/tokenizer.json")
-    keys = [f"{name}_file" for name in ("corpora", "models", "figures", "claims", "published")]
+    keys = [f"{name}_file" for name in ("corpora", "models", "claims", "published")]
     made = check_config(small | dict.fromkeys(keys, "~/mine.yaml"), "study", "small.yaml")
     assert {made[key] for key in keys} == {"/home/ada/mine.yaml"}
     for path in ("data/~/x", "/~", "a~", "~nobody that there is/x"):

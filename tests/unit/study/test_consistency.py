@@ -7,12 +7,13 @@ import pytest
 import yaml
 
 from recite.errors import ReciteError
+from recite.stages.heads.asked import blocks
 from studies import NOTES, ROOT, load, loaded, own_study, shipped
 
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The real mini study's config; its corpora and figures files are found from the root."""
+    """The real mini study's config; its corpora and claims files are found from the root."""
     monkeypatch.chdir(ROOT)
     return shipped("mini")
 
@@ -43,12 +44,12 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         (
             "frequency",
             {"families": ["gpt9"]},
-            r"frequency: 'gpt9' is not a family of this study \(known: olmo1",
+            r"frequency: 'gpt9' is not a family of this study \(known: pythia",
         ),
         (
             "frequency",
             {"other": "llama2"},
-            r"frequency: 'llama2' is not a family of this study \(known: olmo1",
+            r"frequency: 'llama2' is not a family of this study \(known: pythia",
         ),
         ("frequency", {"countings": []}, r"frequency\.countings: "),
         ("frequency", {"countings": ["bytes", "words"]}, r"frequency\.countings.*'words'"),
@@ -228,7 +229,7 @@ def test_a_context_that_no_mask_holds(config: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"fame": {}}, r"claims\.yaml: 'fame' is not a claim with a statistic .*known: scaling"),
+        ({"fame": {}}, r"claims\.yaml: 'fame' is not a claim with a statistic .*known: .*\bscaling\b"),
         ({"scaling": {"figure": "pie"}}, r"claims\.yaml: scaling\.figure: 'pie' is not a figure"),
         ({"scaling": {"below": 1}}, r"claims\.yaml: scaling"),
     ],
@@ -245,12 +246,10 @@ def test_a_claim_that_cannot_be_judged(
         load(config, "mini")
 
 
-def test_figure_that_nothing_draws(config: dict[str, Any], tmp_path: Path) -> None:
-    """Prevents a figure without a function from being found out by the last job of a study."""
-    entry = "poem: {title: A poem, category: Scores, tables: [rates], caption: Words.}"
-    (tmp_path / "figures.yaml").write_text(entry)
-    config["figures_file"] = str(tmp_path / "figures.yaml")
-    with pytest.raises(ReciteError, match=r"figures\.yaml: nothing draws poem; add poem\.py"):
+def test_figure_that_nothing_draws(config: dict[str, Any]) -> None:
+    """Prevents a figure that no stage has from being left out without a word."""
+    config["figures"] = ["scaling", "poem"]
+    with pytest.raises(ReciteError, match=r"mini\.yaml: figures: 'poem' is not a figure of a stage \(known: .*scaling"):
         load(config, "mini.yaml")
 
 
@@ -259,7 +258,7 @@ MINE = {"mine": {"corpus": "notes"}}
 
 @pytest.fixture
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures file is found from the root."""
+    """The claims file is found from the root."""
     monkeypatch.chdir(ROOT)
 
 
@@ -392,7 +391,8 @@ def test_noise_layer_of_registered_models(tmp_path: Path, at_root: None) -> None
     sentence = r"own\.yaml: noise\.layers has 4, but other has 4 layers, counted from 0"
     assert_refused(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), sentence)
     noise["models"] = ["mine"]
-    assert load(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), "own.yaml").noise_models == ["mine"]
+    study = load(own_study(tmp_path, registry, {"notes": NOTES}, noise=noise), "own.yaml")
+    assert study.models_of("noise") == ["mine"]
 
 
 def test_layers_in_blocks_of_a_model_of_unknown_depth(tmp_path: Path, at_root: None) -> None:
@@ -401,4 +401,4 @@ def test_layers_in_blocks_of_a_model_of_unknown_depth(tmp_path: Path, at_root: N
     sentence = r"own\.yaml: ablation\.layers_per_job: the number of layers of mine is not known; add `layers` to its"
     assert_refused(config, sentence)
     own = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={})
-    assert load(own, "own.yaml").ablation_blocks("mine") == {0: None}
+    assert blocks(load(own, "own.yaml"), "mine") == {0: None}

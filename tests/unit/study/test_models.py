@@ -1,19 +1,26 @@
 """The models of a study: an entry of two lines is enough, and what it leaves open is filled in."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from recite.corpora.special_tokens import BOS_ID
 from recite.errors import ReciteError
 from recite.study.models import registered_models
+from recite.study.study import Study
 from studies import NOTES, loaded, own_study, shipped
 
 
 @pytest.fixture(autouse=True)
 def root(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The figures file is found from the root."""
+    """The claims file is found from the root."""
     monkeypatch.chdir(Path(__file__).resolve().parents[3])
+
+
+def options(study: Study, rule: str, **wildcards: str) -> dict[str, Any]:
+    """What a job of a rule is told."""
+    return study.rules[rule].options(study, wildcards)
 
 
 def test_entry_of_two_lines(tmp_path: Path) -> None:
@@ -24,17 +31,18 @@ def test_entry_of_two_lines(tmp_path: Path) -> None:
     assert (model.bos, model.layers, model.dtype, model.gpus, model.size) == (None, None, None, 1, None)
     assert model.tokenizer == "tokenizer.json"
     entry = {"corpus": "notes", "family": "mine", "path": "/data/mine", "tokenizer": "tokenizer.json"}
-    assert study.checkpoint_options("mine") == {"model": "mine", **entry}
-    assert study.tokenizer_options("mine") == study.checkpoint_options("mine")
-    assert study.scoring_options("mine")["dtype"] == "float32"
+    assert options(study, "registration", model="mine") == {"model": "mine", **entry}
+    tokenizer = options(study, "family_tokenizer", family="mine", file="tokenizer.json")
+    assert tokenizer == {"model": "mine", **entry}
+    assert options(study, "scoring", model="mine")["dtype"] == "float32"
     assert study.weight_bytes("mine") == 0
 
 
 def test_default_path(tmp_path: Path) -> None:
     """An entry of one line is looked for where all weights lie."""
     study = loaded(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": NOTES}))
-    assert study.checkpoint_options("mine")["path"] == "data/models/mine"
-    assert study.inventory_options("notes")["folder"] == "data/corpora/notes"
+    assert options(study, "registration", model="mine")["path"] == "data/models/mine"
+    assert options(study, "inventory", corpus="notes")["folder"] == "data/corpora/notes"
 
 
 @pytest.mark.parametrize(
@@ -51,14 +59,15 @@ def test_settings_of_an_entry(tmp_path: Path) -> None:
     """The begin-of-sequence token of an entry may be the one with id 0, which is not none."""
     mine = {"corpus": "notes", "bos": 0, "dtype": "bfloat16", "gpus": 2, "layers": 4, "parameters": 1000}
     mine["gpu_model"] = "a100"
-    study = loaded(own_study(tmp_path, {"mine": mine, "other": {"corpus": "notes"}}, {"notes": NOTES}))
+    registry = {"mine": mine, "other": {"corpus": "notes"}}
+    study = loaded(own_study(tmp_path, registry, {"notes": NOTES}, scoring={"batch_rows": "auto"}))
     assert study.models["mine"].bos == 0 and study.models["other"].bos is None
-    assert study.scoring_options("mine")["bos"] == 0
-    assert [study.batching_options(name)["context_tokens"] for name in ("mine", "other")] == [33, 32]
-    assert study.scoring_options("mine")["dtype"] == "bfloat16"
+    assert options(study, "scoring", model="mine")["bos"] == 0
+    assert [options(study, "batching", model=name)["context_tokens"] for name in registry] == [33, 32]
+    assert options(study, "scoring", model="mine")["dtype"] == "bfloat16"
     assert (study.models["mine"].gpus, study.models["mine"].gpu_model) == (2, "a100")
     assert study.models["other"].gpu_model is None
-    assert not {"gpus", "gpu_model"} & study.checkpoint_options("mine").keys()
+    assert not {"gpus", "gpu_model"} & options(study, "registration", model="mine").keys()
     assert study.weight_bytes("mine") == 2000
 
 
@@ -69,7 +78,8 @@ def test_a_study_overrules_the_precision_of_an_entry(tmp_path: Path) -> None:
     }
     scoring = {"batch_rows": 8, "dtype": "bfloat16", "dtypes": {"one": "float32"}}
     study = loaded(own_study(tmp_path, registry, {"notes": NOTES}, scoring=scoring))
-    assert [study.scoring_options(name)["dtype"] for name in registry] == ["float32", "float16", "bfloat16"]
+    found = [options(study, "scoring", model=name)["dtype"] for name in registry]
+    assert found == ["float32", "float16", "bfloat16"]
 
 
 def test_family_of_two_corpora() -> None:

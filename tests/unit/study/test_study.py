@@ -9,17 +9,24 @@ import pytest
 import transformers
 from snakemake.io import regex_from_filepattern
 
+from recite.catalogue import STAGES
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.inspection import empty_model
 from recite.checkpoints.registration import checkpoint_facts
 from recite.planning.limits import Limits
+from recite.stages.corpora.stage import groups, layout
+from recite.stages.frequency import stage as frequency
+from recite.stages.heads import asked as heads
+from recite.stages.noise import stage as noise
+from recite.stages.recovery import stage as recovery
 from recite.study.config import check_config, read_yaml
+from recite.study.study import Study
 from studies import NOTES, ROOT, load, loaded, own_study, shipped
 
 
 @pytest.fixture
 def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The real mini study's config; its corpora and figures files are found from the root."""
+    """The real mini study's config; its corpora and claims files are found from the root."""
     monkeypatch.chdir(ROOT)
     return shipped("mini")
 
@@ -29,6 +36,11 @@ def paper(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The paper's study."""
     monkeypatch.chdir(ROOT)
     return shipped("paper")
+
+
+def options(study: Study, rule: str, **wildcards: str) -> dict[str, Any]:
+    """What a job of a rule is told."""
+    return study.rules[rule].options(study, wildcards)
 
 
 def test_models_of_the_mini_study(config: dict[str, Any]) -> None:
@@ -56,36 +68,40 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     assert list(study.domains) == ["mini"] and list(study.domains["mini"]) == config["sampling"]["domains"]
     training, families = config["training"], config["training"]["families"]
     vocabulary = families["openllama"]["vocabulary"]
-    assert study.tokenization_options("openllama") == {"row_tokens": training["row_tokens"], "vocabulary": vocabulary}
-    made = study.training_options("olmo1-m")
+    tokenization = {"row_tokens": training["row_tokens"], "vocabulary": vocabulary}
+    assert options(study, "tokenization", family="openllama") == tokenization
+    made = options(study, "training", model="olmo1-m")
     assert made["family"] == "olmo1" and made["shape"] == training["sizes"]["m"]
     assert made["recipe"].items() >= families["olmo1"].items()
     batch = config["scoring"]["batch_rows"]
     scoring = {"model": "openllama-l", "family": "openllama", "bos": 0, "batch_rows": batch, "dtype": "float32"}
-    assert study.scoring_options("openllama-l") == scoring
-    assert study.scoring_options("pythia-l")["bos"] is None
-    assert study.noise_layers == [0]
-    assert study.noise_options(2) == {"seed": config["seed"], "layer": 2, "rms": "token", "positions": "prompt"}
-    assert study.noise_strengths == ["1e-05", "0.1", "0.25", "1.0"]
-    assert study.recovery_strengths == ["0.25", "1.0"]
+    assert options(study, "scoring", model="openllama-l") == scoring
+    assert options(study, "scoring", model="pythia-l")["bos"] is None
+    assert noise.layers(study) == [0]
+    disturbed = {"seed": config["seed"], "layer": 2, "rms": "token"}
+    both = {"noise": disturbed | {"positions": "prompt"}}
+    assert options(study, "noise", model="openllama-l", layer="2", alpha="0.1") == scoring | both
+    assert noise.strengths(study) == ["1e-05", "0.1", "0.25", "1.0"]
+    assert recovery.strengths(study) == ["0.25", "1.0"]
     small = scoring | {"batch_rows": 32}
-    noise = {"seed": config["seed"], "layer": 2, "rms": "token"}
-    assert study.recovery_options("openllama-l", 2) == small | {"noise": noise}
-    assert study.lens_options("openllama-l") == small
+    assert options(study, "recovery", model="openllama-l", layer="2") == small | {"noise": disturbed}
+    assert options(study, "lens", model="openllama-l") == small
     rows = {f"{domain}-0000": 6 for domain in config["sampling"]["domains"]}
     ablation = small | {"rows": rows, "layers": [0, None], "replacement": "mean_of_others"}
-    assert study.ablation_options("openllama-l", "code-0000", 0) == ablation
-    assert study.aggregation_options()["kinds"]["mini"]["licences"] == "free_text"
-    assert study.corpus_options("mini")["name"] == "mini"
+    assert options(study, "ablation", model="openllama-l", part="code-0000", first="0") == ablation
+    assert options(study, "aggregation")["kinds"]["mini"]["licences"] == "free_text"
+    assert options(study, "corpus")["name"] == "mini"
     rows = config["sampling"]["rows_per_domain"]
     sampling = {"context_tokens": 32, "continuation_tokens": 32, "rows_per_domain": rows, "shard_rows": rows}
-    assert study.sampling_options("olmo1", "code") == {"corpus": "mini", "domain": "code", **sampling}
-    candidates = study.candidates_options("mini")
+    drawn = {"corpus": "mini", "domain": "code", **sampling}
+    assert options(study, "sampling", family="olmo1", domain="code") == drawn
+    candidates = options(study, "candidates", corpus="mini")
     most = {"seed": config["seed"], "corpus": "mini", "most": rows * 5 // 4 + 1, "excerpt": 1024, "place": "head"}
     labels = {domain: domain for domain in shipped("corpora")["mini"]["domains"]}
-    layout = {"text": "text", "id": "id", "domain": "domain", "labels": labels}
-    assert candidates == {"draw": most, "layout": layout}
-    assert study.groups("mini") == 1
+    read = {"text": "text", "id": "id", "domain": "domain"}
+    assert layout(study, "mini") == read
+    assert candidates == {"draw": most, "layout": read | {"labels": labels}}
+    assert groups(study, "mini") == ["000"]
 
 
 def test_parts_cover_every_shard_once(config: dict[str, Any]) -> None:
@@ -119,16 +135,18 @@ def test_appending_a_domain_keeps_the_earlier_parts(config: dict[str, Any], rows
 
 def test_which_domains_are_sampled_changes_no_options(config: dict[str, Any]) -> None:
     """Prevents a new domain from reading the corpus again, or from drawing the samples of the others again."""
+    config["scoring"]["batch_rows"] = "auto"
     before = loaded(config, sampling={"domains": ["code", "control"]})
     after = loaded(config, sampling={"domains": ["headers", "code", "markup", "control"]})
-    assert after.candidates_options("mini") == before.candidates_options("mini")
-    assert after.corpus_options("mini") == before.corpus_options("mini")
+    assert options(after, "candidates", corpus="mini") == options(before, "candidates", corpus="mini")
+    assert options(after, "corpus") == options(before, "corpus")
     for domain in ("code", "control"):
-        assert after.sampling_options("pythia", domain) == before.sampling_options("pythia", domain)
+        drawn = {"family": "pythia", "domain": domain}
+        assert options(after, "sampling", **drawn) == options(before, "sampling", **drawn)
         assert after.shards_of(domain) == before.shards_of(domain)
     for model in before.models:
-        assert after.scoring_options(model) == before.scoring_options(model)
-        assert after.batching_options(model) == before.batching_options(model)
+        assert options(after, "scoring", model=model) == options(before, "scoring", model=model)
+        assert options(after, "batching", model=model) == options(before, "batching", model=model)
 
 
 def test_a_domain_more_in_the_registry_changes_no_sample(tmp_path: Path, config: dict[str, Any]) -> None:
@@ -138,9 +156,11 @@ def test_a_domain_more_in_the_registry_changes_no_sample(tmp_path: Path, config:
         load(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": notes}), "own.yaml")
         for notes in (NOTES, more)
     )
-    assert after.sampling_options("mine", "code") == before.sampling_options("mine", "code")
-    assert after.scoring_options("mine") == before.scoring_options("mine")
-    assert after.candidates_options("notes")["draw"] == before.candidates_options("notes")["draw"]
+    drawn = {"family": "mine", "domain": "code"}
+    assert options(after, "sampling", **drawn) == options(before, "sampling", **drawn)
+    assert options(after, "scoring", model="mine") == options(before, "scoring", model="mine")
+    kept = [options(study, "candidates", corpus="notes")["draw"] for study in (after, before)]
+    assert kept[0] == kept[1]
 
 
 def test_appending_a_size_keeps_the_options_of_the_others(config: dict[str, Any]) -> None:
@@ -149,8 +169,8 @@ def test_appending_a_size_keeps_the_options_of_the_others(config: dict[str, Any]
     sizes = config["training"]["sizes"] | {"xl": {"layers": 8, "width": 256, "heads": 8}}
     after = loaded(config, training={"sizes": sizes})
     for model in before.models:
-        assert after.training_options(model) == before.training_options(model)
-        assert after.scoring_options(model) == before.scoring_options(model)
+        assert options(after, "training", model=model) == options(before, "training", model=model)
+        assert options(after, "scoring", model=model) == options(before, "scoring", model=model)
 
 
 def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -> None:
@@ -160,34 +180,28 @@ def test_adding_a_model_keeps_the_options_of_the_others(paper: dict[str, Any]) -
     paper["models"] = [name for name in paper["models"] if not name.startswith("olmo2")]
     before = loaded(paper)
     assert set(after.families) - set(before.families) == {"olmo2"}
+    kept = ["registration", "batching", "scoring", "noise", "recovery", "lens", "ablation", "compressibility"]
+    kept += ["family_tokenizer", "sampling", "candidates", "inventory", "frequency_index", "frequency"]
+    for rule in kept:
+        assert before.jobs(rule)
+        for job in before.jobs(rule):
+            assert job in after.jobs(rule)
+            assert options(after, rule, **job) == options(before, rule, **job)
     for model in before.models:
-        assert after.checkpoint_options(model) == before.checkpoint_options(model)
-        assert after.scoring_options(model) == before.scoring_options(model)
-        assert after.batching_options(model) == before.batching_options(model)
         assert after.parts(model) == before.parts(model)
-    for family, first in before.families.items():
-        assert after.tokenizer_options(family) == before.tokenizer_options(family)
-        for domain in before.domains[first.corpus]:
-            assert after.sampling_options(family, domain) == before.sampling_options(family, domain)
-    for corpus in before.domains:
-        assert after.candidates_options(corpus) == before.candidates_options(corpus)
-        assert after.inventory_options(corpus) == before.inventory_options(corpus)
-    assert after.noise_options(0) == before.noise_options(0)
-    for family in before.frequency_families:
-        assert after.frequency_options(family, "public") == before.frequency_options(family, "public")
 
 
 def test_a_study_without_noise(config: dict[str, Any]) -> None:
     """Prevents a study without noise from asking for the noise table or its figure."""
     del config["noise"], config["recovery"]
     study = loaded(config)
-    assert study.noise_models == [] and study.noise_strengths == []
-    assert study.recovery_models == [] and study.recovery_strengths == []
+    assert study.models_of("noise") == [] and noise.strengths(study) == []
+    assert study.models_of("recovery") == [] and recovery.strengths(study) == []
+    assert not {"noise", "noise_aggregation", "recovery", "recovery_aggregation"} & set(study.rules)
     assert not {"noise_rates", "recovery", "recovery_tests"} & set(study.tables)
+    gone = {"noise_rates", "recovery", "factorial"}
     assert set(study.figures) == {
-        n
-        for n, entry in study.figure_entries.items()
-        if not {"noise_rates", "recovery", "factorial"} & set(entry["tables"])
+        name for stage in STAGES for name, figure in stage.figures.items() if not gone & set(figure.tables)
     }
     assert "noise" not in study.figures and "lens" in study.figures
 
@@ -196,10 +210,10 @@ def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
     """Prevents an undisturbed run from being compared with itself where no strengths are named."""
     del config["recovery"]["strengths"]
     study = loaded(config)
-    assert study.recovery_strengths == study.noise_strengths == ["0.3", "0.5"]
+    assert recovery.strengths(study) == noise.strengths(study) == ["0.3", "0.5"]
     config["noise"]["strengths"] = [0.0]
     still = loaded(config)
-    assert still.recovery_strengths == [] and "recovery" not in still.tables
+    assert recovery.strengths(still) == [] and "recovery" not in {*still.rules, *still.tables}
 
 
 def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> None:
@@ -208,12 +222,12 @@ def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> No
     config["ablation"] |= {"rows_per_domain": 12, "rows_per_domain_of": {"pythia-l": 99, "olmo1-l": 10}}
     study = loaded(config, scoring={"shards_per_job": 2})
     assert list(study.parts("olmo2-l")) == ["code-0000", "code-0002", "control-0001"]
-    assert study.ablation_parts("olmo2-l") == {
+    assert heads.parts(study, "olmo2-l") == {
         "code-0000": {"code-0000": 10, "code-0001": 2},
         "code-0002": {"control-0000": 10},
         "control-0001": {"control-0001": 2},
     }
-    assert study.ablation_parts("olmo1-l") == {"code-0000": {"code-0000": 10}, "code-0002": {"control-0000": 10}}
+    assert heads.parts(study, "olmo1-l") == {"code-0000": {"code-0000": 10}, "code-0002": {"control-0000": 10}}
     whole = {
         "code-0000": 10,
         "code-0001": 10,
@@ -222,7 +236,7 @@ def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> No
         "control-0001": 10,
         "control-0002": 5,
     }
-    assert study.head_means_options("pythia-l")["rows"] == whole
+    assert heads.means_options(study, "pythia-l")["rows"] == whole
 
 
 def test_more_rows_ablate_only_the_new_ones(config: dict[str, Any]) -> None:
@@ -230,20 +244,23 @@ def test_more_rows_ablate_only_the_new_ones(config: dict[str, Any]) -> None:
     config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
     config["scoring"]["shards_per_job"] = 1
     few, more = (loaded(config, ablation={"rows_per_domain": rows}) for rows in (10, 20))
-    for part in few.ablation_parts("pythia-l"):
-        assert more.ablation_options("pythia-l", part, 0) == few.ablation_options("pythia-l", part, 0)
-    assert len(more.ablation_parts("pythia-l")) == 2 * len(few.ablation_parts("pythia-l"))
+    for part in heads.parts(few, "pythia-l"):
+        job = {"model": "pythia-l", "first": "0", "part": part}
+        assert job in few.jobs("ablation") and job in more.jobs("ablation")
+        assert options(more, "ablation", **job) == options(few, "ablation", **job)
+    assert len(heads.parts(more, "pythia-l")) == 2 * len(heads.parts(few, "pythia-l"))
 
 
 def test_blocks_of_layers(config: dict[str, Any]) -> None:
     """Prevents a layer that no job, or two jobs, ablate."""
     blocks = {"layers_per_job": 4, "layers_per_job_of": {"pythia-l": 3, "olmo1-l": 9}}
     study = loaded(config, ablation=blocks)
-    assert study.ablation_blocks("olmo2-l") == {0: 4, 4: 6}
-    assert study.ablation_blocks("pythia-l") == {0: 3, 3: 6}
-    assert study.ablation_blocks("olmo1-l") == {0: 6}
-    assert loaded(config).ablation_blocks("olmo2-l") == {0: None}
-    assert study.ablation_options("olmo2-l", "code-0000", 4)["layers"] == [4, 6]
+    assert heads.blocks(study, "olmo2-l") == {0: 4, 4: 6}
+    assert heads.blocks(study, "pythia-l") == {0: 3, 3: 6}
+    assert heads.blocks(study, "olmo1-l") == {0: 6}
+    assert heads.blocks(loaded(config), "olmo2-l") == {0: None}
+    job = {"model": "olmo2-l", "first": "4", "part": "code-0000"}
+    assert job in study.jobs("ablation") and options(study, "ablation", **job)["layers"] == [4, 6]
 
 
 def test_what_replaces_a_head(config: dict[str, Any]) -> None:
@@ -252,10 +269,10 @@ def test_what_replaces_a_head(config: dict[str, Any]) -> None:
         by: loaded(config, ablation={"replacement": by})
         for by in ("mean_of_others", "zero", "dataset_mean", "resample")
     }
-    assert [by for by, study in made.items() if study.needs_head_means] == ["dataset_mean"]
-    options = {by: study.ablation_options("pythia-l", "code-0000", 0) for by, study in made.items()}
-    assert [by for by in made if "seed" in options[by]] == ["resample"]
-    assert all(options[by]["replacement"] == by for by in made)
+    assert [by for by, study in made.items() if "ablation_means" in study.rules] == ["dataset_mean"]
+    told = {by: heads.ablation_options(study, "pythia-l", "code-0000", 0) for by, study in made.items()}
+    assert [by for by in made if "seed" in told[by]] == ["resample"]
+    assert all(told[by]["replacement"] == by for by in made)
 
 
 def test_screening(config: dict[str, Any]) -> None:
@@ -264,37 +281,39 @@ def test_screening(config: dict[str, Any]) -> None:
         loaded(config, ablation=changes)
         for changes in ({}, {"screening": {"share": 0.5}}, {"screening": {"share": 0.2}})
     )
-    assert (whole.screens, half.screens) == (False, True)
-    assert half.screening_options("pythia-l") == few.screening_options("pythia-l")
-    kinds = half.screening_options("pythia-l")["kinds"]
+    assert ("screening" in whole.rules, "screening" in half.rules) == (False, True)
+    assert options(half, "screening", model="pythia-l") == options(few, "screening", model="pythia-l")
+    kinds = options(half, "screening", model="pythia-l")["kinds"]
     assert kinds["code"] == "structural" and list(kinds) == config["sampling"]["domains"]
-    options = [study.ablation_options("pythia-l", "code-0000", 0) for study in (whole, half, few)]
-    assert options == [options[0], options[0] | {"share": 0.5}, options[0] | {"share": 0.2}]
+    told = [heads.ablation_options(study, "pythia-l", "code-0000", 0) for study in (whole, half, few)]
+    assert told == [told[0], told[0] | {"share": 0.5}, told[0] | {"share": 0.2}]
     assert "screening" in whole.tables and "screening" in whole.figures
     assert "screening" not in half.tables and "screening" not in half.figures
     assert {"heads", "overlap", "power", "signatures"} <= set(half.tables)
-    assert whole.signature_sources == ["recovery", "lens", "heads"]
-    assert half.signature_sources == ["recovery", "lens"]
+    assert list(whole.layer_profiles) == ["recovery", "lens", "heads"]
+    assert list(half.layer_profiles) == ["recovery", "lens"]
     del config["recovery"], config["lens"]
     assert "signatures" in loaded(config, ablation={}).tables
     assert "signatures" not in loaded(config, ablation={"screening": {"share": 0.5}}).tables
     del config["ablation"]
-    assert not loaded(config).screens
+    assert "screening" not in loaded(config).rules
 
 
 def test_a_study_without_ablation(config: dict[str, Any]) -> None:
     """Prevents a study that ablates nothing from asking for the table or the figure of heads."""
     del config["ablation"]
     study = loaded(config)
-    assert study.ablation_models == [] and not study.needs_head_means
-    assert not {"heads", "overlap", "power"} & {*study.tables, *study.figures}
+    assert heads.models(study) == [] and not heads.needs_means(study)
+    assert not {"ablation", "ablation_means", "screening", "ablation_aggregation"} & set(study.rules)
+    assert not {"heads", "overlap", "power"} & {*study.rules, *study.tables, *study.figures}
 
 
 def test_a_study_without_frequency(config: dict[str, Any]) -> None:
     """Prevents a study that counts nothing from asking for indexes, tables or figures of counts."""
     del config["frequency"]
     study = loaded(config)
-    assert study.frequency_families == study.frequency_models == study.countings == []
+    assert frequency.counted_families(study) == frequency.counted_models(study) == frequency.countings(study) == []
+    assert not {"frequency_index", "frequency", "frequency_aggregation"} & set(study.rules)
     assert not {"frequency_rates", "thresholds", "countings"} & set(study.tables)
     assert not {"frequency", "countings"} & set(study.figures)
 
@@ -302,21 +321,23 @@ def test_a_study_without_frequency(config: dict[str, Any]) -> None:
 def test_ways_of_counting(config: dict[str, Any]) -> None:
     """Prevents rows from being counted in an index of other units than their own spans have."""
     study = loaded(config)
-    assert {by: study.index_of("olmo1", by) for by in study.countings} == {
+    assert {by: frequency.index_of(study, "olmo1", by) for by in frequency.countings(study)} == {
         "bytes": "bytes",
         "own": "olmo1",
         "other": "openllama",
     }
-    assert study.frequency_families == list(study.families) and study.frequency_models == list(study.models)
-    assert study.frequency_options("olmo1", "own") == {
+    assert frequency.counted_families(study) == list(study.families)
+    assert frequency.counted_models(study) == list(study.models)
+    assert options(study, "frequency", family="olmo1", counting="own") == {
         "family": "olmo1",
         "counting": "own",
         "by": "own",
         "rows_per_domain": None,
     }
-    assert study.index_options("mini") == {"layout": study.candidates_options("mini")["layout"] | {"labels": None}}
+    index = {"layout": options(study, "candidates", corpus="mini")["layout"] | {"labels": None}}
+    assert options(study, "frequency_index", corpus="mini", units="bytes", group="000") == index
     few = loaded(config, frequency={"rows_per_domain": 25}, sampling={"rows_per_domain": 60, "shard_rows": 10})
-    assert [shard for shard in few.frequency_shards("pythia") if shard.startswith("code")] == [
+    assert [shard for shard in frequency.counted_shards(few, "pythia") if shard.startswith("code")] == [
         "code-0000",
         "code-0001",
         "code-0002",
@@ -326,28 +347,41 @@ def test_ways_of_counting(config: dict[str, Any]) -> None:
 def test_public_index_where_there_is_one(paper: dict[str, Any]) -> None:
     """Prevents a corpus without a public index from being asked for there, and its counts from being left out."""
     study = loaded(paper, frequency={"families": ["pythia", "starcoder", "olmo3"]})
-    made = {family: study.frequency_options(family, "public") for family in study.frequency_families}
-    assert {family: options["by"] for family, options in made.items()} == {
+    made = {job["family"]: options(study, "frequency", **job) for job in study.jobs("frequency")}
+    assert {family: told["by"] for family, told in made.items()} == {
         "pythia": "public",
         "starcoder": "bytes",
         "olmo3": "bytes",
     }
     assert made["pythia"]["index"] == "v4_piletrain_llama"
     assert made["pythia"]["public"]["endpoint"] == "https://api.infini-gram.io/"
-    assert study.index_of("pythia", "public") == "" and study.index_of("olmo3", "public") == "bytes"
+    indexes = {family: frequency.index_of(study, family, "public") for family in ("pythia", "olmo3")}
+    assert indexes == {"pythia": "", "olmo3": "bytes"}
     assert "index" not in made["olmo3"] and "public" not in made["olmo3"]
-    assert {model.split("-")[0] for model in study.frequency_models} == {"pythia", "starcoderbase", "olmo3"}
+    counted = {model.split("-")[0] for model in frequency.counted_models(study)}
+    assert counted == {"pythia", "starcoderbase", "olmo3"}
 
 
 def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:
     """Prevents a figure from being left out of a study that has its tables."""
+    found = [name for stage in STAGES for name in stage.figures]
+    assert list(loaded(config).figures) == [name for name in found if name != "factorial"]
+    assert len(set(found)) == len(found) > 20
+
+
+def test_figures_that_a_study_names(config: dict[str, Any]) -> None:
+    """Prevents figures that nobody asked for, and one whose tables a study lacks from stopping it."""
+    config["figures"] = ["lens", "scaling", "noise"]
+    assert list(loaded(config).figures) == ["scaling", "noise", "lens"]
+    del config["noise"], config["recovery"]
     study = loaded(config)
-    assert set(study.figures) == set(shipped("figures")) - {"factorial"}
+    assert list(study.figures) == ["scaling", "lens"]
+    assert study.jobs("figures") == [{"figure": "scaling"}, {"figure": "lens"}]
 
 
 def test_a_factorial(config: dict[str, Any]) -> None:
     """Prevents a cell of another recipe, architecture or seed; a listed family keeps the options that it had."""
-    before = loaded(config).training_options("pythia-m")
+    before = options(loaded(config), "training", model="pythia-m")
     assert "architecture" not in before["recipe"] and loaded(config).crossed == {}
     families = config["training"].pop("families")
     recipes = {"plain": families["pythia"], "other": families["olmo2"]}
@@ -362,14 +396,14 @@ def test_a_factorial(config: dict[str, Any]) -> None:
     assert list(study.models) == [
         f"{a}-{r}-{s}-m" for a in ("olmo2", "pythia") for r in ("plain", "other") for s in (4, 9)
     ]
-    options = study.training_options("pythia-other-9-m")
-    assert options["recipe"] == study.config["training"]["factorial"]["recipes"]["other"] | {
+    told = options(study, "training", model="pythia-other-9-m")
+    assert told["recipe"] == study.config["training"]["factorial"]["recipes"]["other"] | {
         "architecture": "pythia",
         "seed": 9,
     }
-    assert options["recipe"]["order"] == "spaced"
-    assert options["shape"] == config["training"]["sizes"]["m"]
-    assert study.factorial_options()["families"]["olmo2-plain-4"] == {
+    assert told["recipe"]["order"] == "spaced"
+    assert told["shape"] == config["training"]["sizes"]["m"]
+    assert options(study, "factorial")["families"]["olmo2-plain-4"] == {
         "architecture": "olmo2",
         "recipe": "plain",
         "seed": 4,
@@ -381,7 +415,8 @@ def test_a_study_of_natural_text_asks_for_no_controls(paper: dict[str, Any]) -> 
     """Prevents checkpoints from elsewhere from being held against repetitions that nobody planted."""
     study = loaded(paper)
     assert study.planted == [] and "control_rates" not in study.tables
-    assert all("control_rates" not in entry["tables"] for entry in study.figures.values())
+    assert all("control_rates" not in figure.tables for figure in study.figures.values())
+    assert "verification" not in study.rules
 
 
 def test_domains_by_corpus(paper: dict[str, Any]) -> None:
@@ -395,26 +430,26 @@ def test_domains_by_corpus(paper: dict[str, Any]) -> None:
 def test_options_of_a_corpus_of_files(paper: dict[str, Any]) -> None:
     """Prevents a change of how documents are read from leaving old candidates, and one of the plan from new ones."""
     study = loaded(paper)
-    layout = study.candidates_options("dolma3")["layout"]
+    candidates = options(study, "candidates", corpus="dolma3")
     files = shipped("corpora")["dolma3"]["files"]
-    assert layout == {"text": "text", **{key: files[key] for key in ("path", "labels", "removed")}}
+    assert candidates["layout"] == {"text": "text", **{key: files[key] for key in ("path", "labels", "removed")}}
     inventory = {key: files[key] for key in ("patterns", "groups", "hub", "revision")}
     folder = {"corpus": "dolma3", "folder": "data/corpora/dolma3"}
-    assert study.inventory_options("dolma3") == inventory | folder
-    assert study.groups("dolma3") == files["groups"] == 64
-    assert study.candidates_options("dolma3")["draw"]["most"] == 375_001
-    assert study.candidates_options("dolma3")["draw"]["place"] == "offset"
+    assert options(study, "inventory", corpus="dolma3") == inventory | folder
+    assert len(groups(study, "dolma3")) == files["groups"] == 64
+    assert candidates["draw"]["most"] == 375_001
+    assert candidates["draw"]["place"] == "offset"
 
 
 def test_paper(paper: dict[str, Any]) -> None:
     """Prevents a checkpoint of the paper's twenty, or a family, from being lost."""
     study = loaded(paper)
-    assert len(study.models) == 20 and study.noise_models == list(study.models)
+    assert len(study.models) == 20 and study.models_of("noise") == list(study.models)
     assert list(study.families) == list(ARCHITECTURES)
-    sizes = [study.checkpoint_options(model)["parameters"] for model in study.models]
+    sizes = [options(study, "registration", model=model)["parameters"] for model in study.models]
     assert min(sizes) > 1e9 and max(sizes) < 33e9
     assert not study.trains and study.measures_batches
-    assert study.scoring_options("openllama-7b")["bos"] == 1
+    assert options(study, "scoring", model="openllama-7b")["bos"] == 1
     assert {name for name, model in study.models.items() if model.bos is not None} == {
         name for name in study.models if name.startswith("openllama")
     }
@@ -488,7 +523,7 @@ def test_names_of_a_thousand_groups_and_ten_thousand_shards(tmp_path: Path, monk
     sections |= {"scoring": {"shards_per_job": 1}, "ablation": {"rows_per_domain": 10_001, "batch_rows": 8}}
     study = loaded(made, **sections)
     snakefile = (ROOT / "Snakefile").read_text()
-    for wildcard, names in (("group", study.group_names("notes")), ("part", study.shards("mine"))):
+    for wildcard, names in (("group", groups(study, "notes")), ("part", study.shards("mine"))):
         (constraint,) = re.findall(rf'^    {wildcard}=r"(.+)",$', snakefile, re.MULTILINE)
         matches = re.compile(regex_from_filepattern(f"a/{{{wildcard},{constraint}}}.parquet"))
         found = [matches.match(f"a/{name}.parquet") for name in names]
@@ -497,13 +532,13 @@ def test_names_of_a_thousand_groups_and_ten_thousand_shards(tmp_path: Path, monk
     limits = Limits(study)
     assert limits.job("candidates", {"corpus": "notes", "group": "1000"})
     assert limits.job("scoring", {"model": "mine", "part": "code-10000"})
-    assert study.ablation_parts("mine")["code-10000"] == {"code-10000": 1}
+    assert heads.parts(study, "mine")["code-10000"] == {"code-10000": 1}
 
 
 def test_files_that_are_left_out_are_the_inventory_s_alone(paper: dict[str, Any]) -> None:
     """Prevents an inventory from passing over `without`, and one without it from being made anew."""
     study = loaded(paper)
-    before = study.inventory_options("dolma3")
+    before = options(study, "inventory", corpus="dolma3")
     study.corpora["dolma3"]["files"]["without"] = ["a.jsonl"]
-    assert study.inventory_options("dolma3") == before | {"without": ["a.jsonl"]}
-    assert "without" not in study.candidates_options("dolma3")["layout"]
+    assert options(study, "inventory", corpus="dolma3") == before | {"without": ["a.jsonl"]}
+    assert "without" not in options(study, "candidates", corpus="dolma3")["layout"]

@@ -1,7 +1,7 @@
 """Snakemake's SLURM plugin, mended where it loses jobs; `mend` puts this in its place.
 
-All that we change of the plugin is here. It is for one version: `tests/unit/jobs/test_slurm_executor.py` shows each of these
-faults with the plugin as it is, and so fails with a version that needs this no more.
+All that we change of the plugin is here. It is for one version: `tests/unit/jobs/test_slurm_executor.py` shows each of
+these faults with the plugin as it is, and so fails with a version that needs this no more.
 
 - A job that ended PREEMPTED, REVOKED, "CANCELLED by 1000", or by its node though it may be requeued, or that SLURM no
   longer lists, is waited for for ever.

@@ -245,7 +245,8 @@ def test_one_model_of_two_sizes(study: Study, monkeypatch: pytest.MonkeyPatch) -
 
 
 def noise_tables(study: Study, scores: list[Path], noisy: list[Path]) -> pd.DataFrame:
-    aggregate_noise(study.options, scores, noisy, study.folder / "noise.parquet", study.folder / "drawn.parquet")
+    outputs = {"noise_rates": study.folder / "noise.parquet", "replicates": study.folder / "drawn.parquet"}
+    aggregate_noise(study.options, scores, noisy, outputs)
     return NOISE_RATES.read(study.folder / "noise.parquet").to_pandas()
 
 

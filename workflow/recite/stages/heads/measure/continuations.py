@@ -2,10 +2,14 @@
 
 Layers below the head's are not run again, and the clean continuation is the draft: most heads leave it as it is.
 Layers go from the last to the first, because what lies below a head also lies below those of the layers before it.
+
+Memory, beside that of `continue_greedily` with `block_batches` (see `_batches`), which keeps keys and values of the
+ablated layer and above: `recite.engine.activations.trace` of `batch_rows` rows, and `recite.engine.branches.Branches`
+of as many nodes as two blocks of BLOCK_BATCHES, or one of a layer's, may have.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -45,34 +49,24 @@ def ablate_heads(
     """Ablate every head of `layers` (all by default) one by one, `batch_rows` rows at a time.
 
     With `chosen`, layer -> numbers of its heads, only those; layers without any are passed over. `done` is told the
-    number of rows that have been continued, each once for every head.
-
-    `context` (rows, length) and `clean`, its undisturbed continuation (rows, steps), are int64 token ids. With
-    `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
-    `donors` (rows, length + steps) the text whose heads' outputs each row takes.
-
-    Layers come in the order asked for; those that are asked for before a later layer wait until that is done. Memory,
-    beside that of `continue_greedily` with `block_batches` (see `_batches`), which keeps keys and values of the ablated
-    layer and above: `recite.engine.activations.trace` of `batch_rows` rows, and `recite.engine.branches.Branches` of as
-    many nodes as two blocks of BLOCK_BATCHES, or one of a layer's, may have.
+    number of rows that have been continued, each once for every head. Layers come in the order asked for; those that
+    are asked for before a later layer wait until that is done. `context` (rows, length) and `clean`, its undisturbed
+    continuation (rows, steps), are int64 token ids. With `by="dataset_mean"`, `means` gives each layer's (heads x
+    width), see `mean_outputs`; with `"resample"`, `donors` (rows, length + steps) the text whose heads' outputs each
+    row takes.
     """
     prompt, steps = context.shape[1], clean.shape[1]
-    every = dict.fromkeys(range(len(checkpoint.layers)), torch.arange(checkpoint.heads))
+    heads = _all_heads(checkpoint) if chosen is None else chosen
     for start in range(0, len(context), batch_rows):
         rows = range(start, min(start + batch_rows, len(context)))
         part = slice(rows.start, rows.stop)
         traced = trace(checkpoint, context[part], clean[part], batch_rows)
         traced.branches.most = 2 * BLOCK_BATCHES * batch_rows * (steps - 1)
-        donated = None
-        if by == "resample":
-            assert donors is not None
-            donated = trace(checkpoint, donors[part, :prompt], donors[part, prompt:], batch_rows).heads
+        values: Any = means if by != "resample" else _outputs(checkpoint, donors, part, prompt, batch_rows)
         ready: dict[int, Ablation] = {}
-        heads = every if chosen is None else chosen
         waiting = [layer for layer in (heads if layers is None else layers) if len(heads[layer])]
         for layer in sorted(waiting, reverse=True):
             row, head = pairs(len(rows), heads[layer])
-            values = donated[layer] if donated else means[layer] if means else None
             with at_rows(rows.start + row):
                 continuation = continue_greedily(
                     checkpoint,
@@ -80,15 +74,33 @@ def ablate_heads(
                     steps,
                     batch_rows,
                     draft=clean[part][row],
-                    intervention=HeadReplacement(checkpoint, layer, head, by, values, row),
+                    intervention=HeadReplacement(checkpoint, layer, head, by, values[layer] if values else None, row),
                     restart=Restart(traced, layer, row),
                     block_batches=block_batches or _batches(checkpoint, layer, batch_rows),
                     done=done,
                 )
             shaped = (tensor.unflatten(0, (len(rows), len(heads[layer]))) for tensor in continuation)
             ready[layer] = Ablation(rows, layer, Continuation(*shaped))
-            while waiting and waiting[0] in ready:
-                yield ready.pop(waiting.pop(0))
+            yield from _next(waiting, ready)
+
+
+def _all_heads(checkpoint: Checkpoint) -> dict[int, Tensor]:
+    return dict.fromkeys(range(len(checkpoint.layers)), torch.arange(checkpoint.heads))
+
+
+def _next(waiting: list[int], ready: dict[int, Ablation]) -> Iterator[Ablation]:
+    """Those that are ready, as far as they are the next that are waited for."""
+    while waiting and waiting[0] in ready:
+        yield ready.pop(waiting.pop(0))
+
+
+def _outputs(
+    checkpoint: Checkpoint, donors: Tensor | None, part: slice, prompt: int, batch_rows: int
+) -> Mapping[int, Tensor]:
+    """What the heads of every layer put out on some rows of text, (rows, length)."""
+    assert donors is not None
+    text = donors[part]
+    return trace(checkpoint, text[:, :prompt], text[:, prompt:], batch_rows).heads
 
 
 def _batches(checkpoint: Checkpoint, layer: int, batch_rows: int) -> int:
