@@ -27,9 +27,9 @@ def work(job: Any) -> None:
     """Do the Snakemake job `job` (the script's `snakemake` object): call the function that its param `run` names.
 
     The function is given what its parameters are called: options; inputs, outputs, wildcards by name, files as paths,
-    wildcards as numbers where it wants such; all outputs but lists as `outputs`; code, its fingerprint; threads;
-    memory, the job's limit in bytes; fetch, whether it may download. What may be None, and the job has not, is None.
-    Inputs and outputs that it does not ask for need only be there.
+    wildcards as numbers where it wants such; where it asks for `outputs`, all of these in one, but lists; code, its
+    fingerprint; threads; memory, the job's limit in bytes; fetch, whether it may download. What may be None, and the
+    job has not, is None. Inputs and outputs that it does not ask for need only be there.
     """
     module, _, name = job.params.run.partition(":")
     with door(job):
@@ -50,7 +50,7 @@ def arguments(function: Callable[..., None], job: Any) -> dict[str, Any]:
             "fetch": job.config["fetch"],
         },
         {name: _paths(files) for name, files in job.input.items()},
-        {name: _paths(files) for name, files in job.output.items()},
+        {} if "outputs" in wanted else {name: _paths(files) for name, files in job.output.items()},
         {name: wanted[name].annotation(value) for name, value in job.wildcards.items() if name in wanted},
     )
     given: dict[str, Any] = {}
