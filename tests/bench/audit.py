@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from recite.catalogue import STAGES
 from recite.files import canonical_json, write_json
 from recite.provenance.blueprint import Blueprint, read_blueprint
 from recite.provenance.digests import Digests
@@ -60,7 +61,7 @@ def make_up(shards: int, size: int) -> list[Path]:
     config = yaml.safe_load((ROOT / "config/mini.yaml").read_text())
     config["sampling"] |= {"rows_per_domain": 10 * shards, "shard_rows": 10}
     Path("study.yaml").write_text(yaml.safe_dump(config))
-    return write_all(read_blueprint(ROOT, Path("study.yaml")), size)
+    return write_all(read_blueprint(ROOT, Path("study.yaml"), STAGES), size)
 
 
 def write_all(blueprint: Blueprint, size: int) -> list[Path]:
@@ -79,11 +80,11 @@ def write_all(blueprint: Blueprint, size: int) -> list[Path]:
             waiting += job.inputs
             for output in job.outputs:
                 (study / output).parent.mkdir(parents=True, exist_ok=True)
-                (study / output).write_bytes(os.urandom(size) if job.script else b"")
+                (study / output).write_bytes(os.urandom(size) if job.run else b"")
     digests.gather(names)
     for name in names:
         job = blueprint.job_of(name)
-        if job and job.script and name == job.outputs[0]:
+        if job and job.run and name == job.outputs[0]:
             write_record(study, job, digests, environment)
     return [study / name for name in names]
 
@@ -92,7 +93,7 @@ def write_record(study: Path, job: Any, digests: Digests, environment: str) -> N
     """The record of a job that made what is there."""
     kept = study / CODE / f"{job.code}.json"
     if not kept.exists():
-        write_json(kept, code_parts(ROOT / job.script))
+        write_json(kept, code_parts(job.modules))
     made = {
         "rule": job.rule,
         "parameters": job.parameters,
@@ -147,7 +148,8 @@ def recording(study: Path) -> None:
     spent = 0.0
     for name, record in records.items():
         outputs = [name, *(path for path in record["outputs"] if path != name)]
-        params = Params(code=record["code"], **{key: text(value) for key, value in record["parameters"].items()})
+        params = Params(run=record["run"], modules=[], code=record["code"])
+        params |= {key: text(value) for key, value in record["parameters"].items()}
         job = SimpleNamespace(
             rule=record["rule"],
             input=[str(study / path) for path in record["inputs"]],
@@ -159,7 +161,7 @@ def recording(study: Path) -> None:
         )
         kept = json.dumps(record, sort_keys=True, indent=2, ensure_ascii=False) + "\n"
         start = time.monotonic()
-        with recorded(job, ROOT / "scripts" / record["script"]):
+        with recorded(job, ROOT):
             pass
         spent += time.monotonic() - start
         record_path(study, name).write_text(kept)

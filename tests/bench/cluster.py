@@ -53,7 +53,7 @@ def smaller(folder: Path) -> Path:
     config = yaml.safe_load(PAPER.read_text())
     os.chdir(ROOT)
     study = load_study(yaml.safe_load(PAPER.read_text()), str(PAPER), STAGES)
-    config["ablation"]["models"] = [model for model in study.ablation_models if model not in MANY]
+    config["ablation"]["models"] = [model for model in study.models_of("ablation") if model not in MANY]
     path = folder / "smaller.yaml"
     path.write_text(yaml.safe_dump(config))
     return path

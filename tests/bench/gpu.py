@@ -1,7 +1,7 @@
 """What share of a GPU's peak each stage reaches, for the model of a shape with random weights.
 
 `make bench-gpu`, on a machine with a GPU. The peak is that of a large matrix product, measured first. Operations are
-those of `recite.planning.costs`, which the plan of a study counts with, so that the shares are the plan's
+those that the stages declare, which the plan of a study counts with, so that the shares are the plan's
 `--efficiency`. The batch of scoring is chosen as in a study; the peak of memory stands beside the prediction.
 """
 
@@ -26,9 +26,12 @@ from recite.files import write_json
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.stages.batching.measure import SPARE, choose, measure
+from recite.stages.heads.cost import ablation_flops
 from recite.stages.heads.measure.ablation import effects
 from recite.stages.lens.measure import decode
+from recite.stages.lens.stage import decoding_flops
 from recite.stages.recovery.measure import cosines
+from recite.stages.recovery.stage import recovery_flops
 
 SIDE = 8192
 TURNS = 3
@@ -105,12 +108,12 @@ def stages(checkpoint: Checkpoint, facts: Facts, peak: float, ablation_rows: lis
     noise = ResidualNoise(checkpoint, middle, list(range(rows)), 0.3, 1, "token", "prompt")
     stage("noise", rows, row, lambda: continue_greedily(checkpoint, context, STEPS, rows, intervention=noise))
     few = text[:512]
-    recovery = costs.recovery_flops(facts, CONTEXT)
+    recovery = recovery_flops(facts, CONTEXT)
     stage("recovery", len(few), recovery, lambda: cosines(checkpoint, few[:, :CONTEXT], noise, middle, 64))
-    lens = costs.decoding_flops(facts, CONTEXT, STEPS)
+    lens = decoding_flops(facts, CONTEXT, STEPS)
     stage("lens", len(few), lens, lambda: list(decode(checkpoint, few, STEPS, 64)))
     layers = range(middle, middle + 1)
-    heads = costs.ablation_flops(facts, CONTEXT, STEPS, layers)
+    heads = ablation_flops(facts, CONTEXT, STEPS, layers)
     for size in ablation_rows:
         seconds = timed(partial(effects, checkpoint, text[:size], STEPS, size, layers), 1)
         name = f"ablation, {size} rows"

@@ -330,8 +330,9 @@ def test_full_believes_no_note(restored: Restored) -> None:
 def test_no_false_alarm(restored: Restored) -> None:
     """Twenty clean audits, cached and in full."""
     code = (
-        "from pathlib import Path; from recite.provenance.audit.command import audit_study\n"
-        f"runs = [audit_study(Path({CONFIG!r}), [], False, full=bool(run % 2)) for run in range(20)]\n"
+        "from pathlib import Path; from recite.catalogue import STAGES\n"
+        "from recite.provenance.audit.command import audit_study\n"
+        f"runs = [audit_study(Path({CONFIG!r}), STAGES, [], False, full=bool(run % 2)) for run in range(20)]\n"
         "assert all(verified for _, verified in runs), runs\nassert len({text for text, _ in runs}) == 1"
     )
     environment = os.environ | {"PYTHONPATH": str(restored.root / "workflow")}
@@ -442,7 +443,7 @@ def test_mistakes_of_trace(finished: Checkout, arguments: tuple[str, ...], sente
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("scalling",), "scalling is no figure of this study (known: claims, scaling"),
+        (("scalling",), "scalling is no figure of this study (known: distribution, controls"),
         (("Snakefile",), "does not say what it was drawn from"),
         (("nowhere.png",), "nowhere.png is no file and no figure of this study"),
     ],

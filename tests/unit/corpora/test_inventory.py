@@ -181,8 +181,9 @@ def test_what_is_left_out_is_there(tmp_path: Path, name: str) -> None:
     """Prevents a slip in a name from leaving a file in, or a pattern from leaving out more than was meant."""
     make(tmp_path / "corpus", {"a1.jsonl": 4, "x/a1.jsonl": 5, "a1.txt": 6})
     with pytest.raises(ReciteError, match=r"`without` names .*, which is no file that `patterns` match; correct it"):
-        take_inventory(entry(tmp_path / "corpus", ["*.jsonl"], without=["a1.jsonl", name]), tmp_path / "out.json",
-        fetch=False)
+        take_inventory(
+            entry(tmp_path / "corpus", ["*.jsonl"], without=["a1.jsonl", name]), tmp_path / "out.json", fetch=False
+        )
     assert not (tmp_path / "out.json").exists()
 
 

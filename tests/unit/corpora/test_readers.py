@@ -1,4 +1,4 @@
-"""recite.corpora.readers: exact documents of every format; each defect skipped, counted and located, or a clear error."""
+"""recite.corpora.readers: exact documents of every format; defects skipped, counted and located, or a clear error."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""recite.doctor.study: every fault that is planted in a folder is found, with its remedy, and nothing in a healthy one."""
+"""recite.doctor.study: every fault planted in a folder is found, with its remedy, and nothing in a healthy one."""
 
 import json
 import os

@@ -13,7 +13,7 @@ from peers import logits_of
 from recite.checkpoints.architectures import Shape
 from recite.checkpoints.loading import Checkpoint
 from recite.checkpoints.training import build_model
-from recite.kernels import packing
+from recite.kernels import attention, packing
 from recite.kernels.attention import attend
 from recite.kernels.key_values import KeyValues
 from recite.kernels.packing import PackedLinear, SlicedLinear, pack
@@ -67,7 +67,7 @@ def test_attention_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         output = scaled_dot_product_attention(*arguments, **options)
         return output.transpose(1, 2).contiguous().transpose(1, 2)
 
-    monkeypatch.setattr(kernels, "scaled_dot_product_attention", kernel)
+    monkeypatch.setattr(attention, "scaled_dot_product_attention", kernel)
     output, _ = attend(nn.Module(), query, key, value, None)
     assert torch.equal(output, expected)
 

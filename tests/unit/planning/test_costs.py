@@ -1,4 +1,4 @@
-"""recite.planning.costs: operations against closed forms and real models, memory against the engine's own prediction."""
+"""recite.planning.costs: operations against closed forms and real models, memory against the engine's prediction."""
 
 from pathlib import Path
 

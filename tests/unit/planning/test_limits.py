@@ -30,10 +30,14 @@ def limits_of(name: str, **changes: Any) -> Limits:
 @pytest.mark.parametrize("name", ["mini", "paper"])
 def test_every_job_has_more_time_than_planned(name: str) -> None:
     """A job that SLURM ends before its time is lost; and no job that the plan knows may go by a default."""
-    found = limits_of(name) planned = {job.name: job for job in Planner(found.study, Machine()).jobs} jobs = {(rule,
-    tuple(job.items())): found.job(rule, job) for rule in found.study.rules for job in found.study.jobs(rule)} assert
-    {job for job in jobs.values() if job} == {*planned.values()} assert {rule for (rule, _), job in jobs.items() if job
-    is None} <= {"verification"} for (rule, wildcards), job in jobs.items():
+    found = limits_of(name)
+    planned = {job.name: job for job in Planner(found.study, Machine()).jobs}
+    jobs = {
+        (rule, tuple(job.items())): found.job(rule, job) for rule in found.study.rules for job in found.study.jobs(rule)
+    }
+    assert {job for job in jobs.values() if job} == {*planned.values()}
+    assert {rule for (rule, _), job in jobs.items() if job is None} <= {"verification"}
+    for (rule, wildcards), job in jobs.items():
         if job:
             assert job.stage == rule and all(value in job.name for _, value in wildcards)
             assert 60 * found.minutes(rule, dict(wildcards), 1) >= max(900, limits.MARGIN * job.seconds - 60)

@@ -33,8 +33,6 @@ RECORDING |= {f"recite.provenance.{name}" for name in ("records", "keeping", "di
 """What opens the way into a job and notes what it did."""
 DECLARING = ("stage", "cost", "catalogue", "planning")
 """What is read to say which jobs there are, what they cost, and what is said of them."""
-NAMING = {"recite.comparison.signatures.figures.signatures"}
-"""The drawing that also says what the measures of signatures are called."""
 RULES = {rule.name: rule for stage in STAGES for rule in stage.rules if rule.run}
 
 
@@ -171,7 +169,7 @@ def test_closure_of_a_figure(monkeypatch: pytest.MonkeyPatch, name: str) -> None
     for name, figure in study.figures.items():
         own, found = study.figure_modules[name], closure("figures", study, {"figure": name})
         assert {own, "recite.report.drawing", "recite.files", *study.modules_of(figure.tables)} <= found
-        assert drawings(found) == {own} | (NAMING if name in ("signature_clusters", "factorial") else set())
+        assert drawings(found) == {own}
         assert not aside(found, "engine", "measure", "summarize", "summary", *DECLARING, "words")
 
 

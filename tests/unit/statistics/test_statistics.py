@@ -1,4 +1,4 @@
-"""recite.statistics.intervals against closed forms, enumeration and simulation."""
+"""recite.statistics against closed forms, enumeration and simulation."""
 
 import itertools
 import math

@@ -220,7 +220,7 @@ def test_sections_of_stages(small: dict[str, Any], stage: Stage) -> None:
     """Prevents the section of a stage that there is not from being read, and one that there is from going unchecked."""
     needed = {"frequency": {"countings": ["bytes"]}, "noise": {"strengths": [0.1]}}
     small[stage.section] = deepcopy(needed.get(stage.section, {}))
-    with pytest.raises(ReciteError, match=rf"study\.yaml: unknown key '{stage.section}'; known keys: study, seed, "):
+    with pytest.raises(ReciteError, match=rf"study\.yaml: unknown key '{stage.section}'; (known keys|did you mean)"):
         check_config(deepcopy(small), "study", "study.yaml", [other for other in STAGES if other != stage])
     section = check_config(small, "study", "study.yaml", STAGES)[stage.section]
     defaults = yaml.safe_load(SECTIONS[stage.section].read_text())["properties"]

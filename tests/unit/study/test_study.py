@@ -1,4 +1,4 @@
-"""recite.study.study: the resolved study, what each stage must know, and the shipped registry held against transformers."""
+"""recite.study.study: the resolved study, what each stage must know, and the registry held against transformers."""
 
 import re
 from copy import deepcopy

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from recite.planning.planner import Planner
+    from recite.study.asked import Asked
     from recite.study.study import Study
 
 Wildcards = Mapping[str, str]
@@ -107,7 +108,7 @@ class Figure(NamedTuple):
     caption: str
 
 
-def no_check(study: Study, source: str) -> None:
+def no_check(study: Asked, source: str) -> None:
     return None
 
 
@@ -128,7 +129,7 @@ class Stage:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     claims: tuple[str, ...] = ()
     words: bool = False
-    check: Callable[[Study, str], None] = no_check
+    check: Callable[[Asked, str], None] = no_check
     profiles: Callable[[Study], Sequence[str]] = lambda study: ()
 
     @property

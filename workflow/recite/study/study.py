@@ -136,13 +136,13 @@ def load_study(config: dict[str, Any], source: str, stages: tuple[Stage, ...]) -
         check_models(config, registry, corpora, source, models_file)
         models = registered_models(config["models"], registry, str(models_file))
         names = list(registry)
-    study = Study(config, corpora, claims, published, models, tuple(names), stages)
+    asked = Asked(config, corpora, claims, published, models, tuple(names))
     check_sampling(config, {model.corpus for model in models.values()}, corpora, source)
-    check_settings(study, source)
+    check_settings(asked, source)
     for stage in stages:
         if stage.section in config:
-            stage.check(study, source)
-    return study
+            stage.check(asked, source)
+    return Study(config, corpora, claims, published, models, tuple(names), stages)
 
 
 def described(figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:

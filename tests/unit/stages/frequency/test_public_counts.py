@@ -1,4 +1,4 @@
-"""recite.stages.frequency.public_counts against a server that answers from a real local index, and that fails in every known way."""
+"""The public index against a server that answers from a real local one, and that fails in every known way."""
 
 import json
 from collections.abc import Iterator

@@ -87,7 +87,7 @@ def _first(lines: list[str], most: int) -> list[str]:
 def _facts(records: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     if not records:
         return
-    yield "function", _common(record["run"] for record in records)
+    yield "function", _common(record.get("run", "–") for record in records)
     for key in sorted({key for record in records for key in record["wildcards"]}):
         yield key, _common(record["wildcards"].get(key, "–") for record in records)
     for key in sorted({key for record in records for key in record["made_with"]}):

@@ -8,6 +8,7 @@ from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, shards
+from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -20,7 +21,7 @@ MEMORIZED = 0.05
 SUFFIX_BYTES = 27
 
 
-def _check(study: Study, source: str) -> None:
+def _check(study: Asked, source: str) -> None:
     """A mask holds every suffix of a context."""
     check_models_of(study, SECTION, source)
     context = study.config["sampling"]["context_tokens"]

@@ -36,6 +36,25 @@ class Spans(NamedTuple):
     continuation: Span
 
 
+def count(
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    indexes: Sequence[Path],
+    frequencies: Path,
+    tokenizer: Path | None = None,
+) -> None:
+    """Count the rows of one family in the corpus; what the public API has answered is kept until all is counted."""
+    public = options.get("public", {}).get("tokenizer")
+    count_rows(
+        options,
+        shards=shards,
+        indexes=sorted({path.parent for path in indexes}),
+        tokenizer=tokenizer or (Path(public) if public else None),
+        cache=frequencies.with_name(f".{frequencies.stem}.jsonl"),
+        frequencies=frequencies,
+    )
+
+
 def count_rows(
     options: Mapping[str, Any],
     shards: Sequence[Path],

@@ -7,6 +7,7 @@ from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.corpora.stage import all_documents, groups, layout
 from recite.stages.inputs import shard_files, tokenizer
+from recite.study.asked import Asked
 from recite.study.checks import known
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -63,7 +64,7 @@ def counted_shards(study: Study, family: str) -> list[str]:
     return [shard for domain in domains for shard in study.shards_of(domain)[:needed]]
 
 
-def _check(study: Study, source: str) -> None:
+def _check(study: Asked, source: str) -> None:
     """The section's families are of the study, and `other` is named where it is counted by."""
     section = study.config[SECTION]
     for name in (*section.get("families", ()), *([section["other"]] if "other" in section else [])):
@@ -174,7 +175,7 @@ RULES = (
     Rule(
         "frequency_index",
         place="{corpus}/{units}/{group}",
-        run="recite.stages.frequency.jobs:index_corpus",
+        run="recite.stages.frequency.indexing:index_corpus",
         jobs=_index_jobs,
         inputs=_index_inputs,
         outputs={"index": [f"indexes/{{corpus}}/{{units}}/{{group}}/{file}" for file in INDEX_FILES]},
@@ -185,7 +186,7 @@ RULES = (
     Rule(
         "frequency",
         place="{family}/{counting}",
-        run="recite.stages.frequency.jobs:count",
+        run="recite.stages.frequency.measure:count",
         jobs=_counted,
         inputs=_inputs,
         outputs={"frequencies": "frequencies/{family}/{counting}.parquet"},

@@ -4,13 +4,14 @@ import math
 from typing import Any
 
 from recite.errors import ReciteError
+from recite.study.asked import Asked
 from recite.study.checks import check_models_of, known
 from recite.study.study import Study
 
 SECTION = "ablation"
 
 
-def models(study: Study) -> list[str]:
+def models(study: Asked) -> list[str]:
     """The models whose heads are ablated."""
     return study.models_of(SECTION)
 
@@ -77,7 +78,7 @@ def _replacement(study: Study) -> dict[str, Any]:
     return {"replacement": replacement} | ({"seed": study.seed} if replacement == "resample" else {})
 
 
-def check(study: Study, source: str) -> None:
+def check(study: Asked, source: str) -> None:
     """Settings of single models are of models that there are; layers are cut into jobs where their number is known."""
     check_models_of(study, SECTION, source)
     section = study.config[SECTION]

@@ -7,6 +7,7 @@ from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.inputs import batch, checkpoint, ready, shards
+from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -47,7 +48,7 @@ def sweep(study: Study, models: Sequence[str], strengths: Sequence[str]) -> list
     ]
 
 
-def check_layers(study: Study, models: Sequence[str], stage: str, source: str) -> None:
+def check_layers(study: Asked, models: Sequence[str], stage: str, source: str) -> None:
     """Every model that is disturbed has the disturbed layers."""
     layer = max(study.config[SECTION]["layers"])
     for name in models:
@@ -59,7 +60,7 @@ def check_layers(study: Study, models: Sequence[str], stage: str, source: str) -
             )
 
 
-def _check(study: Study, source: str) -> None:
+def _check(study: Asked, source: str) -> None:
     check_models_of(study, SECTION, source)
     check_layers(study, study.models_of(SECTION), SECTION, source)
 

@@ -8,6 +8,7 @@ from recite.planning.costs import Facts
 from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, ready, shards
 from recite.stages.noise.stage import above_zero, check_layers, layers, options_in, sweep
+from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -24,7 +25,7 @@ def strengths(study: Study) -> list[str]:
     return above_zero(study.config[SECTION].get("strengths", study.config["noise"]["strengths"]))
 
 
-def _check(study: Study, source: str) -> None:
+def _check(study: Asked, source: str) -> None:
     """Recovery is from the noise of the study, in layers that its models have."""
     check_models_of(study, SECTION, source)
     if "noise" not in study.config:

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from recite.comparison.signatures.figures.signatures import MEASURES
+from recite.comparison.signatures.measures import MEASURES
 from recite.report import style
 
 WORDS = {"architecture": "architecture", "recipe": "recipe", "both": "the two together", "seed": "seed"}

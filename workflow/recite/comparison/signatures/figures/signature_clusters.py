@@ -8,11 +8,14 @@ from matplotlib.figure import Figure
 from scipy.cluster import hierarchy
 from scipy.spatial.distance import squareform
 
-from recite.comparison.signatures.figures.signatures import COLUMNS, MEASURES
+from recite.comparison.signatures.measures import MEASURES
 from recite.report import matrix, style
 
 FEWEST = 3
 """Models without which there is no tree."""
+
+COLUMNS = 2
+"""Panels in a row."""
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:

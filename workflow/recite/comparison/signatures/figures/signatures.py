@@ -4,14 +4,9 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
+from recite.comparison.signatures.measures import MEASURES
 from recite.report import matrix, style
 
-MEASURES = {
-    "ablation": "ablated heads, drop in hits",
-    "ablation_log_probability": "ablated heads, drop in log-probability",
-    "recovery": "noise that is removed",
-    "lens": "probability of the true token",
-}
 COLUMNS = 2
 """Panels in a row."""
 

@@ -1,4 +1,4 @@
-"""recite.stages.heads.summarize.ranking against pandas and planted heads; order, split and blocks of layers leave no mark."""
+"""The ranking of heads against pandas and planted heads; order, split and blocks of layers leave no mark."""
 
 from pathlib import Path
 

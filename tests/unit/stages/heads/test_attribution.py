@@ -1,4 +1,4 @@
-"""recite.stages.heads.measure.attribution against finite differences in the unchanged models, closed forms, and whatever the batches."""
+"""Attribution against finite differences in the unchanged models, closed forms, and whatever the batches."""
 
 import copy
 from collections.abc import Callable

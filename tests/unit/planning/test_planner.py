@@ -1,4 +1,4 @@
-"""recite.planning.planner: the jobs of the two studies, what they wait for, what they cost, and what a plan cannot do without."""
+"""recite.planning.planner: the jobs of the two studies, what they wait for and cost, what a plan cannot do without."""
 
 import re
 from collections import Counter
