@@ -28,15 +28,16 @@ def screens(study: Study) -> bool:
 
 def parts(study: Study, model: str) -> dict[str, dict[str, int]]:
     """The parts of scoring that hold rows whose heads are ablated: part -> shard -> how many of its rows."""
+    return {part: shards for part in study.parts(model) if (shards := rows(study, model, part))}
+
+
+def rows(study: Study, model: str, part: str) -> dict[str, int]:
+    """The rows of one part whose heads are ablated: shard -> how many."""
     section, size = study.config[SECTION], study.config["sampling"]["shard_rows"]
     most = section["rows_per_domain_of"].get(model, section.get("rows_per_domain"))
     most = min(most or math.inf, study.config["sampling"]["rows_per_domain"])
-    whole = {
-        part: {shard: min(size, most - size * int(shard.rpartition("-")[2])) for shard in shards}
-        for part, shards in study.parts(model).items()
-    }
-    kept = {part: {shard: rows for shard, rows in shards.items() if rows > 0} for part, shards in whole.items()}
-    return {part: shards for part, shards in kept.items() if shards}
+    whole = {shard: min(size, most - size * int(shard.rpartition("-")[2])) for shard in study.parts(model)[part]}
+    return {shard: count for shard, count in whole.items() if count > 0}
 
 
 def blocks(study: Study, model: str) -> dict[int, int | None]:
@@ -56,15 +57,20 @@ def batch_rows(study: Study, model: str) -> int:
 
 def means_options(study: Study, model: str) -> dict[str, Any]:
     """Those of scoring, with batches of their own size and the rows of every shard."""
-    rows = {shard: count for shards in parts(study, model).values() for shard, count in shards.items()}
-    return study.run_options(model) | {"batch_rows": batch_rows(study, model), "rows": rows}
+    own = {shard: count for shards in parts(study, model).values() for shard, count in shards.items()}
+    return _run_options(study, model) | {"rows": own}
+
+
+def _run_options(study: Study, model: str) -> dict[str, Any]:
+    """Those of scoring, with batches of their own size."""
+    return study.run_options(model) | {"batch_rows": batch_rows(study, model)}
 
 
 def ablation_options(study: Study, model: str, part: str, first: int) -> dict[str, Any]:
     """The same for the shards of one part, with some layers and what heads are replaced by."""
-    own = {"rows": parts(study, model)[part], "layers": [first, blocks(study, model)[first]]}
+    own = {"rows": rows(study, model, part), "layers": [first, blocks(study, model)[first]]}
     share = {"share": study.config[SECTION]["screening"]["share"]} if screens(study) else {}
-    return means_options(study, model) | own | _replacement(study) | share
+    return _run_options(study, model) | own | _replacement(study) | share
 
 
 def screening_options(study: Study, model: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
 from recite.stages.heads.asked import SECTION, batch_rows, blocks, models, parts, screens
+from recite.stages.heads.asked import rows as rows_of
 from recite.study.declaration import Cost, Wildcards
 
 LISTED = 1.5
@@ -93,7 +94,7 @@ def ablation(planner: Planner, wildcards: Wildcards) -> Cost:
     model, study = wildcards["model"], planner.study
     cost = planner.costs[model]
     layers, heads = _heads(planner, model, int(wildcards["first"]))
-    rows = sum(parts(study, model)[wildcards["part"]].values())
+    rows = sum(rows_of(study, model, wildcards["part"]).values())
     row = _share(planner) * ablation_flops(cost.facts, *planner.tokens_of(model), layers) + 2 * cost.row
     seconds = cost.seconds(rows, batch_rows(study, model), row, PACE)
     written = rows * (costs.LAYERED_BYTES + heads * HEAD_BYTES)

@@ -35,7 +35,7 @@ def _all_rows(study: Study, wildcards: Wildcards) -> Files:
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
     model = wildcards["model"]
-    names = asked.parts(study, model)[wildcards["part"]]
+    names = asked.rows(study, model, wildcards["part"])
     rows = {"shards": shard_files(study, study.models[model].family, names)}
     screened = {"screened": study.file("screening", "screened", wildcards)} if asked.screens(study) else {}
     return checkpoint(study, model) | ready(study) | rows | _means(study, model) | screened
