@@ -8,20 +8,20 @@ from recite.comparison.scaling.stage import STAGE as SCALING
 from recite.comparison.signatures.stage import STAGE as SIGNATURES
 from recite.report.stage import STAGE as REPORT
 from recite.stages.batching.stage import STAGE as BATCHING
-from recite.stages.checkpoints.stage import STAGE as CHECKPOINTS
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
-from recite.stages.corpora.stage import STAGE as CORPORA
 from recite.stages.frequency.stage import STAGE as FREQUENCY
 from recite.stages.heads.stage import STAGE as HEADS
 from recite.stages.lens.stage import STAGE as LENS
+from recite.stages.models.stage import STAGE as MODELS
 from recite.stages.noise.stage import STAGE as NOISE
 from recite.stages.recovery.stage import STAGE as RECOVERY
+from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
 from recite.stages.verification.stage import STAGE as VERIFICATION
 
 STAGES = (
-    CORPORA,
-    CHECKPOINTS,
+    SAMPLING,
+    MODELS,
     BATCHING,
     SCORING,
     SCALING,

@@ -15,13 +15,13 @@ from recite.planning.costs import Machine
 from recite.planning.job import Job
 from recite.planning.planner import Planner
 from recite.stages.compressibility.stage import suffix_flops
-from recite.stages.corpora.stage import groups
 from recite.stages.frequency import stage as frequency
 from recite.stages.heads import asked
 from recite.stages.heads import cost as heads
 from recite.stages.lens import stage as lens
 from recite.stages.noise import stage as noise
 from recite.stages.recovery import stage as recovery
+from recite.stages.sampling.stage import groups
 from recite.stages.scoring.stage import SCORE_BYTES
 from studies import load, shipped
 

@@ -14,11 +14,11 @@ from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.inspection import empty_model
 from recite.checkpoints.registration import checkpoint_facts
 from recite.planning.limits import Limits
-from recite.stages.corpora.stage import groups, layout
 from recite.stages.frequency import stage as frequency
 from recite.stages.heads import asked as heads
 from recite.stages.noise import stage as noise
 from recite.stages.recovery import stage as recovery
+from recite.stages.sampling.stage import groups, layout
 from recite.study.config import check_config, read_yaml
 from recite.study.declaration import Figure
 from recite.study.study import Study

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from recite.corpora.readers import Layout, read_texts
-from recite.stages.corpora.jobs import named_files
 from recite.stages.frequency.ngrams import build_index, units_of
+from recite.stages.sampling.jobs import named_files
 
 
 def index_corpus(

@@ -5,8 +5,8 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.corpora.stage import all_documents, groups, layout
 from recite.stages.inputs import shard_files, tokenizer
+from recite.stages.sampling.stage import all_documents, groups, layout
 from recite.study.asked import Asked
 from recite.study.checks import known
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards

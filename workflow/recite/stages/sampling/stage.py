@@ -1,4 +1,4 @@
-"""Corpora and samples: from documents, found in files or made here, to the rows that are measured."""
+"""Samples: from documents, found in files or made here, to the rows that are measured."""
 
 from typing import Any
 
@@ -141,7 +141,7 @@ def _samples(study: Study, wildcards: Wildcards) -> Files:
 RULES = (
     Rule(
         "corpus",
-        run="recite.stages.corpora.jobs:make_corpus",
+        run="recite.stages.sampling.jobs:make_corpus",
         jobs=lambda study: ONCE if study.trains else (),
         outputs=lambda study: {
             **built_files(study),
@@ -164,7 +164,7 @@ RULES = (
     Rule(
         "candidates",
         place="{corpus}/{group}",
-        run="recite.stages.corpora.jobs:gather_candidates",
+        run="recite.stages.sampling.jobs:gather_candidates",
         jobs=group_jobs,
         inputs=lambda study, wildcards: {"documents": documents(study, wildcards["corpus"])},
         outputs={"candidates": "candidates/{corpus}/{group}.parquet"},
@@ -193,4 +193,4 @@ RULES = (
     ),
 )
 
-STAGE = Stage("recite.stages.corpora", RULES)
+STAGE = Stage("recite.stages.sampling", RULES)

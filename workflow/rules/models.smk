@@ -1,4 +1,4 @@
-# Checkpoints and tokenizers: trained here, or fetched where the config allows it, checked and named by digest.
+# Models and tokenizers: trained here, or fetched where the config allows it, checked and named by digest.
 #
 # in:  corpus/documents/, or the files that the registry names
 # out: tokenizers/<family>/, models/<model>/ of one that is trained here or checkpoints/<model>.json

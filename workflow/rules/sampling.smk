@@ -1,4 +1,4 @@
-# Corpora and samples: documents, made here or found in files, and the rows whose memorization is measured.
+# Samples: documents, made here or found in files, and the rows of them whose memorization is measured.
 #
 # in:  the environment's packages, or the files that the corpora file names; tokenizers/<family>/
 # out: corpus/ of one that is made here or inventories/<corpus>.json, candidates/<corpus>/<group>.parquet,

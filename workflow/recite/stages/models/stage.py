@@ -1,11 +1,11 @@
-"""Checkpoints and tokenizers: trained here from seeded weights, or fetched, checked and named by digest."""
+"""Models and tokenizers: trained here from seeded weights, or fetched, checked and named by digest."""
 
 from typing import Any
 
 from recite.planning import costs
 from recite.planning.planner import Planner, short
-from recite.stages.corpora.stage import all_documents
 from recite.stages.inputs import tokenizer
+from recite.stages.sampling.stage import all_documents
 from recite.study.declaration import Cost, Rule, Stage, Wildcards
 from recite.study.models import recipes_of
 from recite.study.study import Study
@@ -76,7 +76,7 @@ RULES = (
     Rule(
         "training",
         place="{model}",
-        run="recite.stages.checkpoints.jobs:train",
+        run="recite.stages.models.jobs:train",
         jobs=lambda study: models(study) if study.trains else (),
         inputs=_training_inputs,
         outputs={
@@ -117,4 +117,4 @@ RULES = (
     ),
 )
 
-STAGE = Stage("recite.stages.checkpoints", RULES)
+STAGE = Stage("recite.stages.models", RULES)

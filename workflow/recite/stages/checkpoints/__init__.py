@@ -1,1 +1,0 @@
-"""Checkpoints and tokenizers: trained here from seeded weights, or fetched, checked and named by digest."""

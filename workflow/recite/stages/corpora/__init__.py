@@ -1,1 +1,0 @@
-"""Corpora and samples: from documents, found in files or made here, to the rows that are measured."""

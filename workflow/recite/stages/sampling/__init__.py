@@ -1,0 +1,1 @@
+"""Samples: from documents, found in files or made here, to the rows that are measured."""
