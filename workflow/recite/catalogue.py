@@ -13,6 +13,7 @@ from recite.stages.frequency.stage import STAGE as FREQUENCY
 from recite.stages.heads.stage import STAGE as HEADS
 from recite.stages.lens.stage import STAGE as LENS
 from recite.stages.models.stage import STAGE as MODELS
+from recite.stages.near_verbatim.stage import STAGE as NEAR_VERBATIM
 from recite.stages.noise.stage import STAGE as NOISE
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
@@ -26,6 +27,7 @@ STAGES = (
     SCORING,
     SCALING,
     DOMAINS,
+    NEAR_VERBATIM,
     COMPRESSIBILITY,
     FREQUENCY,
     NOISE,

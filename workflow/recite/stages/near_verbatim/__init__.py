@@ -1,0 +1,1 @@
+"""Near-verbatim recall: rows that are recited but for a few tokens."""
