@@ -1,9 +1,33 @@
-"""Inputs that stages share: a model's checkpoint, its rows, and what must be there before any model runs."""
+"""What stages share: jobs for every part of models' rows, and their inputs and options."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from recite.study.declaration import READY
+from recite.study.declaration import READY, Wildcards
 from recite.study.study import Study
+
+
+def part_jobs(study: Study, models: Iterable[str]) -> list[Wildcards]:
+    """A job for every part of some models' rows."""
+    return [{"model": model, "part": part} for model in models for part in study.parts(model)]
+
+
+def own_batches(study: Study, section: str, model: str) -> dict[str, Any]:
+    """How a model is run, with batches of a section's own size."""
+    return study.run_options(model) | {"batch_rows": study.config[section]["batch_rows"]}
+
+
+def model_and_rows(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    """A model and one part of its rows; they wait for the samples of all families."""
+    model = wildcards["model"]
+    return checkpoint(study, model) | ready(study) | {"shards": shards(study, model, wildcards["part"])}
+
+
+def model_and_scores(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    """A model, one part of its rows and their scores."""
+    model = wildcards["model"]
+    rows = {"shards": shards(study, model, wildcards["part"])}
+    return {"scores": study.file("scoring", "scores", wildcards)} | checkpoint(study, model) | rows
 
 
 def checkpoint(study: Study, model: str) -> dict[str, str]:

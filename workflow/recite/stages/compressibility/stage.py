@@ -1,17 +1,15 @@
 """Compressibility: by which suffixes of its context a memorized row is still recited."""
 
 import math
-from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.inputs import checkpoint, shards
+from recite.stages.inputs import model_and_scores, own_batches, part_jobs
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
-from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
-from recite.study.study import Study
+from recite.study.declaration import ONCE, Cost, Figure, Rule, Stage, Wildcards
 
 SECTION = "compressibility"
 MASK_BITS = 64
@@ -30,21 +28,6 @@ def _check(study: Asked, source: str) -> None:
             f"{source}: sampling.context_tokens is {context}, but compressibility keeps one bit for each suffix of a "
             f"context, {MASK_BITS} at most; choose fewer or drop the section compressibility."
         )
-
-
-def _jobs(study: Study) -> list[Wildcards]:
-    return [{"model": model, "part": part} for model in study.models_of(SECTION) for part in study.parts(model)]
-
-
-def _inputs(study: Study, wildcards: Wildcards) -> Files:
-    model, part = wildcards["model"], wildcards["part"]
-    scores = {"scores": study.file("scoring", "scores", wildcards)}
-    return scores | checkpoint(study, model) | {"shards": shards(study, model, part)}
-
-
-def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
-    """Those of scoring, with batches of their own size."""
-    return study.run_options(wildcards["model"]) | {"batch_rows": study.config[SECTION]["batch_rows"]}
 
 
 def suffix_flops(facts: Facts, bos: int, context: int, continuation: int) -> int:
@@ -78,10 +61,10 @@ RULES = (
         "compressibility",
         place="{model}/{part}",
         run="recite.stages.compressibility.measure:shorten",
-        jobs=_jobs,
-        inputs=_inputs,
+        jobs=lambda study: part_jobs(study, study.models_of(SECTION)),
+        inputs=model_and_scores,
         outputs={"suffixes": "compressibility/{model}/{part}.parquet"},
-        options=_options,
+        options=lambda study, wildcards: own_batches(study, SECTION, wildcards["model"]),
         runs_model=True,
         cost=_cost,
     ),

@@ -1,11 +1,9 @@
 """Lens: what every layer would say of the true continuation."""
 
-from typing import Any
-
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.inputs import checkpoint, shards
+from recite.stages.inputs import model_and_scores, own_batches, part_jobs
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -15,21 +13,6 @@ LAYER_BYTES = 20
 """What each layer adds to a row."""
 PACE = 0.74
 """What it reaches on a GPU, over scoring (`make bench-gpu`)."""
-
-
-def _jobs(study: Study) -> list[Wildcards]:
-    return [{"model": model, "part": part} for model in study.models_of(SECTION) for part in study.parts(model)]
-
-
-def _inputs(study: Study, wildcards: Wildcards) -> Files:
-    model, part = wildcards["model"], wildcards["part"]
-    scores = {"scores": study.file("scoring", "scores", wildcards)}
-    return scores | checkpoint(study, model) | {"shards": shards(study, model, part)}
-
-
-def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
-    """Those of scoring, with batches of their own size."""
-    return study.run_options(wildcards["model"]) | {"batch_rows": study.config[SECTION]["batch_rows"]}
 
 
 def decoding_flops(facts: Facts, context: int, continuation: int) -> int:
@@ -71,10 +54,10 @@ RULES = (
         "lens",
         place="{model}/{part}",
         run="recite.stages.lens.measure:decode_layers",
-        jobs=_jobs,
-        inputs=_inputs,
+        jobs=lambda study: part_jobs(study, study.models_of(SECTION)),
+        inputs=model_and_scores,
         outputs={"lens": "lens/{model}/{part}.parquet", "positions": "lens/{model}/positions/{part}.parquet"},
-        options=_options,
+        options=lambda study, wildcards: own_batches(study, SECTION, wildcards["model"]),
         runs_model=True,
         cost=_cost,
     ),

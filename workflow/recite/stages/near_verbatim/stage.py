@@ -4,7 +4,7 @@ from typing import Any
 
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import shards
+from recite.stages.inputs import part_jobs, shards
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -13,10 +13,6 @@ SECTION = "near_verbatim"
 NEAR_BYTES = 16
 ROW_SECONDS = 1e-5
 """Seconds on one core for a row of 32 tokens and 32: 300,000 random rows."""
-
-
-def _jobs(study: Study) -> list[Wildcards]:
-    return [{"model": model, "part": part} for model in study.models_of(SECTION) for part in study.parts(model)]
 
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
@@ -44,7 +40,7 @@ RULES = (
         "near_verbatim",
         place="{model}/{part}",
         run="recite.stages.near_verbatim.measure:measure_nearness",
-        jobs=_jobs,
+        jobs=lambda study: part_jobs(study, study.models_of(SECTION)),
         inputs=_inputs,
         outputs={"near": "near_verbatim/{model}/{part}.parquet"},
         options=_options,

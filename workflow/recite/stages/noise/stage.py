@@ -6,7 +6,7 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import batch, checkpoint, ready, shards
+from recite.stages.inputs import batch, model_and_rows
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
@@ -65,12 +65,6 @@ def _check(study: Asked, source: str) -> None:
     check_layers(study, study.models_of(SECTION), SECTION, source)
 
 
-def _inputs(study: Study, wildcards: Wildcards) -> Files:
-    model = wildcards["model"]
-    rows = {"shards": shards(study, model, wildcards["part"])}
-    return checkpoint(study, model) | ready(study) | rows | batch(study, model)
-
-
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     return study.run_options(wildcards["model"]) | {"noise": options_in(study, int(wildcards["layer"]))}
 
@@ -93,7 +87,7 @@ RULES = (
         place="{model}/layer-{layer}/alpha-{alpha}/{part}",
         run="recite.stages.noise.measure:score_under_noise",
         jobs=lambda study: sweep(study, study.models_of(SECTION), strengths(study)),
-        inputs=_inputs,
+        inputs=lambda study, wildcards: {**model_and_rows(study, wildcards), **batch(study, wildcards["model"])},
         outputs={"scores": "noise/{model}/layer-{layer}/alpha-{alpha}/{part}.parquet"},
         options=_options,
         runs_model=True,

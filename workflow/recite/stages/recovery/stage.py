@@ -6,7 +6,7 @@ from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.inputs import checkpoint, ready, shards
+from recite.stages.inputs import model_and_rows, own_batches
 from recite.stages.noise.stage import above_zero, check_layers, layers, options_in, sweep
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
@@ -46,17 +46,11 @@ def _jobs(study: Study) -> list[Wildcards]:
     return sweep(study, study.models_of(SECTION), strengths(study)) if SECTION in study.config else []
 
 
-def _inputs(study: Study, wildcards: Wildcards) -> Files:
-    model = wildcards["model"]
-    return checkpoint(study, model) | ready(study) | {"shards": shards(study, model, wildcards["part"])}
-
-
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     """Those of scoring and noise, with batches of their own size; only the prompt is fed."""
     found = options_in(study, int(wildcards["layer"]))
     noise = {key: value for key, value in found.items() if key != "positions"}
-    batch_rows = study.config[SECTION]["batch_rows"]
-    return study.run_options(wildcards["model"]) | {"batch_rows": batch_rows, "noise": noise}
+    return own_batches(study, SECTION, wildcards["model"]) | {"noise": noise}
 
 
 def recovery_flops(facts: Facts, context: int) -> int:
@@ -93,7 +87,7 @@ RULES = (
         place="{model}/layer-{layer}/alpha-{alpha}/{part}",
         run="recite.stages.recovery.measure:measure_recovery",
         jobs=_jobs,
-        inputs=_inputs,
+        inputs=model_and_rows,
         outputs={"recovery": "recovery/{model}/layer-{layer}/alpha-{alpha}/{part}.parquet"},
         options=_options,
         runs_model=True,

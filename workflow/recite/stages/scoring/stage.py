@@ -1,26 +1,12 @@
 """Scoring: the memorization score of every sampled row under every model, and the rates that follow."""
 
-from typing import Any
-
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import batch, checkpoint, ready, shards
+from recite.stages.inputs import batch, model_and_rows, part_jobs
 from recite.study.declaration import Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 SCORE_BYTES = 90
-
-
-def parts(study: Study, models: list[str]) -> list[Wildcards]:
-    """A job for every part of the rows of some models."""
-    return [{"model": model, "part": part} for model in models for part in study.parts(model)]
-
-
-def inputs(study: Study, wildcards: Wildcards) -> Files:
-    """A model and one part of its rows; they wait for the samples of all families."""
-    model = wildcards["model"]
-    rows = {"shards": shards(study, model, wildcards["part"])}
-    return checkpoint(study, model) | ready(study) | rows | batch(study, model)
 
 
 def _planted(study: Study) -> list[str]:
@@ -44,19 +30,15 @@ def _aggregation_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
 
 
-def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
-    return study.run_options(wildcards["model"])
-
-
 RULES = (
     Rule(
         "scoring",
         place="{model}/{part}",
         run="recite.stages.scoring.measure:score",
-        jobs=lambda study: parts(study, list(study.models)),
-        inputs=inputs,
+        jobs=lambda study: part_jobs(study, study.models),
+        inputs=lambda study, wildcards: {**model_and_rows(study, wildcards), **batch(study, wildcards["model"])},
         outputs={"scores": "scores/{model}/{part}.parquet"},
-        options=_options,
+        options=lambda study, wildcards: study.run_options(wildcards["model"]),
         runs_model=True,
         cost=lambda planner, wildcards: planner.continuing(wildcards["model"], wildcards["part"], SCORE_BYTES),
     ),
