@@ -3,6 +3,6 @@
 MEASURES = {
     "ablation": "ablated heads, drop in hits",
     "ablation_log_probability": "ablated heads, drop in log-probability",
-    "recovery": "noise that is removed",
+    "recovery": "similarity regained under noise",
     "lens": "probability of the true token",
 }

@@ -25,8 +25,9 @@ STAGE = Stage(
             ("signature_pairs", "signature_tests"),
             (
                 "A model's profile is a number for every layer, over all natural rows: what ablating one of its "
-                "heads costs, on average, in hits and in log-probability; the share of the strongest noise that "
-                "it has removed; the mean probability of the true token. Shown is the correlation of two models' "
+                "heads costs, on average, in hits and in log-probability; the share of the "
+                "similarity that it has regained under the strongest noise; the mean probability of the true "
+                "token. Shown is the correlation of two models' "
                 "profiles at twenty relative depths, by family and size. Above each panel: the mean correlation "
                 "within and between families, with the p-value of the hypothesis that families do not matter "
                 "(permutation of their names over the models), and how many models have their most similar other "

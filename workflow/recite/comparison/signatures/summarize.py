@@ -1,7 +1,7 @@
 """Family signatures: do models of one family spread what they know of memorized text over their layers alike?
 
-A model's profile is a number for every layer: what ablating one of its heads costs, how much of the noise it has
-removed, or how probable it makes the true token. Profiles are compared on a common relative depth (the paper's
+A model's profile is a number for every layer: what ablating one of its heads costs, how much similarity it has
+regained, or how probable it makes the true token. Profiles are compared on a common relative depth (the paper's
 comparison of families); whether families matter is asked by a permutation of their names over the models (Good 2005).
 """
 
@@ -92,7 +92,7 @@ def measured_profiles(frames: Mapping[str, pd.DataFrame]) -> dict[str, list[Prof
         recovery = frames["recovery"]
         first, strongest = recovery["noise_layer"].min(), recovery["alpha"].max()
         kept = recovery[(recovery["noise_layer"] == first) & (recovery["alpha"] == strongest)]
-        found["recovery"] = _profiles(_all_natural(kept), "recovered")
+        found["recovery"] = _profiles(_all_natural(kept), "regained")
     if "lens" in frames:
         found["lens"] = _profiles(_all_natural(frames["lens"]), "probability")
     return {measure: profiles for measure, profiles in found.items() if len(profiles) > 1}

@@ -10,7 +10,7 @@ MEASURE = Column(
     pa.string(),
     "",
     "what is taken by layer: ablation (mean drop in hits by its heads), ablation_log_probability (in that of the true "
-    "continuation), recovery (share of the noise removed) or lens (probability of the true token)",
+    "continuation), recovery (share of the similarity regained) or lens (probability of the true token)",
 )
 SIGNATURES = Table(
     "signatures",

@@ -1,1 +1,1 @@
-"""Recovery: how much of the noise each later layer removes, at each strength."""
+"""Recovery: what each later layer leaves of the noise, at each strength."""

@@ -1,4 +1,4 @@
-"""Recovery: how much of the noise each later layer removes, at each strength."""
+"""Recovery: what each later layer leaves of the noise, at each strength."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wil
 from recite.study.study import Study
 
 SECTION = "recovery"
-LAYER_BYTES = 4
+LAYER_BYTES = 16
 """What each layer adds to a row."""
 
 
@@ -110,22 +110,34 @@ STAGE = Stage(
     section=SECTION,
     check=_check,
     profiles=lambda study: ("recovery",),
-    claims=("noise_removed", "memorized_recover_less"),
+    claims=("noise_removed", "memorized_recover_less", "memorized_regain_less"),
     words=True,
     figures={
         "recovery": Figure(
-            "Recovery from noise, layer by layer",
+            "What the layers leave of the noise",
             "Noise",
             ("recovery", "recovery_tests"),
             (
-                "Similarity is the cosine of the residual stream under noise and the undisturbed one, mean over "
-                "the prompt's positions and over the rows. In the disturbed layer, the first point, noise of "
-                "strength α leaves 1 / √(1 + α²) of it; shown is how much of what was lost each later layer has "
-                "recovered: all would be 100%, and less than nothing means that noise is amplified. Each family's "
-                "largest model, natural rows, under the strongest noise (solid) and the weakest (dashed). Bars "
-                "are bootstrap intervals over texts; classes of fewer than five texts are in the table only. "
-                "Above each panel, memorized minus unmemorized rows at the last layer, under the strongest noise. "
-                "Of several disturbed layers the first is shown."
+                "Size of the difference that noise of strength α makes in the residual stream, over the size of "
+                "the noise itself, mean over the prompt's positions and over the rows. The first point is the "
+                "disturbed layer, 1; below 1 some of the noise has been removed, above it the noise is amplified. "
+                "Each family's largest model, natural rows, under the strongest noise (solid) and the weakest "
+                "(dashed). Bars are bootstrap intervals over texts; classes of fewer than five texts are in the "
+                "table only. Above each panel, memorized minus unmemorized rows at the last layer, under the "
+                "strongest noise. Of several disturbed layers the first is shown."
+            ),
+        ),
+        "similarity": Figure(
+            "Similarity regained under noise",
+            "Noise",
+            ("recovery", "recovery_tests"),
+            (
+                "Cosine of the residual stream under noise and the undisturbed one, the paper's measure of "
+                "recovery. In the disturbed layer, the first point, noise of strength α leaves 1 / √(1 + α²) of "
+                "it. Dotted, under the strongest noise: the cosine if the noise were only carried along, which "
+                "rises as the stream grows, with nothing removed. Rows, lines and bars as in the figure of what "
+                "the layers leave; above each panel, of the cosine minus that baseline, memorized minus "
+                "unmemorized rows."
             ),
         ),
     },

@@ -1,4 +1,4 @@
-"""From cosines to recovery by class: how much of the noise each layer has removed, and whether classes differ in it."""
+"""From rows to classes: what each layer leaves of the noise, what similarity it gives back, and for whom."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from recite.errors import ReciteError
 from recite.files import hash64
 from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of, drawn_means, groups_of, layer_lines
 from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, Run, by_domain, files_by_model, read_outcomes
-from recite.stages.recovery.rows import RECOVERED
+from recite.stages.recovery.rows import MEASURES, RECOVERED
 from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
 from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import interval
@@ -20,8 +20,12 @@ from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
 Line = dict[str, Any]
-Drawn = dict[tuple[str, str], tuple[Bags, np.ndarray]]
-"""(natural or planted, group) -> its rows, and their recovered share by layer, seen first and then by resample."""
+Statistics = dict[str, np.ndarray]
+"""Name -> by layer, (1 + resamples, layers): as seen, and then under resamples."""
+Drawn = dict[tuple[str, str], tuple[Bags, Statistics]]
+"""(natural or planted, group) -> its rows and their statistics."""
+TESTED = ("growth", "beyond", "regained")
+"""What memorized and unmemorized rows are compared by."""
 
 
 def aggregate_recovery(
@@ -29,7 +33,7 @@ def aggregate_recovery(
 ) -> None:
     """Write the tables recovery and recovery_tests.
 
-    `scores` are the undisturbed scores of the same models, which make the classes. One model's cosines at one strength
+    `scores` are the undisturbed scores of the same models, which make the classes. One model's rows at one strength
     are in memory at a time.
     """
     clean = files_by_model(scores)
@@ -41,17 +45,16 @@ def aggregate_recovery(
             read = {run.model: read_outcomes(clean[Run(run.model)], SCORES, options)}
         outcomes = read[run.model]
         who = run._asdict() | {"family": outcomes.family, "parameters": outcomes.parameters}
-        values = read_cosines(paths, outcomes)
+        values = read_compared(paths, outcomes)
         made = read_metadata(paths[0])
         drawn: Drawn = {}
         for rows, group, chosen in groups_of(outcomes, options):
             rng = np.random.default_rng(hash64(options["seed"], "recovery", *run, rows, group))
             bags = bags_of(outcomes.texts, chosen)
             means = drawn_means(bags, bags.sums(values), options["resamples"], rng)
-            drawn[rows, group] = bags, recovered_share(means)
+            drawn[rows, group] = bags, statistics_of(means)
             counts = {"rows": rows, "group": group, "n": len(chosen), "distinct": bags.distinct}
-            statistics = {"cosine": means, "recovered": drawn[rows, group][1]}
-            for place, line in enumerate(layer_lines(statistics, options["confidence"])):
+            for place, line in enumerate(layer_lines(drawn[rows, group][1], options["confidence"])):
                 layer = made["first_layer"] + place
                 lines.append(who | counts | {"layer": layer, "depth": (layer + 1) / made["layers"]} | line)
         tests += [who | line for line in comparison_lines(drawn, options["confidence"])]
@@ -62,17 +65,23 @@ def aggregate_recovery(
         table.write(outputs[table.name], columns, {"options": dict(options)})
 
 
-def read_cosines(paths: Sequence[Path], outcomes: Outcomes) -> np.ndarray:
-    """All parts of one model and strength, (rows, layers) in the order of `outcomes`; ReciteError for other rows."""
+def read_compared(paths: Sequence[Path], outcomes: Outcomes) -> np.ndarray:
+    """All parts of one model and strength: (rows, measures x layers), rows as in `outcomes`; ReciteError for others."""
     parts = [RECOVERED.read(path) for path in paths]
     table = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
     order, _ = by_domain(table, outcomes.kinds, outcomes.model)
     if not np.array_equal(table["row_id"].to_numpy()[order], outcomes.row_ids):
         raise ReciteError(f"{paths[0].parent} holds other rows than were scored; delete it and run again.")
-    return as_array(table["cosines"])[order]
+    return np.column_stack([as_array(table[name])[order] for name in MEASURES])
 
 
-def recovered_share(means: np.ndarray) -> np.ndarray:
+def statistics_of(means: np.ndarray) -> Statistics:
+    """What is told of mean measures, (1 + resamples, measures x layers)."""
+    found = dict(zip(MEASURES, np.split(means, len(MEASURES), axis=1), strict=True))
+    return found | {"regained": regained_share(found["cosine"]), "beyond": found["cosine"] - found["baseline"]}
+
+
+def regained_share(means: np.ndarray) -> np.ndarray:
     """(cos_l - cos_0) / (1 - cos_0) of mean cosines, (..., layers), first the disturbed one; NaN where that is 1."""
     first = means[..., :1]
     lost = 1 - first
@@ -86,10 +95,11 @@ def comparison_lines(drawn: Drawn, confidence: float) -> Iterator[Line]:
         pair = [drawn[rows, group] for group in (MEMORIZED, UNMEMORIZED) if (rows, group) in drawn]
         if len(pair) < 2 or any(bags.distinct < FEWEST for bags, _ in pair):
             continue
-        line: Line = {"rows": rows}
+        counts: Line = {"rows": rows}
         for name, (bags, _) in zip((MEMORIZED, UNMEMORIZED), pair, strict=True):
-            line |= {f"{name}_n": len(bags.rows), f"{name}_distinct": bags.distinct}
-        difference = pair[0][1][:, -1] - pair[1][1][:, -1]
-        low, high = interval(difference[1:], confidence)
-        line |= {"difference": difference[0], "difference_low": low, "difference_high": high}
-        yield line | {"p_value": sign_p_value(difference[1:])}
+            counts |= {f"{name}_n": len(bags.rows), f"{name}_distinct": bags.distinct}
+        for measure in TESTED:
+            difference = pair[0][1][measure][:, -1] - pair[1][1][measure][:, -1]
+            low, high = interval(difference[1:], confidence)
+            line = {"measure": measure, "difference": difference[0], "difference_low": low, "difference_high": high}
+            yield counts | line | {"p_value": sign_p_value(difference[1:])}

@@ -1,96 +1,11 @@
-"""How much of the noise each layer has removed, by class of rows."""
+"""What each layer leaves of the noise: the size of the difference over that of the noise, by class of rows."""
 
-from typing import Any
-
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from recite.report import style
-
-COLUMNS = 3
-"""Panels in a row."""
-DODGE = 0.08
-"""How far apart, in layers, the classes' points stand."""
-SPACING = 9
-"""Points between the lines of small print above a panel."""
-LINES: tuple[Any, ...] = ("-", "--")
-"""Of the strongest and of the weakest noise."""
+from recite.stages.recovery.panels import draw_panels
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """A panel for each family's largest model, a line per class; the strongest and weakest noise in the first layer."""
-    table = style.classes(style.largest(style.first_layer(tables["recovery"])))
-    if table.empty:
-        return style.blank(style.NO_CLASS), table
-    strengths = sorted({table["alpha"].max(), table["alpha"].min()}, reverse=True)
-    table = table[table["alpha"].isin(strengths)]
-    models = [part for family in style.families(table) for _, part in table[table["family"] == family].groupby("model")]
-    columns = min(COLUMNS, len(models))
-    rows = -(-len(models) // columns)
-    figure, panels = plt.subplots(
-        rows, columns, figsize=(2.6 * columns + 0.5, 2.8 * rows + 0.6), squeeze=False, sharey=True
-    )
-    tests = style.first_layer(tables["recovery_tests"])
-    tests = tests[(tests["rows"] == "natural") & (tests["alpha"] == strengths[0])]
-    for axes, part in zip(panels.flat, models, strict=False):
-        _panel(axes, part, strengths, tests[tests["model"] == part["model"].iloc[0]])
-    for axes in panels.flat[len(models) :]:
-        axes.set_visible(False)
-    for axes in panels[:, 0]:
-        axes.set_ylabel("lost similarity that is recovered")
-    panels[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    handles = [Line2D([], [], color="0.2", linestyle=kind) for kind in LINES[: len(strengths)]]
-    labels = [f"α = {alpha:g}" for alpha in strengths]
-    for group in style.groups(table):
-        look = style.CLASSES[group]
-        handles.append(Line2D([], [], color=look.colour, marker=look.marker, markersize=4))
-        labels.append(group)
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    return figure, table
-
-
-def _panel(axes: Axes, table: pd.DataFrame, strengths: list[float], tests: pd.DataFrame) -> None:
-    axes.axhline(0, color="0.5", linewidth=0.8)
-    for alpha, kind in zip(strengths, LINES, strict=False):
-        for place, (group, look) in enumerate(style.CLASSES.items()):
-            line = table[(table["alpha"] == alpha) & (table["group"] == group)].sort_values("layer")
-            errors = [line["recovered"] - line["recovered_low"], line["recovered_high"] - line["recovered"]]
-            axes.errorbar(
-                line["layer"] + DODGE * (place - 1),
-                line["recovered"],
-                yerr=np.clip(errors, 0, None),
-                color=look.colour,
-                marker=look.marker,
-                linestyle=kind,
-                markersize=3,
-                capsize=1.5,
-                linewidth=1,
-                elinewidth=0.6,
-            )
-    words = _words(table, tests)
-    name = f"{style.name(table['family'].iloc[0])}, {style.millions(table['parameters'].iloc[0])}"
-    axes.set_title(name, pad=6 + SPACING * len(words))
-    note = axes.annotate(
-        "\n".join(words), (0.5, 1), xytext=(0, 3), textcoords="offset points", xycoords="axes fraction", fontsize=6.5
-    )
-    note.set(ha="center", linespacing=1.3, in_layout=False)
-    axes.set_xlabel("layer")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-
-
-def _words(table: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
-    """How many rows a panel is of, and the difference at the last layer, if it was tested."""
-    counts = table.drop_duplicates("group").set_index("group")
-    words = [
-        f"{group}: {counts.loc[group, 'n']} rows, {counts.loc[group, 'distinct']} texts"
-        for group in style.groups(table)
-    ]
-    for line in tests.itertuples():
-        low, high = 100 * line.difference_low, 100 * line.difference_high
-        words.append(f"difference: {100 * line.difference:.1f} [{low:.1f}, {high:.1f}] points")
-    return words
+    """Above 1 the noise is amplified, below it some of it is removed."""
+    return draw_panels(tables, "growth", "growth", "size of the difference over the noise", at=1)
