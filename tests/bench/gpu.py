@@ -30,7 +30,7 @@ from recite.stages.heads.cost import ablation_flops
 from recite.stages.heads.measure.ablation import effects
 from recite.stages.lens.measure import decode
 from recite.stages.lens.stage import decoding_flops
-from recite.stages.recovery.measure import cosines
+from recite.stages.recovery.measure import compared
 from recite.stages.recovery.stage import recovery_flops
 
 SIDE = 8192
@@ -109,7 +109,7 @@ def stages(checkpoint: Checkpoint, facts: Facts, peak: float, ablation_rows: lis
     stage("noise", rows, row, lambda: continue_greedily(checkpoint, context, STEPS, rows, intervention=noise))
     few = text[:512]
     recovery = recovery_flops(facts, CONTEXT)
-    stage("recovery", len(few), recovery, lambda: cosines(checkpoint, few[:, :CONTEXT], noise, middle, 64))
+    stage("recovery", len(few), recovery, lambda: compared(checkpoint, few[:, :CONTEXT], noise, middle, 64))
     lens = decoding_flops(facts, CONTEXT, STEPS)
     stage("lens", len(few), lens, lambda: list(decode(checkpoint, few, STEPS, 64)))
     layers = range(middle, middle + 1)

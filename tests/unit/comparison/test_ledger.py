@@ -162,7 +162,7 @@ def test_noise_removed_is_that_of_all_rows_at_the_last_layer() -> None:
     lines = [
         model(name)
         | {"rows": rows, "group": group, "noise_layer": layer, "alpha": alpha, "depth": depth}
-        | spread("recovered", share)
+        | spread("growth", share)
         for name, rows, group, layer, alpha, depth, share in (
             ("a-2", "natural", "all", 1, 0.5, 1.0, 0.5),
             ("b-2", "natural", "all", 1, 0.5, 1.0, 0.3),
@@ -180,18 +180,24 @@ def test_noise_removed_is_that_of_all_rows_at_the_last_layer() -> None:
 def test_memorized_recover_less_under_the_strongest_noise() -> None:
     """Prevents planted rows, and a weaker noise, from deciding; no class with texts enough is not measured."""
     lines = [
-        model(name) | {"rows": rows, "noise_layer": 0, "alpha": alpha} | spread("difference", difference)
-        for name, rows, alpha, difference in (
-            ("a-2", "natural", 0.5, -0.3),
-            ("b-2", "natural", 0.5, -0.1),
-            ("a-1", "natural", 0.5, 0.9),
-            ("a-2", "natural", 0.1, 0.9),
-            ("a-2", "planted", 0.5, 0.9),
+        model(name)
+        | {"rows": rows, "noise_layer": 0, "alpha": alpha, "measure": measure}
+        | spread("difference", difference)
+        for name, rows, alpha, measure, difference in (
+            ("a-2", "natural", 0.5, "growth", 0.3),
+            ("b-2", "natural", 0.5, "growth", 0.1),
+            ("a-1", "natural", 0.5, "growth", 0.9),
+            ("a-2", "natural", 0.1, "growth", 0.9),
+            ("a-2", "planted", 0.5, "growth", 0.9),
+            ("a-2", "natural", 0.5, "beyond", -0.6),
+            ("a-2", "natural", 0.5, "regained", 0.8),
         )
     ]
     table = frame(*lines)
-    assert found("memorized_recover_less", recovery_tests=table) == pytest.approx((-0.2, -0.3, -0.1, 2))
-    assert found("memorized_recover_less", recovery_tests=table.iloc[:0]) is None
+    assert found("memorized_recover_less", recovery_tests=table) == pytest.approx((0.2, 0.1, 0.3, 2))
+    assert found("memorized_regain_less", recovery_tests=table) == pytest.approx((-0.6, -0.7, -0.5, 1))
+    for name in ("memorized_recover_less", "memorized_regain_less"):
+        assert found(name, recovery_tests=table.iloc[:0]) is None
 
 
 def test_shared_decoding_is_between_families() -> None:

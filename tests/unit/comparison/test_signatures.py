@@ -48,7 +48,11 @@ def recovery(models: dict[str, list[float]], alpha: float = 0.5, layer: int = 0)
         family, size = model.split("-")
         about = {"model": model, "family": family, "parameters": int(size), "noise_layer": layer, "alpha": alpha}
         for place, value in enumerate(values, start=layer):
-            found = {f"{name}{end}": value for name in ("cosine", "recovered") for end in ("", "_low", "_high")}
+            found = {
+                f"{name}{end}": value
+                for name in ("cosine", "regained", "baseline", "beyond", "growth", "along")
+                for end in ("", "_low", "_high")
+            }
             where = {"layer": place, "depth": (place + 1) / (layer + len(values)), "n": 9, "distinct": 9}
             lines.append(about | {"rows": "natural", "group": "all"} | where | found)
     return pd.DataFrame(lines)[RECOVERY.names]

@@ -148,16 +148,19 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
     for rows in ("natural", "planted"):
         for alpha in (0.5, 0.25, 0.1):
             sizes = {f"{group}_{name}": 5 for group in ("memorized", "unmemorized") for name in ("n", "distinct")}
-            share = (len(lines["recovery_tests"]) + 1) / 1000
             test = {"noise_layer": 0, "alpha": alpha, "rows": rows, "p_value": 0.1, "q_value": 0.2} | sizes
-            lines["recovery_tests"].append(model | test | spread("difference", share))
+            for measure in ("growth", "beyond", "regained"):
+                share = (len(lines["recovery_tests"]) + 1) / 100
+                lines["recovery_tests"].append(model | test | {"measure": measure} | spread("difference", share))
         for group, texts in TEXTS.items():
             about = model | {"rows": rows, "group": group, "n": 30, "distinct": texts}
             for layer in range(LAYERS):
                 place = {"layer": layer, "depth": (layer + 1) / LAYERS}
                 for alpha in (0.5, 0.25, 0.1):
                     share = (len(lines["recovery"]) + 1) / 1000
-                    found = spread("cosine", share) | spread("recovered", share)
+                    names = ("cosine", "regained", "baseline", "beyond", "growth", "along")
+                    shares = enumerate(names, start=1)
+                    found = {key: value for n, name in shares for key, value in spread(name, share / n).items()}
                     lines["recovery"].append(about | place | {"noise_layer": 0, "alpha": alpha} | found)
                 shares = [(7 * len(lines["lens"]) + index) % 89 / 100 + 0.1 for index in range(len(STATISTICS))]
                 ends = [spread(name, share) for name, share in zip(STATISTICS, shares, strict=True)]
@@ -316,6 +319,7 @@ BEHIND: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "frequency": lambda tables: _frequencies(tables),
     "countings": lambda tables: pd.concat([tables["countings"], _thresholds(tables)]),
     "recovery": lambda tables: _of_classes(tables["recovery"]).query("alpha in (0.5, 0.1)"),
+    "similarity": lambda tables: _of_classes(tables["recovery"]).query("alpha in (0.5, 0.1)"),
     "lens": lambda tables: _of_classes(tables["lens"]),
     "overlap": lambda tables: _largest(tables["overlap"]).query("measure == 'hits' and domain_a == 'all'"),
     "power": lambda tables: _largest(tables["power"]).query("rows == 'natural' and domain == 'all'"),
@@ -483,7 +487,7 @@ def points(axes: Axes, places: int = 9) -> set[tuple[float, float]]:
     return {(round(float(x), places), round(float(y), 9)) for line in lines for x, y in line.get_xydata()}
 
 
-COARSE = {"noise": 1, "recovery": 0}
+COARSE = {"noise": 1, "recovery": 0, "similarity": 0}
 """Places that x is rounded to in figures whose points are set apart."""
 
 
@@ -588,7 +592,14 @@ def test_clusters_join_what_is_most_alike_first(tables: Tables) -> None:
     assert len(coloured) == len(set(coloured.values())) == 3
 
 
-@pytest.mark.parametrize(("figure", "names"), [("recovery", ["recovery", "recovery_tests"]), ("structure", ["kinds"])])
+@pytest.mark.parametrize(
+    ("figure", "names"),
+    [
+        ("recovery", ["recovery", "recovery_tests"]),
+        ("similarity", ["recovery", "recovery_tests"]),
+        ("structure", ["kinds"]),
+    ],
+)
 def test_later_disturbed_layers_are_left_out(tables: Tables, figure: str, names: list[str]) -> None:
     """Prevents the sweep of another layer from being drawn into that of the first."""
     more = {name: pd.concat([tables[name], tables[name].assign(noise_layer=1)]) for name in names}
@@ -627,19 +638,27 @@ def test_profiles_show_every_pair_twice(tables: Tables) -> None:
     assert shown[labels.index(names[0]), labels.index(names[1])] == pytest.approx(pair["similarity"])
 
 
-def test_recovery_shows_a_panel_per_family(tables: Tables) -> None:
+@pytest.mark.parametrize(
+    ("figure", "columns", "measure"),
+    [("recovery", ["growth"], "growth"), ("similarity", ["cosine", "baseline"], "beyond")],
+)
+def test_recovery_shows_a_panel_per_family(tables: Tables, figure: str, columns: list[str], measure: str) -> None:
     """Prevents a class or strength under another family's title, and a difference of other rows or another strength."""
-    axes, shown = panels("recovery", tables)
+    axes, shown = panels(figure, tables)
     table = behind(tables, "recovery")
     tests = tables["recovery_tests"]
-    tests = tests[(tests["rows"] == "natural") & (tests["alpha"] == 0.5)]
+    tests = tests[(tests["rows"] == "natural") & (tests["alpha"] == 0.5) & (tests["measure"] == measure)]
     assert [panel.get_title().split(",")[0] for panel in axes] == list(NAMES.values())
     for family, panel, found in zip(FAMILIES, axes, shown, strict=True):
-        assert found == pairs(table[table["family"] == family], "layer", "recovered")
+        own = table[table["family"] == family]
+        expected = pairs(own, "layer", columns[0])
+        for beside in columns[1:]:
+            expected |= pairs(own[own["alpha"] == 0.5], "layer", beside)
+        assert found == expected
         value = float(tests.loc[tests["model"] == f"{family}-{SIZES[-1]}", "difference"].iloc[0])
         (words,) = [text.get_text() for text in panel.texts]
         assert words.splitlines()[0] == "memorized: 30 rows, 20 texts" and "half" not in words
-        assert f"difference: {100 * value:.1f} [{100 * value - 5:.1f}, {100 * value + 10:.1f}] points" in words
+        assert f"difference: {value:.2f} [{value - 0.05:.2f}, {value + 0.1:.2f}]" in words
 
 
 def test_lens_shows_statistics_by_class(tables: Tables) -> None:
@@ -811,6 +830,7 @@ def test_countings_show_every_family(tables: Tables) -> None:
         "frequency",
         "countings",
         "recovery",
+        "similarity",
         "lens",
         "lens_positions",
         "heads",

@@ -18,11 +18,17 @@ from recite.engine.gaussian import row_noise
 from recite.engine.interventions import ResidualNoise
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
-from recite.stages.recovery.measure import cosines, mean_cosine, measure_recovery
+from recite.stages.recovery.measure import compared, comparison, measure_recovery
 from recite.stages.recovery.rows import RECOVERED
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
 from samples import write_shard
+
+
+def cosines(*arguments: Any) -> Tensor:
+    """The first of the measures, (rows, layers)."""
+    return compared(*arguments).cosine
+
 
 LAYERS = 3
 """Of the models of conftest.py."""
@@ -41,6 +47,12 @@ def test_no_noise_is_a_cosine_of_exactly_one(checkpoint: Checkpoint, context: Te
     found = cosines(checkpoint, context, noise(checkpoint, 0.0), 0, 8)
     assert found.shape == (23, LAYERS)
     assert torch.equal(found, torch.ones(23, LAYERS))
+
+
+def cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(rows,) mean over positions, of (rows, positions, width)."""
+    norms = np.linalg.norm(first, axis=2) * np.linalg.norm(second, axis=2)
+    return (np.einsum("rpw,rpw->rp", first, second) / norms).mean(axis=1)
 
 
 @pytest.mark.parametrize("rms", ["token", "tensor"])
@@ -69,14 +81,21 @@ def test_equals_two_runs_by_hand(
             reference(input_ids=context, use_cache=False)
         for handle in handles:
             handle.remove()
-    expected = []
+    drawn = seen[LAYERS + layer] - seen[layer]
+    expected: dict[str, list[np.ndarray]] = {name: [] for name in ("cosine", "baseline", "growth", "along")}
     for clean, noisy in zip(seen[layer:LAYERS], seen[LAYERS + layer :], strict=True):
-        products = np.einsum("rpw,rpw->rp", clean, noisy)
-        norms = np.linalg.norm(clean, axis=2) * np.linalg.norm(noisy, axis=2)
-        expected.append((products / norms).mean(axis=1))
-    found = cosines(checkpoint, context, noise(checkpoint, alpha, layer, rms=rms), layer, 8)
-    np.testing.assert_allclose(found.numpy(), np.stack(expected, axis=1), atol=1e-5)
-    assert (found < 0.99).all()
+        difference = noisy - clean
+        expected["cosine"].append(cosine(clean, noisy))
+        expected["baseline"].append(cosine(clean, clean + drawn))
+        expected["growth"].append((np.linalg.norm(difference, axis=2) / np.linalg.norm(drawn, axis=2)).mean(axis=1))
+        expected["along"].append(cosine(difference, drawn))
+    found = compared(checkpoint, context, noise(checkpoint, alpha, layer, rms=rms), layer, 8)
+    for name, values in expected.items():
+        np.testing.assert_allclose(getattr(found, name).numpy(), np.stack(values, axis=1), atol=1e-4)
+    assert (found.cosine < 0.99).all()
+    np.testing.assert_allclose(found.growth[:, 0], 1, atol=1e-6)
+    np.testing.assert_allclose(found.along[:, 0], 1, atol=1e-6)
+    np.testing.assert_allclose(found.baseline[:, 0], found.cosine[:, 0], atol=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +150,25 @@ def test_mean_over_positions() -> None:
     """The cosine of a whole row at once would weigh its positions by their length."""
     clean = torch.tensor([[[1.0, 0.0], [100.0, 0.0]]])
     noisy = torch.tensor([[[0.0, 2.0], [1.0, 0.0]]])
-    assert mean_cosine(clean, noisy).tolist() == [0.5]
+    assert comparison(clean, noisy, noisy - clean).cosine.tolist() == [0.5]
+
+
+def test_what_is_carried_along_removed_or_amplified() -> None:
+    """A stream that doubles regains similarity with the noise untouched in it: growth and direction must tell so."""
+    clean = torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(3))
+    noise = torch.randn(2, 5, 64, generator=torch.Generator().manual_seed(4))
+    first = comparison(clean, clean + noise, noise)
+    carried = comparison(2 * clean, 2 * clean + noise, noise)
+    assert (carried.cosine > first.cosine + 0.1).all()
+    torch.testing.assert_close(carried.cosine, carried.baseline)
+    for found, size in ((carried, 1.0), (comparison(clean, clean + noise / 4, noise), 0.25)):
+        torch.testing.assert_close(found.growth, torch.full((2,), size, dtype=torch.float64))
+        torch.testing.assert_close(found.along, torch.ones(2, dtype=torch.float64))
+    turned = comparison(clean, clean - 3 * noise, noise)
+    torch.testing.assert_close(turned.growth, torch.full((2,), 3.0, dtype=torch.float64))
+    torch.testing.assert_close(turned.along, -torch.ones(2, dtype=torch.float64))
+    none = comparison(clean, clean, torch.zeros_like(noise))
+    assert none.cosine.tolist() == [1, 1] and none.growth.isnan().all() and none.along.isnan().all()
 
 
 def job(family: str, bos: int | None = None, layer: int = 1) -> dict[str, Any]:
@@ -153,11 +190,12 @@ def test_the_stage(tmp_path: Path, checkpoint_folder: Any, context: Tensor, bos:
     measure_recovery(job("olmo2", bos), 0.5, shards, weights, output, threads=1)
     model = load_checkpoint(weights, "float32", 4)
     prompt = context[:6] if bos is None else torch.cat([torch.full((6, 1), bos), context[:6]], dim=1)
-    expected = cosines(model, prompt, noise(model, 0.5, 1, IDS[:6]), 1, 4)
+    expected = compared(model, prompt, noise(model, 0.5, 1, IDS[:6]), 1, 4)
     table = RECOVERED.read(output)
     assert table["row_id"].to_pylist() == IDS[:6]
     assert table["domain"].to_pylist() == rows.domains
-    assert np.array_equal(as_array(table["cosines"]), expected.numpy())
+    for name, values in expected._asdict().items():
+        assert np.array_equal(as_array(table[name]), values.numpy())
     made = read_metadata(output)
     assert (made["alpha"], made["first_layer"], made["layers"], made["batch_rows"]) == (0.5, 1, LAYERS, 4)
 
