@@ -1,4 +1,4 @@
-# Recovery: how much of the noise each later layer removes, at each strength, for the models that the config lists.
+# Recovery: what each later layer leaves of the noise, at each strength, for the models that the config lists.
 #
 # in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/, scores/ for the classes
 # out: recovery/<model>/layer-<layer>/alpha-<alpha>/<part>.parquet, tables/{recovery,recovery_tests}.parquet
@@ -29,7 +29,7 @@ rule recovery:
 
 
 rule recovery_aggregation:
-    """Summarize by class how much of the noise is removed, and test whether memorized rows differ."""
+    """Summarize by class what is left of the noise, and test whether memorized rows differ."""
     input:
         unpack(inputs_of("recovery_aggregation")),
     output:
