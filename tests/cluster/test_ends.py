@@ -24,7 +24,7 @@ REFUSED = {
 SNAKEFILE = f"""
 import sys
 sys.path.insert(0, "{REPOSITORY}/workflow")
-from recite.slurm_executor import mend
+from recite.jobs.slurm_executor import mend
 mend()
 
 rule all:

@@ -18,7 +18,7 @@ JOBS = int(os.environ.get("RECITE_JOBS", "200"))
 """64 are in SLURM's hands at once, one for each GPU; 40 of these run, by their memory, and the others wait."""
 SNAKEFILE = f"""
 sys.path.insert(0, "{REPOSITORY}/workflow")
-from recite.slurm_executor import mend
+from recite.jobs.slurm_executor import mend
 mend()
 # Here it is the head that may err: Snakemake in a job would take two seconds of a core to start, twice.
 sys.executable = "./job"

@@ -250,8 +250,8 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
         jobs, messages = paper.plan()
     finally:
         registry.write_text(text)
-    own = ("registration", "scoring", "compressibility", "recovery", "lens")
-    summed = ("compressibility_aggregation", "frequency_aggregation", "recovery_aggregation", "lens_aggregation")
+    own = ("registration", "scoring", "near_verbatim", "compressibility", "recovery", "lens")
+    summed = [f"{name}_aggregation" for name in ("near_verbatim", "compressibility", "frequency", "recovery", "lens")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
-    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 14}
+    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 15}
     assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}
