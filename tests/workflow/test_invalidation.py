@@ -45,19 +45,19 @@ def touch(checkout: Checkout) -> None:
 UNDISTURBED = dict.fromkeys(("aggregation", "scaling", "domains", "ledger", "summary"), 1) | {"figures": 14}
 UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "lens_aggregation": 1, "signatures": 1}
 """What follows from any model's scores."""
-DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 16}
+DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 17}
 """What follows from the scores of a model that is disturbed too."""
 ABLATED = dict.fromkeys(("ablation_aggregation", "overlap", "power", "signatures", "ledger", "summary"), 1)
 ABLATED |= {"figures": 7}
 """What follows from a model's rows without its heads."""
-SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 20}
+SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 21}
 """All that sums up."""
 ANEW = SUMMED | {"ablation": 2}
 """What follows from a model that is disturbed and has its heads ablated, layer by layer."""
 SCORED = {"scoring": 4, "compressibility": 2, "noise": 1, "recovery": 1, "lens": 2}
 """Every model's own jobs, but for the ablation."""
 SWEPT = dict.fromkeys(("noise", "recovery", "noise_aggregation", "recovery_aggregation"), 1)
-SWEPT |= dict.fromkeys(("domains", "signatures", "ledger", "summary"), 1) | {"figures": 7}
+SWEPT |= dict.fromkeys(("domains", "signatures", "ledger", "summary"), 1) | {"figures": 8}
 """What follows from one strength in one layer."""
 COUNTED = {"frequency_aggregation": 1, "ledger": 1, "figures": 3, "summary": 1}
 """What follows from how rows are counted."""
@@ -105,7 +105,7 @@ EDITS = {
         edit("workflow/recite/stages/noise/figures/noise.py", ("* len(parts), 3.3 *", "* len(parts), 3.4 *")),
         {"figures": 1},
     ),
-    "changed style of figures": Edit(code("report/style"), {"figures": 20}),
+    "changed style of figures": Edit(code("report/style"), {"figures": 21}),
     "changed words": Edit(
         edit("workflow/recite/stages/noise/words.py", ("## Under noise", "## Noise")), {"summary": 1}
     ),
