@@ -82,7 +82,10 @@ def test_kinds_by_hand(tmp_path: Path) -> None:
         found = line[["structural", "free_text", "adjusted", "structural_share", "difference"]].tolist()
         both = structural + free_text
         assert found == pytest.approx([structural, free_text, both / 2, structural / both, structural - free_text])
-        for name in ("structural", "free_text", "adjusted", "structural_share", "difference"):
+        structured = [domain for domain in ROWS if DOMAIN_KINDS[domain] == "structural"]
+        drawn = sum(round(RATES[model][domain] * ROWS[domain]) for domain in structured)
+        assert line["raw_share"] == pytest.approx(drawn / line["memorized"])
+        for name in ("structural", "free_text", "adjusted", "structural_share", "raw_share", "difference"):
             assert line[f"{name}_low"] < line[name] < line[f"{name}_high"]
     assert (table["q_value"] >= table["p_value"]).all()
     assert (table["p_value"] < 0.05).all()
@@ -92,7 +95,7 @@ def test_nothing_memorized_has_no_share(tmp_path: Path) -> None:
     """Prevents 0 / 0 from becoming a share, or from stopping the study."""
     zero = {"a-s": {domain: 0.0 for domain in ROWS}}
     (line,) = compared(tmp_path, write(tmp_path / "r", lines_of(seen(zero))))["kinds"].to_dict("records")
-    assert np.isnan([line["structural_share"], line["structural_share_low"]]).all()
+    assert np.isnan([line["structural_share"], line["structural_share_low"], line["raw_share"]]).all()
     assert (line["adjusted"], line["adjusted_high"], line["p_value"]) == (0, 0, 1)
 
 

@@ -217,7 +217,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         for place, family in enumerate(families)
         for size in sizes
     ]
-    rest = {"half": 1, "unmemorized": 2, "at_risk": 0.0} | spread("between", 0.5)
+    rest = {"half": 1, "unmemorized": 2, "at_risk": 0.0, "memorized_at_risk": 0.0} | spread("between", 0.5)
     places = [{"domain": domain, "kind": kind} for domain, kind in DOMAINS.items()]
     lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for model in models:
@@ -241,6 +241,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
                 | spread("free_text", 0.1)
                 | spread("adjusted", 0.15)
                 | spread("structural_share", share)
+                | spread("raw_share", share)
                 | spread("difference", 0.1)
             )
         _add_suffixes(lines, model, places)

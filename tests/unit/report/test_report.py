@@ -59,7 +59,7 @@ LINES: dict[str, list[dict[str, Any]]] = {
         | rate(value, n)
         | REST
         | spread("between", 0.9 - value, 0.1, 0.9)
-        | {"at_risk": 0.004 if name == "a-l" else 0.001}
+        | {"at_risk": 0.004 if name == "a-l" else 0.001, "memorized_at_risk": 0.002 if name == "a-l" else math.nan}
         | ({"distinct": DISTINCT[name]} if domain == "natural" else {})
         for name, (natural, planted) in RATE_OF.items()
         for domain, value, n in (("code", 0.9, 7), ("natural", natural, 600), ("control", planted, 120))
@@ -107,6 +107,7 @@ LINES |= {
         | spread("free_text", 0.1, 0.05, 0.15)
         | spread("adjusted", 0.2, 0.15, 0.25)
         | spread("structural_share", 0.75, 0.6, 0.9)
+        | spread("raw_share", 0.5, 0.4, 0.6)
         | spread("difference", 0.2, 0.1, 0.3)
         for name, alpha, memorized in (("a-s", 0.0, 120), ("a-s", 0.5, 90), ("b-s", 0.0, 0))
     ],
@@ -341,6 +342,7 @@ def test_overview(page: str) -> None:
     assert "225 natural documents of 2 domains and 33 planted control texts" in page
     assert "600 natural rows of 477 or more distinct texts scored per model" in page
     assert "At most 0.40% of a model's natural or planted rows" in page
+    assert "under the precision's noise, of the memorized at most 0.20%." in page
 
 
 @pytest.mark.parametrize(("domain", "share"), [("natural", "0.70"), ("control", "0.70"), ("code", "0.40")])
@@ -476,7 +478,7 @@ def test_sections_come_stage_by_stage(page: str) -> None:
 def test_kinds(page: str) -> None:
     """Prevents disturbed models, and those that memorize nothing, from standing among the others."""
     header, _, *found = rows(page, "Structural and free text")
-    assert found == [["a-s", "30.0%", "10.0%", "20.0%", "15.0 to 25.0", "75.0%", "60.0 to 90.0", "< 0.001"]]
+    assert found == [["a-s", "30.0%", "10.0%", "20.0%", "15.0 to 25.0", "75.0%", "60.0 to 90.0", "50.0%", "< 0.001"]]
     assert len(header) == len(found[0])
 
 

@@ -452,6 +452,17 @@ def test_options_of_a_corpus_of_files(paper: dict[str, Any]) -> None:
     assert candidates["draw"]["place"] == "offset"
 
 
+def test_the_other_reading_of_the_list_is_twenty_too(paper: dict[str, Any]) -> None:
+    """Prevents a line in the config's head that makes twenty-one models, or names one that there is not."""
+    said = re.search(r"is this line: add (.*), drop (.*)\.", (ROOT / "config/paper.yaml").read_text())
+    assert said is not None
+    added, dropped = (re.split(r", | and ", names) for names in said.groups())
+    assert set(dropped) <= set(paper["models"]) and set(added) <= set(shipped("models")) - set(paper["models"])
+    other = load(paper | {"models": [name for name in paper["models"] if name not in dropped] + added})
+    assert len(other.models) == 20
+    assert sum(model.family == "pythia" for model in other.models.values()) == 6
+
+
 def test_paper(paper: dict[str, Any]) -> None:
     """Prevents a checkpoint of the paper's twenty, or a family, from being lost."""
     study = loaded(paper)

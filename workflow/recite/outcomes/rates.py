@@ -1,5 +1,6 @@
 """Rates of some rows of a model, with their intervals."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,13 @@ def summarize(outcomes: Outcomes, rows: np.ndarray, options: Mapping[str, Any]) 
         "between_low": between_low,
         "between_high": between_high,
         "at_risk": int(outcomes.at_risk[rows].sum()) / len(rows),
+        "memorized_at_risk": _share(outcomes.at_risk[rows][memorized]),
     }
+
+
+def _share(chosen: np.ndarray) -> float:
+    """Share of rows that are true; NaN without rows."""
+    return int(chosen.sum()) / len(chosen) if len(chosen) else math.nan
 
 
 def who(outcomes: Outcomes) -> Line:

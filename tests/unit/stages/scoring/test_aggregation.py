@@ -159,6 +159,9 @@ def test_rates(study: Study) -> None:
             shares = [line[key] for key in ("between_low", "between_high")]
             assert shares == pytest.approx(interval(line["between"] * line["n"], line["n"]))
             assert line["at_risk"] == pytest.approx(len(given.keys() & AT_RISK) / len(given))
+            whole = {row for row, hits in given.items() if hits == 4}
+            expected = len(whole & set(AT_RISK)) / len(whole) if whole else math.nan
+            assert line["memorized_at_risk"] == pytest.approx(expected, nan_ok=True)
 
 
 def test_rates_of_one_model_in_plain_numbers(study: Study) -> None:

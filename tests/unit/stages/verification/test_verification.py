@@ -45,7 +45,15 @@ def check(folder: Path, rates: Rates, controls: ByCount, **counts: Any) -> dict[
         return {"model": name, "family": family, "parameters": parameters} | counts | ends
 
     kinds = {"natural": "mixed", "control": "planted", "code": "structural"}
-    rest = {"half": 0, "unmemorized": 0, "between": 0.0, "between_low": 0.0, "between_high": 1.0, "at_risk": 0.0}
+    rest = {
+        "half": 0,
+        "unmemorized": 0,
+        "between": 0.0,
+        "between_low": 0.0,
+        "between_high": 1.0,
+        "at_risk": 0.0,
+        "memorized_at_risk": 0.0,
+    }
     by_domain = [line(name, rate) | rest | {"domain": d, "kind": kinds[d]} for (name, d), rate in rates.items()]
     by_count = [line(name, rate) | {"repetitions": count} for (name, count), rate in controls.items()]
     for table, lines in ((RATES, by_domain), (CONTROL_RATES, by_count)):

@@ -42,11 +42,13 @@ def _kinds(model: Resampled, confidence: float) -> Iterator[dict[str, Any]]:
         return
     both = structural + free_text
     natural = together(list(model.natural.values()))
+    drawn = together(model.of_kind(STRUCTURAL)).memorized
     statistics = {
         "structural": structural,
         "free_text": free_text,
         "adjusted": both / 2,
         "structural_share": np.divide(structural, both, out=np.full_like(both, np.nan), where=both > 0),
+        "raw_share": np.divide(drawn, natural.memorized, out=np.full_like(both, np.nan), where=natural.memorized > 0),
         "difference": structural - free_text,
     }
     line: dict[str, Any] = {

@@ -21,6 +21,11 @@ KINDS = Table(
             "share of memorized rows of such a corpus that are structural; NaN without any",
             finite=False,
         ),
+        *with_interval(
+            "raw_share",
+            "share of the memorized natural rows that are structural, as sampled (the paper's); NaN without any",
+            finite=False,
+        ),
         *with_interval("difference", "structural - free_text"),
         Column("p_value", pa.float64(), "", "of the hypothesis that the difference is 0, by the same bootstrap"),
         Column("q_value", pa.float64(), "", "p_value adjusted for all lines of the table (Benjamini-Hochberg)"),

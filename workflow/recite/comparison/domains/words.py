@@ -17,12 +17,15 @@ def _kinds(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     lines = ["## Structural and free text\n"]
-    lines.append("| model | structural | free text | half and half | interval | structural share | interval | q |")
-    lines.append("|---|---:|---:|---:|---|---:|---|---:|")
+    lines.append(
+        "| model | structural | free text | half and half | interval | structural share | interval | as sampled | q |"
+    )
+    lines.append("|---|---:|---:|---:|---|---:|---|---:|---:|")
     lines += [
         f"| {row.model} | {cells.share(row.structural)} | {cells.share(row.free_text)} | {cells.share(row.adjusted)} "
         f"| {cells.between(row, 'adjusted')} | {cells.share(row.structural_share)} "
-        f"| {cells.between(row, 'structural_share')} | {cells.probability(row.q_value)} |"
+        f"| {cells.between(row, 'structural_share')} | {cells.share(row.raw_share)} "
+        f"| {cells.probability(row.q_value)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,7 @@ def _overlap(comparison: str) -> dict[str, Any]:
 
 QUANTITIES = {
     "rate": Quantity("natural rows memorized", "noise_rates", "rate", {"domain": NATURAL}),
-    "structural_share": Quantity("structural share of memorized rows", "kinds", "structural_share", {}),
+    "structural_share": Quantity("structural share of memorized rows, as sampled", "kinds", "raw_share", {}),
     "context_needed": Quantity("context needed, share", "compressibility", "mean_ratio", {"domain": NATURAL}),
     "head_overlap_between": Quantity("top fifth of heads, two domains", "overlap", "overlap", _overlap("between")),
     "head_overlap_within": Quantity("top fifth of heads, halves of a domain", "overlap", "overlap", _overlap("within")),

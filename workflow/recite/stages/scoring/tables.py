@@ -22,6 +22,7 @@ RATES = Table(
         Column("between_low", pa.float64(), "", "lower end of its Wilson interval at that share's effective rows"),
         Column("between_high", pa.float64(), "", "upper end of its Wilson interval at that share's effective rows"),
         Column("at_risk", pa.float64(), "", "share of rows whose smallest logit margin is under the dtype's noise"),
+        Column("memorized_at_risk", pa.float64(), "", "the same of the memorized rows; NaN without any", finite=False),
     ),
 )
 DISTRIBUTION = Table(

@@ -34,8 +34,13 @@ def _overview(rates: pd.DataFrame, corpus: Mapping[str, Any] | None) -> str:
         f"or more distinct texts scored per model. A row is memorized when the greedy continuation "
         f"of its context equals the corpus (at the default threshold). At most "
         f"{100 * scored['at_risk'].max():.2f}% of a model's natural or planted rows have a "
-        "logit margin under the precision's noise.\n"
+        f"logit margin under the precision's noise, of the memorized at most {_most(scored['memorized_at_risk'])}.\n"
     )
+
+
+def _most(shares: pd.Series) -> str:
+    """The largest share; nothing memorized is none."""
+    return f"{100 * shares.max():.2f}%" if shares.notna().any() else "none"
 
 
 def _trained_on(corpus: Mapping[str, Any]) -> str:
