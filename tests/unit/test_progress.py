@@ -29,7 +29,7 @@ from recite.stages.heads.measure.ablation import effects
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.continuations import ablate_heads
 from recite.stages.lens.measure import decode
-from recite.stages.recovery.measure import cosines
+from recite.stages.recovery.measure import compared
 
 LIBRARY = Path(str(recite.__file__)).parents[1]
 
@@ -95,7 +95,7 @@ def test_every_stage_counts_all_that_it_does(checkpoint_folder: Callable[[str], 
         (lambda: continue_greedily(checkpoint, prompt, 8, 4, done=done), 6),
         (lambda: continue_greedily(checkpoint, prompt, 8, 4, draft=true, to_the_end=False, done=done), 6),
         (lambda: sufficient_suffixes(checkpoint, prompt, true, 4, done=done), 6 * 12),
-        (lambda: cosines(checkpoint, prompt, noise, 0, 4, done), 6),
+        (lambda: compared(checkpoint, prompt, noise, 0, 4, done), 6),
         (lambda: list(decode(checkpoint, text, 8, 4, done)), 6),
         (lambda: list(ablate_heads(checkpoint, prompt, true, 4, chosen={1: heads}, done=done)), 6 * 2),
         (lambda: effects(checkpoint, text, 8, 4, range(1, 3), done=done), 2 * 6 * 2 * checkpoint.heads),

@@ -563,7 +563,7 @@ def test_signatures_have_a_panel_for_every_measure(tables: Tables) -> None:
     tests = pd.DataFrame([test | {"measure": "lens", "within": 0.75} | counts])
     axes, _ = panels("signatures", tables | {"signature_tests": tests})
     pairs = tables["signature_pairs"]
-    for panel, measure, title in zip(axes, ("recovery", "lens"), ("noise", "probability"), strict=False):
+    for panel, measure, title in zip(axes, ("recovery", "lens"), ("similarity", "probability"), strict=False):
         assert panel.get_title().startswith(title)
         assert ("7 of 9 (chance 12%)" in panel.get_title()) == (measure == "lens")
         shown = panel.collections[0].get_array().filled(np.nan)
