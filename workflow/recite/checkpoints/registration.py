@@ -23,8 +23,8 @@ def register(options: Mapping[str, Any], tokenizer: Path, record: Path, fetch: b
     """Write where a checkpoint lies, what it is, and the SHA-256 of its weights, config and tokenizer.
 
     `options` are its entry with model; `tokenizer` is the family's; `fetch` says whether what is missing may be
-    downloaded. Raises ReciteError where the checkpoint
-    is not what the entry says, cannot be loaded whole, or cuts text into other tokens than its family.
+    downloaded. Raises ReciteError where the checkpoint is not what the entry says, cannot be loaded whole, or cuts text
+    into other tokens than its family.
     """
     options = {**options, "fetch": fetch}
     folder = model_folder(options)

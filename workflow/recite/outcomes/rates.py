@@ -1,30 +1,21 @@
 """Rates of some rows of a model, with their intervals."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from recite.outcomes.rows import NATURAL, Outcomes
+from recite.outcomes.rows import Outcomes, each_domain
 from recite.statistics.intervals import clusters, effective_clusters, wilson
-from recite.tables import Table
 
 Line = dict[str, Any]
 
 
 def rate_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
     """Lines of the rates table of one model: every domain, and all natural domains together."""
-    for domain, part in outcomes.starts.items():
-        yield who(outcomes) | {
-            "domain": domain,
-            "kind": outcomes.kinds[domain],
-            **summarize(outcomes, np.arange(part.start, part.stop), options),
-        }
-    natural = outcomes.rows_of(NATURAL)
-    if len(natural):
-        yield who(outcomes) | {"domain": NATURAL, "kind": "mixed", **summarize(outcomes, natural, options)}
+    for domain, kind, rows in each_domain(outcomes.kinds, outcomes.starts):
+        yield who(outcomes) | {"domain": domain, "kind": kind, **summarize(outcomes, rows, options)}
 
 
 def summarize(outcomes: Outcomes, rows: np.ndarray, options: Mapping[str, Any]) -> Line:
@@ -64,8 +55,3 @@ def _share(chosen: np.ndarray) -> float:
 
 def who(outcomes: Outcomes) -> Line:
     return {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
-
-
-def write_lines(table: Table, path: Path, lines: Sequence[Line], options: Mapping[str, Any]) -> None:
-    columns = {name: [line[name] for line in lines] for name in table.names}
-    table.write(path, columns, {"options": dict(options)})

@@ -1,6 +1,6 @@
 """Scores of one model as columns of numbers, put in one order whatever files they came from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,7 +89,7 @@ def read_outcomes(paths: Sequence[Path], table: Table, options: Mapping[str, Any
         part = table.read(path, COLUMNS)
         risks.append(part["margin"].to_numpy() < options["margin_tolerance"][read_metadata(path)["dtype"]])
         parts.append(part.drop_columns("margin"))
-    rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
+    rows = one_table(parts)
     order, starts = by_domain(rows, kinds, model)
     return Outcomes(
         model,
@@ -104,6 +104,28 @@ def read_outcomes(paths: Sequence[Path], table: Table, options: Mapping[str, Any
         rows["hits"].to_numpy()[order],
         np.concatenate(risks)[order],
     )
+
+
+def one_table(parts: Iterable[pa.Table]) -> pa.Table:
+    """Parts of a table as one, its columns in one piece and their names encoded alike."""
+    return pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
+
+
+def order_of(table: pa.Table, outcomes: Outcomes, folder: Path) -> np.ndarray:
+    """The order of a table's rows that is that of `outcomes`; ReciteError where `folder` holds other rows."""
+    order, _ = by_domain(table, outcomes.kinds, outcomes.model)
+    if not np.array_equal(table["row_id"].to_numpy()[order], outcomes.row_ids):
+        raise ReciteError(f"{folder} holds other rows than were scored; delete it and run again.")
+    return order
+
+
+def each_domain(kinds: Mapping[str, str], starts: Mapping[str, slice]) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Every domain, and all natural domains together: name, kind and indices of the rows, if it has any."""
+    for domain, part in starts.items():
+        yield domain, kinds[domain], np.arange(part.start, part.stop)
+    natural = rows_of(NATURAL, kinds, starts)
+    if len(natural):
+        yield NATURAL, "mixed", natural
 
 
 def by_domain(rows: pa.Table, kinds: Mapping[str, str], model: str) -> tuple[np.ndarray, dict[str, slice]]:

@@ -48,7 +48,7 @@ class Limits:
 
     def job(self, rule: str, wildcards: Mapping[str, str]) -> Job | None:
         """The plan's job for a job of the DAG, or None."""
-        return self.jobs.get(self.study.rules[rule].path.format_map(wildcards)) if rule in self.study.rules else None
+        return self.jobs.get(self.study.rules[rule].path.format_map(wildcards))
 
     def minutes(self, rule: str, wildcards: Mapping[str, str], attempt: int) -> int:
         """Run time of a job's attempt, the first being 1."""

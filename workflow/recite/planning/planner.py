@@ -4,7 +4,7 @@ Jobs, files and costs are those that the stages declare, and so are the rules th
 assumptions: docs/plan.md and `recite.planning.costs`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -36,8 +36,10 @@ class Planner:
 
     @cached_property
     def jobs(self) -> list[Job]:
-        """Every job of `rule all`, after those it waits for."""
-        return list(self._ordered())
+        """Every job of `rule all`, after those it waits for, else in the order of the stages."""
+        done: set[str] = set()
+        asked = [name for name, job in self._named.items() if job.rule.asked]
+        return [job for name in asked for job in self._ordered(name, done)]
 
     @cached_property
     def _named(self) -> dict[str, _Waiting]:
@@ -54,23 +56,17 @@ class Planner:
         made = {name: paths_of(self.study.outputs(job.rule.name).values()) for name, job in self._named.items()}
         return {path.format_map(self._named[name].wildcards): name for name, paths in made.items() for path in paths}
 
-    def _ordered(self) -> Iterator[Job]:
-        """The jobs that `rule all` asks for and those that these wait for, else in the order of the stages."""
-        done: set[str] = set()
-        waiting = [name for name, job in reversed(self._named.items()) if job.rule.asked]
-        while waiting:
-            job = self._named[waiting[-1]]
-            after = tuple(dict.fromkeys(self._makers[path] for path in job.inputs))
-            missing = [name for name in reversed(after) if name not in done] if job.name not in done else []
-            waiting += missing
-            if not missing:
-                waiting.pop()
-                if job.name not in done:
-                    done.add(job.name)
-                    cost = job.rule.cost(self, job.wildcards)
-                    yield Job(
-                        job.name, job.rule.name, next(iter(job.wildcards.values()), ""), cost[0], after, *cost[1:]
-                    )
+    def _ordered(self, name: str, done: set[str]) -> Iterator[Job]:
+        """A job after those that it waits for, but for what is done; the DAG is as deep as there are stages."""
+        if name in done:
+            return
+        done.add(name)
+        _, rule, wildcards, inputs = self._named[name]
+        after = tuple(dict.fromkeys(self._makers[path] for path in inputs))
+        for earlier in after:
+            yield from self._ordered(earlier, done)
+        cost = rule.cost(self, wildcards)
+        yield Job(name, rule.name, next(iter(wildcards.values()), ""), cost[0], after, *cost[1:])
 
     @property
     def tokens(self) -> tuple[int, int]:
@@ -97,6 +93,10 @@ class Planner:
     def rows(self, model: str) -> dict[str, int]:
         """Rows of every part of a model's sample; a domain's last shard may be smaller than the others."""
         return self._rows[model]
+
+    def total_rows(self, models: Iterable[str]) -> int:
+        """Rows of the samples of some models, each for itself."""
+        return sum(sum(self.rows(model).values()) for model in models)
 
     def _count(self, model: str) -> dict[str, int]:
         sampling = self.study.config["sampling"]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from recite.planning import costs
-from recite.study.declaration import Cost, Files, Rule, Stage, Wildcards, table_path
+from recite.planning.planner import short
+from recite.study.declaration import Files, Rule, Stage, Wildcards, table_path
 from recite.study.study import Study
 
 
@@ -58,7 +58,7 @@ RULES = (
         outputs={kind: f"figures/{{figure}}.{kind}" for kind in ("png", "svg", "csv")},
         options=_figure_options,
         modules=_figure_modules,
-        cost=lambda planner, wildcards: Cost(costs.START_SECONDS),
+        cost=short,
     ),
     Rule(
         "summary",
@@ -67,7 +67,7 @@ RULES = (
         outputs={"summary": "summary.md"},
         options=_summary_options,
         modules=lambda study, wildcards: [*_words(study), *study.modules_of(list(study.tables))],
-        cost=lambda planner, wildcards: Cost(costs.START_SECONDS),
+        cost=short,
     ),
 )
 

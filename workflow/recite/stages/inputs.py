@@ -30,6 +30,11 @@ def model_and_scores(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     return {"scores": study.file("scoring", "scores", wildcards)} | checkpoint(study, model) | rows
 
 
+def scores_of(study: Study, models: Iterable[str]) -> list[str]:
+    """The scores of some models, all parts."""
+    return [file for model in models for file in study.files("scoring", "scores", model=model)]
+
+
 def checkpoint(study: Study, model: str) -> dict[str, str]:
     """What names a model's weights: weights and config of one that is trained here, or a checkpoint's record."""
     if study.trains:

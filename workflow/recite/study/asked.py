@@ -1,6 +1,5 @@
 """What a config asks for, before any stage is asked: models, families, domains, shards and parts of rows."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,10 +35,6 @@ class Asked:
     def trains(self) -> bool:
         """Whether the study makes its corpus and its models itself."""
         return "training" in self.config
-
-    def section(self, name: str) -> Mapping[str, Any] | None:
-        """A section of the config; None where the study has none of that name."""
-        return self.config.get(name)
 
     def models_of(self, section: str) -> list[str]:
         """The models that a section names, or all; none without the section."""

@@ -44,14 +44,15 @@ class Study(Asked):
         """Ask every stage for its jobs, which may hang on what the stages before it make."""
         for stage in self.stages:
             for rule in stage.rules:
-                if jobs := list(rule.jobs(self)):
-                    self.rules[rule.name], self._jobs[rule.name] = rule, jobs
+                self._jobs[rule.name] = list(rule.jobs(self))
+                if self._jobs[rule.name]:
+                    self.rules[rule.name] = rule
                     for table in rule.tables_in(self):
                         self.tables[table], self.table_modules[table] = rule.name, f"{stage.package}.tables"
 
     def jobs(self, rule: str) -> list[Wildcards]:
-        """The wildcards of every job of a rule."""
-        return self._jobs.get(rule, [])
+        """The wildcards of every job of a rule; none where it has no part in the study."""
+        return self._jobs[rule]
 
     @cached_property
     def _outputs(self) -> dict[str, dict[str, str | Sequence[str]]]:
@@ -63,7 +64,7 @@ class Study(Asked):
 
     def files(self, rule: str, output: str = "", **known: str) -> list[str]:
         """What a rule's jobs make, all of it or one output; of the jobs with these wildcards only."""
-        if rule not in self.rules:
+        if not self._jobs[rule]:
             return []
         made = self.outputs(rule)
         patterns = paths_of([made[output]] if output else made.values())
@@ -73,11 +74,6 @@ class Study(Asked):
     def file(self, rule: str, output: str, wildcards: Wildcards) -> str:
         """One output of one job of a rule."""
         return str(self.outputs(rule)[output]).format_map(wildcards)
-
-    def parts_of(self, rule: str, output: str, models: Sequence[str]) -> list[str]:
-        """One output of a rule for every part of some models."""
-        pattern = str(self.outputs(rule)[output])
-        return [pattern.format(model=model, part=part) for model in models for part in self.parts(model)]
 
     def modules_of(self, tables: Sequence[str]) -> list[str]:
         """The modules that declare some tables."""
@@ -100,10 +96,10 @@ class Study(Asked):
         return {name: f"{stage.package}.figures.{name}" for stage in self.stages for name in stage.figures}
 
     @property
-    def layer_profiles(self) -> dict[str, str]:
-        """Tables with a line for every layer of a model -> the rule that makes them."""
+    def layer_profiles(self) -> list[str]:
+        """The study's tables with a line for every layer of a model."""
         found = [table for stage in self.stages for table in stage.profiles(self)]
-        return {table: self.tables[table] for table in found if table in self.tables}
+        return [table for table in found if table in self.tables]
 
 
 def paths_of(files: Any) -> list[str]:

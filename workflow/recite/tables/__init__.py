@@ -79,6 +79,10 @@ class Table:
         with atomic(path) as temporary:
             pq.write_table(table, temporary, compression="zstd")
 
+    def write_lines(self, path: Path, lines: Sequence[Mapping[str, Any]], metadata: Mapping[str, Any]) -> None:
+        """The same from lines, values by column each; values of other names are left out."""
+        self.write(path, {name: [line[name] for line in lines] for name in self.names}, metadata)
+
     def write_batches(self, path: Path, batches: Iterable[pa.Table], metadata: Mapping[str, Any]) -> None:
         """Write tables of the declared schema one after the other, atomically; one at a time is in memory."""
         schema = self.schema.with_metadata(_note(metadata))

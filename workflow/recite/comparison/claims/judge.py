@@ -42,8 +42,7 @@ def judge(options: Mapping[str, Any], tables: Sequence[Path], claims: Path) -> N
                 "figure": claim["figure"],
             }
         )
-    columns = {name: [line[name] for line in lines] for name in CLAIMS.names}
-    CLAIMS.write(claims, columns, {"claims": list(options["claims"])})
+    CLAIMS.write_lines(claims, lines, {"claims": list(options["claims"])})
 
 
 def statistics_in(module: str) -> Statistics:

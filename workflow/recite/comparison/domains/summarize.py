@@ -27,8 +27,7 @@ def compare_domains(options: Mapping[str, Any], replicates: Sequence[Path], outp
         line["q_value"] = q_value
     profiles = list(_profiles([model for model in models if model.alpha == 0], options["confidence"]))
     for table, lines in ((KINDS, kinds), (PROFILES, profiles)):
-        columns = {name: [line[name] for line in lines] for name in table.names}
-        table.write(outputs[table.name], columns, {"options": dict(options)})
+        table.write_lines(outputs[table.name], lines, {"options": dict(options)})
 
 
 def _kinds(model: Resampled, confidence: float) -> Iterator[dict[str, Any]]:

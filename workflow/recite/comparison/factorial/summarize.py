@@ -37,8 +37,7 @@ def explain_signatures(options: Mapping[str, Any], signatures: Path, factorial: 
         values = profiles_by_cell(part, crossed)
         rng = np.random.default_rng(hash64(options["seed"], "factorial", measure))
         lines += [{"measure": measure} | line for line in factor_lines(values, options, rng)]
-    columns = {name: [line[name] for line in lines] for name in FACTORIAL.names}
-    FACTORIAL.write(factorial, columns, {"options": dict(options)})
+    FACTORIAL.write_lines(factorial, lines, {"options": dict(options)})
 
 
 def profiles_by_cell(table: pd.DataFrame, crossed: Mapping[str, Crossed]) -> np.ndarray:

@@ -30,8 +30,7 @@ def fit_scaling(options: Mapping[str, Any], replicates: Path, outputs: Mapping[s
     for fit, q_value in zip(lines["scaling"], adjusted([fit["p_value"] for fit in lines["scaling"]]), strict=True):
         fit["q_value"] = q_value
     for table in (SCALING, SLOPE_TESTS, PREDICTIONS):
-        columns = {name: [line[name] for line in lines[table.name]] for name in table.names}
-        table.write(outputs[table.name], columns, {"options": dict(options)})
+        table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
 Point = tuple[Resampled, np.ndarray]

@@ -74,8 +74,7 @@ def compare_signatures(options: Mapping[str, Any], tables: Sequence[Path], outpu
     for line, q_value in zip(tests, adjusted([line["p_value"] for line in tests]), strict=True):
         line["q_value"] = q_value
     for table in (SIGNATURES, SIGNATURE_PAIRS, SIGNATURE_TESTS):
-        columns = {name: [line[name] for line in lines[table.name]] for name in table.names}
-        table.write(outputs[table.name], columns, {"options": dict(options)})
+        table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
 def measured_profiles(frames: Mapping[str, pd.DataFrame]) -> dict[str, list[Profile]]:

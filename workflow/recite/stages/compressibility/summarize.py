@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from recite.files import hash64
-from recite.outcomes.rows import NATURAL, by_domain, files_by_model, rows_of
+from recite.outcomes.rows import NATURAL, by_domain, each_domain, files_by_model, one_table, rows_of
 from recite.stages.compressibility.rows import SUFFIXES
 from recite.stages.compressibility.tables import COMPRESSIBILITY, SUFFIX_LENGTHS
 from recite.statistics.intervals import Clusters, effective_clusters, interval, resampled, wilson
@@ -54,16 +53,14 @@ def aggregate_suffixes(options: Mapping[str, Any], suffixes: Sequence[Path], out
         lines["compressibility"] += ratio_lines(read, options)
         lines["suffix_lengths"] += length_lines(read)
     for table in (COMPRESSIBILITY, SUFFIX_LENGTHS):
-        columns = {name: [line[name] for line in lines[table.name]] for name in table.names}
-        table.write(outputs[table.name], columns, {"options": dict(options)})
+        table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
 def read_suffixes(paths: Sequence[Path], kinds: dict[str, str]) -> Suffixes:
     """All parts of one model; ReciteError where a row stands in two."""
     made = read_metadata(paths[0])
     model, length = made["options"]["model"], made["context_tokens"]
-    parts = [SUFFIXES.read(path) for path in paths]
-    rows = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
+    rows = one_table(SUFFIXES.read(path) for path in paths)
     order, starts = by_domain(rows, kinds, model)
     columns = (rows[name].to_numpy()[order] for name in ("sequence_id", "mask", "shortest"))
     return Suffixes(model, made["options"]["family"], made["parameters"], length, kinds, starts, *columns)
@@ -71,11 +68,9 @@ def read_suffixes(paths: Sequence[Path], kinds: dict[str, str]) -> Suffixes:
 
 def ratio_lines(read: Suffixes, options: Mapping[str, Any]) -> Iterator[Line]:
     """Lines of the table compressibility of one model: every domain, and all natural domains together."""
-    groups = [(domain, read.kinds[domain], np.arange(part.start, part.stop)) for domain, part in read.starts.items()]
-    for domain, kind, rows in [*groups, (NATURAL, "mixed", rows_of(NATURAL, read.kinds, read.starts))]:
-        if len(rows):
-            rng = np.random.default_rng(hash64(options["seed"], "compressibility", read.model, domain))
-            yield who(read) | {"domain": domain, "kind": kind, **summarize(read, rows, rng, options)}
+    for domain, kind, rows in each_domain(read.kinds, read.starts):
+        rng = np.random.default_rng(hash64(options["seed"], "compressibility", read.model, domain))
+        yield who(read) | {"domain": domain, "kind": kind, **summarize(read, rows, rng, options)}
 
 
 def summarize(read: Suffixes, rows: np.ndarray, rng: np.random.Generator, options: Mapping[str, Any]) -> Line:

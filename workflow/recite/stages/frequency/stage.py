@@ -5,7 +5,7 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import shard_files, tokenizer
+from recite.stages.inputs import scores_of, shard_files, tokenizer
 from recite.stages.sampling.stage import all_documents, groups, layout
 from recite.study.asked import Asked
 from recite.study.checks import known
@@ -29,7 +29,7 @@ SPANS = 3
 
 def counted_families(study: Study) -> list[str]:
     """The families whose rows are counted."""
-    section = study.section(SECTION)
+    section = study.config.get(SECTION)
     return [] if section is None else list(section.get("families", study.families))
 
 
@@ -153,7 +153,7 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
 
 
 def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
-    scores = study.parts_of("scoring", "scores", counted_models(study))
+    scores = scores_of(study, counted_models(study))
     return {"scores": scores, "frequencies": study.files("frequency")}
 
 

@@ -45,8 +45,7 @@ def aggregate_frequencies(
                 lines["frequency_rates"] += rate_lines(outcomes, kind, rows, counted, options)
                 lines["thresholds"] += threshold_lines(outcomes, kind, rows, counted, options)
     for table in (FREQUENCY_RATES, THRESHOLDS, COUNTINGS):
-        columns = {name: [line[name] for line in lines[table.name]] for name in table.names}
-        table.write(outputs[table.name], columns, {"options": dict(options)})
+        table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
 def places(values: np.ndarray, per_octave: int) -> tuple[np.ndarray, np.ndarray]:

@@ -42,11 +42,22 @@ def rows(study: Study, model: str, part: str) -> dict[str, int]:
 
 def blocks(study: Study, model: str) -> dict[int, int | None]:
     """The layers of each job: first -> the one after its last, None for the model's last."""
-    section, layers = study.config[SECTION], study.models[model].layers
-    step = section["layers_per_job_of"].get(model, section.get("layers_per_job"))
-    if step is None or layers is None:
-        return {0: None}
-    return {first: min(first + step, layers) for first in range(0, layers, step)}
+    step, layers = _step(study, model), study.models[model].layers
+    firsts = [0] if step is None or layers is None else range(0, layers, step)
+    return {first: block_end(study, model, first) for first in firsts}
+
+
+def block_end(study: Study, model: str, first: int) -> int | None:
+    """The layer after the last of a job's, None for the model's last."""
+    step, layers = _step(study, model), study.models[model].layers
+    return None if step is None or layers is None else min(first + step, layers)
+
+
+def _step(study: Study, model: str) -> int | None:
+    """Layers of a job; None for all."""
+    section = study.config[SECTION]
+    step: int | None = section["layers_per_job_of"].get(model, section.get("layers_per_job"))
+    return step
 
 
 def batch_rows(study: Study, model: str) -> int:
@@ -68,7 +79,7 @@ def _run_options(study: Study, model: str) -> dict[str, Any]:
 
 def ablation_options(study: Study, model: str, part: str, first: int) -> dict[str, Any]:
     """The same for the shards of one part, with some layers and what heads are replaced by."""
-    own = {"rows": rows(study, model, part), "layers": [first, blocks(study, model)[first]]}
+    own = {"rows": rows(study, model, part), "layers": [first, block_end(study, model, first)]}
     share = {"share": study.config[SECTION]["screening"]["share"]} if screens(study) else {}
     return _run_options(study, model) | own | _replacement(study) | share
 

@@ -3,7 +3,7 @@
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.heads.asked import SECTION, batch_rows, blocks, models, parts, screens
+from recite.stages.heads.asked import SECTION, batch_rows, block_end, blocks, models, parts, screens
 from recite.stages.heads.asked import rows as rows_of
 from recite.study.declaration import Cost, Wildcards
 
@@ -84,7 +84,7 @@ def screening(planner: Planner, wildcards: Wildcards) -> Cost:
 
 def _heads(planner: Planner, model: str, first: int) -> tuple[range, int]:
     """The layers of a job, and how many of their heads are ablated."""
-    facts, stop = planner.costs[model].facts, blocks(planner.study, model)[first]
+    facts, stop = planner.costs[model].facts, block_end(planner.study, model, first)
     layers = range(first, facts.layers if stop is None else stop)
     return layers, round(_share(planner) * len(layers) * facts.heads)
 
@@ -104,11 +104,9 @@ def ablation(planner: Planner, wildcards: Wildcards) -> Cost:
 def summary(planner: Planner, wildcards: Wildcards) -> Cost:
     """Of what reads all ablated rows."""
     study = planner.study
-    numbers = sum(
-        sum(shards.values()) * _heads(planner, model, first)[1]
-        for model in models(study)
-        for first in blocks(study, model)
-        for shards in parts(study, model).values()
-    )
+    numbers = 0
+    for model in models(study):
+        rows = sum(sum(shards.values()) for shards in parts(study, model).values())
+        numbers += rows * sum(_heads(planner, model, first)[1] for first in blocks(study, model))
     groups = sum(len(study.domains_of(model)) + 1 for model in models(study))
     return Cost(costs.START_SECONDS + numbers * HEAD_SECONDS + groups * DRAWING_SECONDS)

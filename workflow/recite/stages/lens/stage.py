@@ -3,7 +3,7 @@
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.inputs import model_and_scores, own_batches, part_jobs
+from recite.stages.inputs import model_and_scores, own_batches, part_jobs, scores_of
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -37,7 +37,7 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
 
 def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
     return {
-        "scores": study.parts_of("scoring", "scores", study.models_of(SECTION)),
+        "scores": scores_of(study, study.models_of(SECTION)),
         "lens": study.files("lens", "lens"),
         "positions": study.files("lens", "positions"),
     }
@@ -45,7 +45,7 @@ def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
 
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
-    read = sum(sum(planner.rows(model).values()) for model in models)
+    read = planner.total_rows(models)
     return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + len(models) * costs.RESAMPLING_SECONDS)
 
 

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from recite.errors import ReciteError
 from recite.files import hash64
 from recite.outcomes.means import FEWEST, MEMORIZED, bags_of, classes, drawn_means, groups_of, layer_lines
-from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, by_domain, files_by_model, read_outcomes
+from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, files_by_model, one_table, order_of, read_outcomes
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.lens.tables import LENS, LENS_POSITIONS, LENS_PROFILES
 from recite.stages.scoring.rows import SCORES
@@ -66,15 +65,15 @@ def aggregate_lens(
         ]
     lines["lens_profiles"] += [pair_line(a, b, options["confidence"]) for a, b in combinations(profiles, 2)]
     for table in (LENS, LENS_POSITIONS, LENS_PROFILES):
-        columns = {name: [line[name] for line in lines[table.name]] for name in table.names}
-        table.write(outputs[table.name], columns, {"options": dict(options)})
+        table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
 def group_statistics(
     paths: Sequence[Path], outcomes: Outcomes, options: Mapping[str, Any]
 ) -> Iterator[tuple[Line, dict[str, np.ndarray]]]:
     """What each class is, and its statistics as seen and under resamples, each (1 + resamples, layers)."""
-    order = row_order(paths, outcomes)
+    names = one_table(DECODED.read(path, ["row_id", "domain"]) for path in paths)
+    order = order_of(names, outcomes, paths[0].parent)
     groups = [(rows, group, bags_of(outcomes.texts, chosen)) for rows, group, chosen in groups_of(outcomes, options)]
     sums: list[list[np.ndarray]] = [[] for _ in groups]
     for name in (*AMOUNTS, *COUNTS):
@@ -87,16 +86,6 @@ def group_statistics(
         parts = dict(zip((*AMOUNTS, *COUNTS), np.split(means, len(found), axis=1), strict=True))
         about = {"rows": rows, "group": group, "n": len(bags.rows), "distinct": bags.distinct}
         yield about, shown(parts, outcomes.steps)
-
-
-def row_order(paths: Sequence[Path], outcomes: Outcomes) -> np.ndarray:
-    """The order of all parts' rows that is that of `outcomes`; ReciteError where they are other rows."""
-    parts = [DECODED.read(path, ["row_id", "domain"]) for path in paths]
-    table = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
-    order, _ = by_domain(table, outcomes.kinds, outcomes.model)
-    if not np.array_equal(table["row_id"].to_numpy()[order], outcomes.row_ids):
-        raise ReciteError(f"{paths[0].parent} holds other rows than were scored; delete it and run again.")
-    return order
 
 
 def shown(means: Mapping[str, np.ndarray], positions: int) -> dict[str, np.ndarray]:

@@ -31,7 +31,7 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
 
 
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    rows = sum(sum(planner.rows(model).values()) for model in planner.study.models_of(SECTION))
+    rows = planner.total_rows(planner.study.models_of(SECTION))
     return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
 
 

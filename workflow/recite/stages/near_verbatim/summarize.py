@@ -4,11 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from recite.outcomes.rates import Line, write_lines
-from recite.outcomes.rows import NATURAL, by_domain, files_by_model, rows_of
+from recite.outcomes.rates import Line
+from recite.outcomes.rows import by_domain, each_domain, files_by_model, one_table
 from recite.stages.near_verbatim.rows import NEAR
 from recite.stages.near_verbatim.tables import NEAR_VERBATIM
 from recite.statistics.intervals import clusters, effective_clusters, wilson
@@ -20,21 +17,19 @@ def aggregate_nearness(options: Mapping[str, Any], near: Sequence[Path], near_ve
     lines: list[Line] = []
     for run, paths in files_by_model(near).items():
         lines += model_lines(paths, options["kinds"][options["corpora"][run.model]], options)
-    write_lines(NEAR_VERBATIM, near_verbatim, lines, options)
+    NEAR_VERBATIM.write_lines(near_verbatim, lines, {"options": dict(options)})
 
 
 def model_lines(paths: Sequence[Path], kinds: Mapping[str, str], options: Mapping[str, Any]) -> Iterator[Line]:
     """Lines of one model: every domain, and all natural domains together, at every tolerance."""
     made = read_metadata(paths[0])
     who = {name: made["options"][name] for name in ("model", "family")} | {"parameters": made["parameters"]}
-    read = pa.concat_tables([NEAR.read(path) for path in paths], promote_options="default").unify_dictionaries()
-    rows = read.combine_chunks()
+    rows = one_table(NEAR.read(path) for path in paths)
     order, starts = by_domain(rows, kinds, who["model"])
     steps, columns = made["continuation_tokens"], ("sequence_id", "distance", "run")
     texts, distances, runs = (rows[name].to_numpy()[order] for name in columns)
-    groups = [(domain, kinds[domain], np.arange(part.start, part.stop)) for domain, part in starts.items()]
-    for domain, kind, kept in [*groups, (NATURAL, "mixed", rows_of(NATURAL, kinds, starts))]:
-        for tolerance in options["tolerances"] if len(kept) else ():
+    for domain, kind, kept in each_domain(kinds, starts):
+        for tolerance in options["tolerances"]:
             recalled = distances[kept] <= tolerance * steps
             by_text, rate = clusters(recalled, texts[kept]), int(recalled.sum()) / len(kept)
             low, high = wilson(rate, effective_clusters(by_text), options["confidence"])

@@ -6,7 +6,7 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import batch, model_and_rows
+from recite.stages.inputs import batch, model_and_rows, scores_of
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
@@ -70,13 +70,13 @@ def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
 
 
 def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
-    scores = study.parts_of("scoring", "scores", study.models_of(SECTION))
+    scores = scores_of(study, study.models_of(SECTION))
     return {"scores": scores, "noisy": study.files("noise")}
 
 
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study = planner.study
-    rows = sum(sum(planner.rows(model).values()) for model in study.models_of(SECTION))
+    rows = planner.total_rows(study.models_of(SECTION))
     read = rows * (1 + len(layers(study)) * len(strengths(study)))
     return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS)
 

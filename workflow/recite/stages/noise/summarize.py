@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recite.outcomes.rates import Line, rate_lines, write_lines
+from recite.outcomes.rates import Line, rate_lines
 from recite.outcomes.replicates import REPLICATES, replicate_lines
 from recite.outcomes.rows import files_by_model, read_outcomes
 from recite.stages.noise.rows import NOISE_SCORES
@@ -32,5 +32,5 @@ def aggregate_noise(
                 place = {"noise_layer": layer, "alpha": outcomes.alpha}
                 lines += [place | line for line in rate_lines(outcomes, options)]
         resamples += replicate_lines(options["corpora"][run.model], [undisturbed, *read], options)
-    write_lines(NOISE_RATES, outputs["noise_rates"], lines, options)
-    write_lines(REPLICATES, outputs["replicates"], resamples, options)
+    NOISE_RATES.write_lines(outputs["noise_rates"], lines, {"options": dict(options)})
+    REPLICATES.write_lines(outputs["replicates"], resamples, {"options": dict(options)})

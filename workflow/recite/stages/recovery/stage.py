@@ -6,7 +6,7 @@ from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.inputs import model_and_rows, own_batches
+from recite.stages.inputs import model_and_rows, own_batches, scores_of
 from recite.stages.noise.stage import above_zero, check_layers, layers, options_in, sweep
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
@@ -69,14 +69,14 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
 
 
 def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
-    scores = study.parts_of("scoring", "scores", study.models_of(SECTION))
+    scores = scores_of(study, study.models_of(SECTION))
     return {"scores": scores, "recovery": study.files("recovery")}
 
 
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study, models = planner.study, planner.study.models_of(SECTION)
     sweeps = len(layers(study)) * len(strengths(study))
-    read = sum(sum(planner.rows(model).values()) for model in models) * (1 + sweeps)
+    read = planner.total_rows(models) * (1 + sweeps)
     drawn = len(models) * sweeps * costs.RESAMPLING_SECONDS
     return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn)
 

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from recite.errors import ReciteError
 from recite.files import hash64
 from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of, drawn_means, groups_of, layer_lines
-from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, Run, by_domain, files_by_model, read_outcomes
+from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, Run, files_by_model, one_table, order_of, read_outcomes
 from recite.stages.recovery.rows import MEASURES, RECOVERED
 from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
 from recite.stages.scoring.rows import SCORES
@@ -61,17 +59,13 @@ def aggregate_recovery(
     for line, q_value in zip(tests, adjusted([line["p_value"] for line in tests]), strict=True):
         line["q_value"] = q_value
     for table, found in ((RECOVERY, lines), (RECOVERY_TESTS, tests)):
-        columns = {name: [line[name] for line in found] for name in table.names}
-        table.write(outputs[table.name], columns, {"options": dict(options)})
+        table.write_lines(outputs[table.name], found, {"options": dict(options)})
 
 
 def read_compared(paths: Sequence[Path], outcomes: Outcomes) -> np.ndarray:
     """All parts of one model and strength: (rows, measures x layers), rows as in `outcomes`; ReciteError for others."""
-    parts = [RECOVERED.read(path) for path in paths]
-    table = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
-    order, _ = by_domain(table, outcomes.kinds, outcomes.model)
-    if not np.array_equal(table["row_id"].to_numpy()[order], outcomes.row_ids):
-        raise ReciteError(f"{paths[0].parent} holds other rows than were scored; delete it and run again.")
+    table = one_table(RECOVERED.read(path) for path in paths)
+    order = order_of(table, outcomes, paths[0].parent)
     return np.column_stack([as_array(table[name])[order] for name in MEASURES])
 
 

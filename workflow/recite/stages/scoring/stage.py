@@ -26,7 +26,7 @@ def _aggregation_inputs(study: Study, wildcards: Wildcards) -> Files:
 
 
 def _aggregation_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    rows = sum(sum(planner.rows(model).values()) for model in planner.study.models)
+    rows = planner.total_rows(planner.study.models)
     return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from recite.corpora.planted import known_copies
 from recite.errors import ReciteError
-from recite.outcomes.rates import Line, rate_lines, summarize, who, write_lines
+from recite.outcomes.rates import Line, rate_lines, summarize, who
 from recite.outcomes.replicates import REPLICATES, replicate_lines
 from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, Run, files_by_model, read_outcomes
 from recite.stages.scoring.rows import SCORES
@@ -48,7 +48,7 @@ def aggregate_scores(
         line["q_value"] = q_value
     for table in (RATES, DISTRIBUTION, DISJOINT_SAMPLES, CONTROL_RATES, REPLICATES):
         if table.name in outputs:
-            write_lines(table, outputs[table.name], lines[table.name], options)
+            table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
 def distribution_lines(outcomes: Outcomes) -> Iterator[Line]:

@@ -13,7 +13,6 @@ from recite.report import matrix, style
 
 FEWEST = 3
 """Models without which there is no tree."""
-
 COLUMNS = 2
 """Panels in a row."""
 

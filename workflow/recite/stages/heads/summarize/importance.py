@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from recite.errors import ReciteError
 from recite.files import hash64
 from recite.outcomes.means import Bags, bags_of
-from recite.outcomes.rows import NATURAL, PLANTED, by_domain, files_by_model, rows_of
+from recite.outcomes.rows import NATURAL, PLANTED, by_domain, files_by_model, one_table, rows_of
 from recite.stages.heads.rows import ABLATED
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
@@ -82,8 +81,7 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
     heads: list[int] = []
     row_ids, whole = None, True
     for first in sorted(blocks):
-        parts = [ABLATED.read(path) for path in blocks[first]]
-        table = pa.concat_tables(parts, promote_options="default").unify_dictionaries().combine_chunks()
+        table = one_table(ABLATED.read(path) for path in blocks[first])
         order, starts = by_domain(table, kinds, model)
         found, texts = (table[name].to_numpy()[order] for name in ("row_id", "sequence_id"))
         whole = whole and (row_ids is None or np.array_equal(found, row_ids))

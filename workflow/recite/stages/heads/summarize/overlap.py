@@ -49,7 +49,7 @@ def measure_overlap(options: Mapping[str, Any], ablated: Sequence[Path], overlap
         for measure in MEASURES:
             ranked = ranked_domains(read, measure, options)
             lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read, options)]
-    OVERLAP.write(overlap, {name: [line[name] for line in lines] for name in OVERLAP.names}, {"options": dict(options)})
+    OVERLAP.write_lines(overlap, lines, {"options": dict(options)})
 
 
 def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> dict[str, Ranked]:

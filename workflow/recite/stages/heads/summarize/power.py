@@ -30,7 +30,7 @@ def measure_power(options: Mapping[str, Any], ablated: Sequence[Path], power: Pa
     for who, read in read_models(ablated, options):
         lines += [who | line for line in power_lines(read)]
     metadata = {"options": dict(options), "power": POWER_OF_TEST, "level": LEVEL}
-    POWER.write(power, {name: [line[name] for line in lines] for name in POWER.names}, metadata)
+    POWER.write_lines(power, lines, metadata)
 
 
 def power_lines(read: Ablated) -> Iterator[Line]:
