@@ -60,6 +60,7 @@ def test_jobs_of_every_stage(name: str) -> None:
     made = planner(name)
     study, counts = made.study, Counter(job.stage for job in made.jobs)
     parts = {model: len(study.parts(model)) for model in study.models}
+    assert set(study.rules) - set(counts) <= {"verification"} and "verification" not in counts  # not asked for
     assert counts["scoring"] == sum(parts.values())
     assert noise.layers(study) == [0]
     for stage, times in (
