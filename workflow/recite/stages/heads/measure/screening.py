@@ -12,7 +12,7 @@ from recite.checkpoints.loading import load_checkpoint
 from recite.engine.finite import naming
 from recite.engine.memory import halving
 from recite.engine.residuals import prompts
-from recite.outcomes.rows import PLANTED
+from recite.outcomes.frame import PLANTED
 from recite.progress import Progress
 from recite.stages.heads.measure.ablation import first_rows, made, replacement_of, together
 from recite.stages.heads.measure.attribution import estimated_changes

@@ -8,8 +8,9 @@ import numpy as np
 
 from recite.errors import ReciteError
 from recite.files import hash64
+from recite.outcomes.frame import NATURAL, PLANTED, by_domain, rows_of
 from recite.outcomes.means import Bags, bags_of
-from recite.outcomes.rows import NATURAL, PLANTED, by_domain, files_by_model, one_table, rows_of
+from recite.outcomes.rows import files_by_model, one_table
 from recite.stages.heads.rows import ABLATED
 from recite.tables import read_metadata
 from recite.tables.lists import as_array

@@ -14,8 +14,8 @@ import numpy as np
 from scipy import stats
 
 from recite.files import hash64
+from recite.outcomes.frame import PLANTED
 from recite.outcomes.means import FEWEST, bags_of
-from recite.outcomes.rows import PLANTED
 from recite.stages.heads.shortlist import count_of
 from recite.stages.heads.summarize.importance import ALL, MEASURES, Ablated, drawn_weights, ranks, read_models
 from recite.stages.heads.tables import OVERLAP
