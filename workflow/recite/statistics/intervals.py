@@ -21,8 +21,9 @@ class Interval(NamedTuple):
 class Stratum(NamedTuple):
     """The sampled units of one domain.
 
-    sizes: (units,) rows of each unit. sums: (units,) how many of them have the outcome. fraction: share of all units that
-    was sampled, 0 where there is no end of them. others: further units of the domain's sample, which have no such rows.
+    sizes: (units,) rows of each unit. sums: (units,) how many of them have the outcome. fraction: share of all units
+    that was sampled, 0 where there is no end of them. others: further units of the domain's sample, which have no such
+    rows.
     """
 
     sizes: np.ndarray

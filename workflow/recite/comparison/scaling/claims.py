@@ -1,7 +1,7 @@
 """Claims on model size.
 
-The paper: memorization grows log-linearly with model size. That is two claims: it grows within families, and on a straight
-line over the logarithm.
+The paper: memorization grows log-linearly with model size. That is two claims: it grows within families, and on a
+straight line over the logarithm.
 """
 
 from collections.abc import Sequence

@@ -143,7 +143,8 @@ def parting(profiles: Mapping[str, Sequence[Profile]]) -> list[Profile]:
 
 
 def crossings(profile: Profile) -> np.ndarray:
-    """Relative depths, (1 + resamples, THRESHOLDS), at which the mean probability passes 0.5, and half of its final value.
+    """Relative depths, (1 + resamples, THRESHOLDS), at which the mean probability passes 0.5, and half of its final
+    value.
 
     Straight between layers, and from 0 at depth 0; NaN where it stays below.
     """
