@@ -513,6 +513,18 @@ def test_controls_show_a_panel_per_family(tables: Tables) -> None:
         assert found == pairs(table[table["family"] == family], "repetitions", "rate")
 
 
+def test_controls_of_no_copy_are_shown() -> None:
+    """Prevents texts of no copy from falling off a logarithmic axis."""
+    tables = make_tables(FAMILIES, SIZES)
+    table = tables["control_rates"]
+    least = table["repetitions"].min()
+    table["repetitions"] = table["repetitions"].replace(least, 0)
+    axes, shown = panels("controls", tables)
+    assert axes[0].get_xticklabels()[0].get_text() == "0"
+    places = sorted({x for x, _ in shown[0]})
+    assert places == sorted({max(count, 0.5) for count in table["repetitions"]})
+
+
 def test_distribution_shows_the_shares(tables: Tables) -> None:
     """Prevents a line of the heat map beside another model's name, and a colour where no row is."""
     (axes, *_), _ = panels("distribution", tables)

@@ -196,6 +196,11 @@ def test_missing_corpora_file(config: dict[str, Any]) -> None:
             "prose",
             r"mini\.build\.controls\.source: 'prose' is not a source of that corpus",
         ),
+        (
+            ("build", "sources", "unseen"),
+            {"packages": ["python"], "patterns": ["*.py"], "documents": 1},
+            r"mini\.build\.sources: unseen is the name of a file of planted texts; call the domain otherwise",
+        ),
         (("build", "seeds"), 3, r"mini\.build: unknown key 'seeds'; did you mean 'seed'"),
     ],
 )

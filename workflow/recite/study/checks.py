@@ -40,6 +40,12 @@ def check_corpora(corpora: Mapping[str, Any], corpora_file: Path) -> None:
             _check_files(name, corpus, planted, corpora_file)
             continue
         build = corpus["build"]
+        taken = [domain for domain in ("control", "repeats", "unseen") if domain in build["sources"]]
+        if taken:
+            raise ReciteError(
+                f"{corpora_file}: {name}.build.sources: {taken[0]} is the name of a file of planted texts; call the "
+                "domain otherwise."
+            )
         for domain in build["sources"]:
             known(domain, corpus["domains"], f"{corpora_file}: {name}.build.sources", "domain of that corpus")
         source = build["controls"]["source"]

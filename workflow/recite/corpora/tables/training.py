@@ -15,7 +15,7 @@ TRAINING_ROWS = Table(
 CONTROLS = Table(
     "controls",
     (
-        Column("document_id", pa.string(), "", "planted document; its text occurs nowhere else in the corpus"),
-        Column("repetitions", pa.uint32(), "document", "how many documents of the corpus hold this text"),
+        Column("document_id", pa.string(), "", "planted document; its text occurs nowhere else"),
+        Column("repetitions", pa.uint32(), "document", "how many documents to train on hold this text"),
     ),
 )

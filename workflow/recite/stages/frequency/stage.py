@@ -6,7 +6,7 @@ from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.inputs import scores_of, shard_files, tokenizer
-from recite.stages.sampling.stage import all_documents, groups, layout
+from recite.stages.sampling.stage import groups, layout, training_documents
 from recite.study.asked import Asked
 from recite.study.checks import known
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
@@ -99,7 +99,7 @@ def _index_jobs(study: Study) -> list[Wildcards]:
 def _index_inputs(study: Study, wildcards: Wildcards) -> Files:
     units = wildcards["units"]
     cut = {} if units == "bytes" else {"tokenizer": tokenizer(study, units)}
-    return {"documents": all_documents(study, wildcards["corpus"]), **cut}
+    return {"documents": training_documents(study, wildcards["corpus"]), **cut}
 
 
 def _index_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
