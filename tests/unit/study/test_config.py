@@ -239,7 +239,8 @@ def test_home_in_every_path(small: dict[str, Any], monkeypatch: pytest.MonkeyPat
     """Prevents `~` from being taken for a folder of that name; what only begins with one stays as it is."""
     monkeypatch.setenv("HOME", "/home/ada")
     files = {"patterns": ["~*"], "domain": "~", "folder": "~/corpora"}
-    corpora = check_config({"notes": {"domains": {"a": "free_text"}, "files": files}}, "corpora", "corpora.yaml")
+    entry: dict[str, Any] = {"domains": {"a": "free_text"}, "classes": {"a": "mail"}, "files": files}
+    corpora = check_config({"notes": entry}, "corpora", "corpora.yaml")
     assert (files["folder"], files["patterns"], files["domain"]) == ("/home/ada/corpora", ["~*"], "~")
     assert corpora["notes"]["files"] is files
     entry = {"corpus": "notes", "path": "~/models/a.gguf", "tokenizer": "~/tokenizer.json"}

@@ -159,6 +159,7 @@ def test_which_domains_are_sampled_changes_no_options(config: dict[str, Any]) ->
 def test_a_domain_more_in_the_registry_changes_no_sample(tmp_path: Path, config: dict[str, Any]) -> None:
     """Prevents a domain that is added to a corpus from drawing the samples of the others, or scoring them, again."""
     more = deepcopy(NOTES) | {"domains": NOTES["domains"] | {"chat": "free_text"}}
+    more["classes"]["chat"] = "forum"
     before, after = (
         load(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": notes}), "own.yaml")
         for notes in (NOTES, more)
