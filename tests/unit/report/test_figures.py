@@ -116,7 +116,9 @@ def _add_countings(lines: dict[str, list[dict[str, Any]]], family: str) -> None:
     for place, measure in enumerate(("sequence", "context", "continuation")):
         shares = {"texts": 90, "equal": 0.9 - place / 10, "missed": place / 100}
         who = {"family": family, "measure": measure, "counting": "own", "reference": "bytes"}
-        lines["countings"].append(who | shares | spread("bias", -place / 10) | spread("correlation", 0.5))
+        lines["countings"].append(
+            who | shares | {"tokens": "llama-2"} | spread("bias", -place / 10) | spread("correlation", 0.5)
+        )
 
 
 def _add_factors(lines: dict[str, list[dict[str, Any]]]) -> None:
