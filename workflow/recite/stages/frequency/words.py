@@ -41,7 +41,8 @@ def _countings(table: pd.DataFrame) -> str:
     lines += [
         f"| {row.family} | {row.counting} | {row.tokens or 'bytes'} | {row.measure} | {row.texts} "
         f"| {cells.share(row.equal)} | {cells.share(row.missed)} "
-        f"| {cells.within(row.bias, row.bias_low, row.bias_high)} | {cells.within(row.correlation, row.correlation_low, row.correlation_high)} |"
+        f"| {cells.within(row.bias, row.bias_low, row.bias_high)} "
+        f"| {cells.within(row.correlation, row.correlation_low, row.correlation_high)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"
