@@ -77,11 +77,6 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ("training", {"row_tokens": 63}, r"windows of 64 tokens, but training\.row_tokens is 63"),
         ("sampling", {"continuation_tokens": 33}, r"windows of 65 tokens, but training\.row_tokens is 64"),
         (
-            "sampling",
-            {"window": "offset"},
-            r"sampling\.window is offset, but models trained here see only the head of each document",
-        ),
-        (
             "scoring",
             {"dtypes": {"pythia-xxl": "bfloat16"}},
             r"scoring\.dtypes: 'pythia-xxl' is not a model of this study",

@@ -158,11 +158,6 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
         _check_factorial(training, source)
     for size, entry in training["sizes"].items():
         _check_shape(Shape(**entry), f"{source}: training.sizes.{size}")
-    if sampling["window"] != "head":
-        raise ReciteError(
-            f"{source}: sampling.window is {sampling['window']}, but models trained here see only the head of each "
-            "document; set it to head."
-        )
     window = sampling["context_tokens"] + sampling["continuation_tokens"]
     if window > training["row_tokens"]:
         raise ReciteError(

@@ -8,7 +8,7 @@ TRAINING_ROWS = Table(
     "training_rows",
     (
         Column("document_id", pa.string(), "", "document of the corpus"),
-        Column("tokens", TOKENS, "token id", "the document's first tokens, one training row"),
+        Column("tokens", TOKENS, "token id", "the document's first tokens, or all of them: one training row"),
     ),
 )
 

@@ -22,9 +22,11 @@ def models(study: Study) -> list[Wildcards]:
 
 
 def _tokenization_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    """Where windows may lie anywhere in a document, the models are trained on whole documents."""
     training = study.config["training"]
     vocabulary = recipes_of(training)[wildcards["family"]]["vocabulary"]
-    return {"row_tokens": training["row_tokens"], "vocabulary": vocabulary}
+    whole = {"whole": True} if study.config["sampling"]["window"] == "offset" else {}
+    return {"row_tokens": training["row_tokens"], "vocabulary": vocabulary, **whole}
 
 
 def _training_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
