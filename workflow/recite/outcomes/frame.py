@@ -63,9 +63,9 @@ class Frame(NamedTuple):
                 starts[domain] = slice(first, first + count)
                 fractions[domain] = self.fractions[domain] * count / (part.stop - part.start)
                 first += count
-        columns = (column[chosen] for column in (self.row_ids, self.texts, self.units))
-        bags = {domain: _units_by_bag(self.units[chosen][part]) for domain, part in starts.items()} if self.bags else {}
-        return Frame(self.corpus, self.kinds, starts, *columns, fractions, bags)
+        row_ids, texts, units = (column[chosen] for column in (self.row_ids, self.texts, self.units))
+        bags = {domain: _units_by_bag(units[part]) for domain, part in starts.items()} if self.bags else {}
+        return Frame(self.corpus, self.kinds, starts, row_ids, texts, units, fractions, bags)
 
     def domains_of(self, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """The domains of some rows, ascending indices, each with the places of its own among them."""

@@ -19,7 +19,7 @@ FAMILIES, MODELS = "families", "models"
 """What a verdict is about: models of such families, or these models."""
 LEVEL = 0.05
 """What the p-value of a claim that has one must not exceed."""
-UNKNOWN = Finding(*[math.nan] * 5, 0, 0)
+UNKNOWN = Finding(math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0)
 
 
 def judge(

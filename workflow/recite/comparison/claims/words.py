@@ -33,9 +33,12 @@ def _claims(table: pd.DataFrame, families: pd.DataFrame) -> str:
         )
     undecided = table.loc[table["verdict"] == "undecided", "claim"].tolist()
     unknown = table.loc[table["verdict"] == "not measured", "claim"].tolist()
-    told = [f"Open, as the interval holds the bound or chance may do it: {', '.join(undecided)}." if undecided else ""]
-    told += [f"Not measured, no or too little to measure in these models: {', '.join(unknown)}." if unknown else ""]
-    return "\n".join(lines) + "\n\n" + " ".join(filter(None, told)) + "\n"
+    told = []
+    if undecided:
+        told.append(f"Open, as the interval holds the bound or chance may do it: {', '.join(undecided)}.")
+    if unknown:
+        told.append(f"Not measured, as these models have too little to measure: {', '.join(unknown)}.")
+    return "\n".join(lines) + "\n\n" + " ".join(told) + "\n"
 
 
 def _number(value: float) -> str:

@@ -40,7 +40,7 @@ PROFILES = Table(
         Column("rows", pa.uint64(), "row", "the fewer of the two models' rows in these classes"),
         *with_interval(
             "similarity",
-            "correlation of the two models' rates by class of text without sampling noise; NaN where nothing else is left",
+            "correlation of the two models' rates by class of text, sampling noise taken off; NaN if nothing is left",
             finite=False,
         ),
     ),

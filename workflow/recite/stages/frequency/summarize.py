@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.means import bags_of
 from recite.outcomes.rates import summarize
@@ -105,7 +106,7 @@ def threshold_lines(
 
 
 def claimed_line(outcomes: Outcomes, rows: np.ndarray, counted: Counted, options: Mapping[str, Any]) -> Line:
-    """What a kink in the rate over the sequence's count has over smooth growth, by the study's first way of counting."""
+    """What a kink in the rate over a sequence's count has over smooth growth, by the study's first way of counting."""
     first = options["countings"][0]
     values = {first: counted[first].of(outcomes.frame.row_ids[rows], SPANS[0])}
     model = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}

@@ -154,7 +154,7 @@ def crossings(profile: Profile) -> np.ndarray:
 
 
 def first_above(depths: np.ndarray, values: np.ndarray, level: float | np.ndarray) -> np.ndarray:
-    """Where each curve, (curves, depths), first reaches its level, straight between the points; NaN where it does not."""
+    """Where each curve, (curves, depths), first reaches its level, straight between points; NaN where it does not."""
     level = np.broadcast_to(level, len(values))
     reached = values >= level[:, None]
     after = np.maximum(reached.argmax(axis=1), 1)
