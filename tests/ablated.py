@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recite.stages.heads.rows import ABLATED
+from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
 from recite.tables.lists import as_lists
 
 KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}
@@ -68,3 +68,12 @@ def write_ablated(
             paths.append(folder / f"{model}-{first}-{number}.parquet")
             ABLATED.write(paths[-1], columns, made | {"first_layer": first, "ablated": chosen})
     return paths
+
+
+def write_drawn(path: Path, rows: Sequence[tuple[int, str, str]], model: str = "a-s") -> Path:
+    """A file that says which rows were drawn: (row id, domain, group) each, as if there were no others."""
+    columns: dict[str, Any] = dict(zip(("row_id", "domain", "group"), zip(*rows, strict=True), strict=True))
+    columns = columns or {"row_id": [], "domain": [], "group": []}
+    probabilities = {"inclusion_probability": [1.0] * len(rows)}
+    ABLATION_ROWS.write(path, columns | probabilities, {"options": {"model": model}})
+    return path

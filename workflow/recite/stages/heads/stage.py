@@ -1,8 +1,8 @@
-"""Heads: what the first rows of every domain lose by each attention head, and which heads matter where."""
+"""Heads: what rows of every class and domain lose by each attention head, and which heads matter where."""
 
 from recite.stages.heads import asked, cost
 from recite.stages.heads.asked import SECTION
-from recite.stages.inputs import checkpoint, ready, shard_files
+from recite.stages.inputs import checkpoint, ready, scores_of, shard_files
 from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
@@ -25,27 +25,42 @@ def _means(study: Study, model: str) -> dict[str, str]:
     return {"means": study.file("ablation_means", "means", {"model": model})} if asked.needs_means(study) else {}
 
 
+def _drawn(study: Study, model: str) -> dict[str, str]:
+    """Which of a model's rows are ablated."""
+    return {"drawn": study.file("ablation_rows", "drawn", {"model": model})}
+
+
 def _all_rows(study: Study, wildcards: Wildcards) -> Files:
     """A model and all of its ablated rows."""
     model = wildcards["model"]
     names = [shard for shards in asked.parts(study, model).values() for shard in shards]
     rows = {"shards": shard_files(study, study.models[model].family, names)}
-    return checkpoint(study, model) | ready(study) | rows
+    return checkpoint(study, model) | ready(study) | rows | _drawn(study, model)
 
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
     model = wildcards["model"]
     names = asked.rows(study, model, wildcards["part"])
-    rows = {"shards": shard_files(study, study.models[model].family, names)}
+    rows = {"shards": shard_files(study, study.models[model].family, names)} | _drawn(study, model)
     screened = {"screened": study.file("screening", "screened", wildcards)} if asked.screens(study) else {}
     return checkpoint(study, model) | ready(study) | rows | _means(study, model) | screened
 
 
 def _ablated(study: Study, wildcards: Wildcards) -> Files:
-    return {"ablated": study.files("ablation")}
+    return {"ablated": study.files("ablation"), "drawn": study.files("ablation_rows")}
 
 
 RULES = (
+    Rule(
+        "ablation_rows",
+        place="{model}",
+        run="recite.stages.heads.draw:draw_rows",
+        jobs=_models,
+        inputs=lambda study, wildcards: {"scores": scores_of(study, [wildcards["model"]])},
+        outputs={"drawn": "ablation_rows/{model}.parquet"},
+        options=lambda study, wildcards: asked.drawing_options(study, wildcards["model"]),
+        cost=cost.drawing,
+    ),
     Rule(
         "ablation_means",
         place="{model}",
@@ -53,7 +68,7 @@ RULES = (
         jobs=lambda study: _models(study) if asked.needs_means(study) else (),
         inputs=_all_rows,
         outputs={"means": "ablation_means/{model}.parquet"},
-        options=lambda study, wildcards: asked.means_options(study, wildcards["model"]),
+        options=lambda study, wildcards: asked.run_options(study, wildcards["model"]),
         runs_model=True,
         cost=cost.means,
     ),
@@ -75,9 +90,7 @@ RULES = (
         jobs=_jobs,
         inputs=_inputs,
         outputs={"ablated": "ablation/{model}/layers-{first}/{part}.parquet"},
-        options=lambda study, wildcards: asked.ablation_options(
-            study, wildcards["model"], wildcards["part"], int(wildcards["first"])
-        ),
+        options=lambda study, wildcards: asked.ablation_options(study, wildcards["model"], int(wildcards["first"])),
         runs_model=True,
         cost=cost.ablation,
     ),
