@@ -72,8 +72,7 @@ def write_ablated(
 
 def write_drawn(path: Path, rows: Sequence[tuple[int, str, str]], model: str = "a-s") -> Path:
     """A file that says which rows were drawn: (row id, domain, group) each, as if there were no others."""
-    columns: dict[str, Any] = dict(zip(("row_id", "domain", "group"), zip(*rows, strict=True), strict=True))
-    columns = columns or {"row_id": [], "domain": [], "group": []}
+    columns: dict[str, Any] = {name: [row[at] for row in rows] for at, name in enumerate(("row_id", "domain", "group"))}
     probabilities = {"inclusion_probability": [1.0] * len(rows)}
     ABLATION_ROWS.write(path, columns | probabilities, {"options": {"model": model}})
     return path
