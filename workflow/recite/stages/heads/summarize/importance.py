@@ -1,4 +1,4 @@
-"""What a model's rows lose by each of its heads: mean drops, as seen and under resamples of the texts."""
+"""What a model's rows of each group lose by each of its heads: mean drops, as seen and under resamples of the texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,26 +8,29 @@ import numpy as np
 
 from recite.errors import ReciteError
 from recite.files import hash64
-from recite.outcomes.means import Bags, bags_of
+from recite.outcomes.means import ALL as ALL_ROWS
+from recite.outcomes.means import HALF, MEMORIZED, UNMEMORIZED, Bags, bags_of
 from recite.outcomes.rows import NATURAL, PLANTED, by_domain, files_by_model, one_table, rows_of
-from recite.stages.heads.rows import ABLATED
+from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
 ALL = "all"
 """In place of a domain: all domains of that kind of rows."""
+GROUPS = (ALL_ROWS, MEMORIZED, HALF, UNMEMORIZED)
+"""Rows by their score, in the order of the tables."""
 MEASURES = ("hits", "log_probability")
 """What a head's importance is taken by."""
 
 
 class Ablated(NamedTuple):
-    """One model's rows without each of its heads; rows by domain, then by row id.
+    """One model's rows without each of its heads, all or those of one group; rows by domain, then by row id.
 
     shape: layers, and heads of a layer. heads: (heads,) numbers, layer x heads of a layer + head, of those that were
     ablated. share: by which share they were screened, 1 where all were ablated. steps: tokens of the continuation.
-    kinds: sampled domain -> kind. starts: domain -> its rows. texts: (rows,) ids of the rows' texts. hits: (rows,
-    heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability lost of the true
-    continuation, nats; estimate: size of its change to first order.
+    kinds: sampled domain -> kind. starts: domain -> its rows. row_ids, texts: (rows,) ids of the rows and of their
+    texts. hits: (rows, heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability
+    lost of the true continuation, nats; estimate: size of its change to first order.
     """
 
     model: str
@@ -39,6 +42,7 @@ class Ablated(NamedTuple):
     steps: int
     kinds: dict[str, str]
     starts: dict[str, slice]
+    row_ids: np.ndarray
     texts: np.ndarray
     hits: np.ndarray
     log_probability: np.ndarray
@@ -48,6 +52,19 @@ class Ablated(NamedTuple):
     def layers(self) -> np.ndarray:
         """The layer of each ablated head, ascending."""
         return np.asarray(self.heads // self.shape[1])
+
+    def part(self, chosen: np.ndarray) -> "Ablated":
+        """The `chosen` of the rows, (rows,) bool."""
+        if chosen.all():
+            return self
+        counts = {domain: int(chosen[rows].sum()) for domain, rows in self.starts.items()}
+        ends = np.cumsum(list(counts.values()), dtype=int).tolist()
+        starts = {domain: slice(end - counts[domain], end) for domain, end in zip(counts, ends, strict=True)}
+        of_rows = ("row_ids", "texts", "hits", "log_probability", "estimate")
+        return self._replace(
+            starts={domain: part for domain, part in starts.items() if counts[domain]},
+            **{name: getattr(self, name)[chosen] for name in of_rows},
+        )
 
 
 class Drops(NamedTuple):
@@ -62,11 +79,37 @@ class Drops(NamedTuple):
     log_probability: np.ndarray
 
 
-def read_models(paths: Sequence[Path], options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Ablated]]:
-    """Each model of some parts of the table: its name elsewhere, and its rows; one is in memory at a time."""
+def read_models(
+    paths: Sequence[Path], drawn: Sequence[Path], options: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], Ablated]]:
+    """Each model of some parts of the table, and each group of its rows: their names elsewhere, and the rows.
+
+    `drawn` are the tables of the ablated rows, one for each model. Groups without rows are left out; one model is in
+    memory at a time.
+    """
+    drawn_of = {read_metadata(path)["options"]["model"]: path for path in drawn}
     for parts in files_by_model(paths).values():
         read = read_ablated(parts, options)
-        yield {"model": read.model, "family": read.family, "parameters": read.parameters}, read
+        for group, chosen in drawn_groups(read, drawn_of[read.model]).items():
+            who = {"model": read.model, "family": read.family, "parameters": read.parameters, "group": group}
+            yield who, read.part(chosen)
+
+
+def drawn_groups(read: Ablated, drawn: Path) -> dict[str, np.ndarray]:
+    """Group -> which of the rows were drawn for it, (rows,) bool; ReciteError where the rows are not those drawn."""
+    table = ABLATION_ROWS.read(drawn, ["row_id", "domain", "group"]).to_pandas()
+    found = {}
+    for group in GROUPS:
+        part = table[table["group"] == group]
+        by_domain = {domain: rows["row_id"].to_numpy() for domain, rows in part.groupby("domain", observed=True)}
+        chosen = np.zeros(len(read.row_ids), bool)
+        for domain, rows in read.starts.items():
+            chosen[rows] = np.isin(read.row_ids[rows], by_domain.get(domain, []))
+        if chosen.sum() != len(part):
+            raise ReciteError(f"not all rows that {drawn} names were ablated; delete it and run again.")
+        if len(part):
+            found[group] = chosen
+    return found
 
 
 def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
@@ -86,11 +129,13 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
         found, texts = (table[name].to_numpy()[order] for name in ("row_id", "sequence_id"))
         whole = whole and (row_ids is None or np.array_equal(found, row_ids))
         clean = table["clean_hits"].to_numpy()[order].astype(np.int16)
-        lost["hits"].append(clean[:, None] - as_array(table["hits"])[order].astype(np.int16))
+        here = read_metadata(blocks[first][0])["ablated"]
+        values = {name: as_array(table[name]).reshape(len(table), len(here))[order] for name in lost}
+        lost["hits"].append(clean[:, None] - values["hits"].astype(np.int16))
         clean = table["clean_log_probability"].to_numpy()[order]
-        lost["log_probability"].append(clean[:, None] - as_array(table["log_probability"])[order])
-        lost["estimate"].append(as_array(table["estimate"])[order])
-        heads += read_metadata(blocks[first][0])["ablated"]
+        lost["log_probability"].append(clean[:, None] - values["log_probability"])
+        lost["estimate"].append(values["estimate"])
+        heads += here
         row_ids = found
     if not whole or len(heads) != made["ablated_of_model"] or len(set(heads)) < len(heads):
         raise ReciteError(f"the layers of {model} were not all ablated on the same rows; delete them and run again.")
@@ -104,6 +149,7 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
         made["continuation_tokens"],
         kinds,
         starts,
+        found,
         texts,
         *(np.concatenate(parts, axis=1) for parts in lost.values()),
     )

@@ -24,17 +24,17 @@ QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 Line = dict[str, Any]
 
 
-def measure_power(options: Mapping[str, Any], ablated: Sequence[Path], power: Path) -> None:
-    """Write the table power from parts of the table of ablated rows; one model's rows are in memory at a time."""
+def measure_power(options: Mapping[str, Any], ablated: Sequence[Path], drawn: Sequence[Path], power: Path) -> None:
+    """Write the table power from parts of the table of ablated rows, of which `drawn` says the groups."""
     lines: list[Line] = []
-    for who, read in read_models(ablated, options):
+    for who, read in read_models(ablated, drawn, options):
         lines += [who | line for line in power_lines(read)]
     metadata = {"options": dict(options), "power": POWER_OF_TEST, "level": LEVEL}
     POWER.write_lines(power, lines, metadata)
 
 
 def power_lines(read: Ablated) -> Iterator[Line]:
-    """Lines of one model: by domain, measure and number of rows, this study's first."""
+    """Lines of one model and group: by domain, measure and number of rows, this study's first."""
     for kind, domain, rows in groups_of(read):
         bags = bags_of(read.texts, rows)
         if bags.distinct < FEWEST:

@@ -23,7 +23,7 @@ Line = dict[str, Any]
 
 
 def recall_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Lines of one model of which every head was ablated: by rows, measure and share.
+    """Lines of one model and group, where every head was ablated: by rows, measure and share.
 
     What the estimate puts forward of a group's rows is held against the exact fifth of the same rows; `ablated` and
     `cost` are of all groups together, as in a study that screens.
