@@ -141,8 +141,10 @@ STAGE = Stage(
                 "heads of its layer unless the study's config says otherwise. Left, the drop of the memorization "
                 "score M of the greedy continuation, in points; right, that of the log-probability of the true "
                 "continuation, which the model is fed. Natural rows of all domains under each family's largest "
-                "model; the colour scale is one for all, blue heads are in the way, and grey ones were screened "
-                "out. Intervals by bootstrap over texts, ranks and single domains are in the table `heads`."
+                "model, memorized ones beside unmemorized ones where rows were drawn by class; unmemorized ones have "
+                "no hits to lose. The colour scale is one for all, blue heads are in the way, and grey ones were "
+                "screened out. Intervals by bootstrap over texts, tests, ranks and single domains are in the table "
+                "`heads`."
             ),
         ),
         "overlap": Figure(
@@ -151,10 +153,13 @@ STAGE = Stage(
             ("overlap",),
             (
                 "Jaccard index of the sets of most important heads, by the drop in hits, against the share of "
-                "heads that a set has: of halves of one domain's texts (mean over splits and domains), of two "
-                "domains (mean over pairs), and the share of heads that are in the sets of all domains. Each "
-                "family's largest model, natural domains; bars are normal intervals by a bootstrap over texts. "
-                "Grey is where the mean over pairs of random sets lies."
+                "heads that a set has: of halves of one domain's texts (mean over splits and domains), of a half of "
+                "one domain's texts and a half of another's (mean over splits and pairs), and the share of heads "
+                "that are in the sets of all domains, by all of their texts. Rows rank heads by chance in part, so "
+                "that the first is the most that the second can be. Each family's largest model, natural domains, "
+                "memorized rows in full colour and unmemorized ones pale where rows were drawn by class; numbers of "
+                "rows are those of the former. Bars are normal intervals by a bootstrap over texts. Grey is where "
+                "the mean over pairs of random sets lies."
             ),
         ),
         "power": Figure(
@@ -166,7 +171,7 @@ STAGE = Stage(
                 "80%, if the study had as many rows as it has, 2,500, or 10,000, by the variance over distinct "
                 "texts measured here, texts recurring as they do here. Points are the median over a model's "
                 "heads; bars reach from the head that varies least to the one that varies most. Natural rows of "
-                "all domains, each family's largest model."
+                "all domains, the memorized ones where rows were drawn by class, each family's largest model."
             ),
         ),
         "screening": Figure(
@@ -177,7 +182,8 @@ STAGE = Stage(
                 "Of the fifth of the heads that matters most, by exact ablation, the share that is among the "
                 "heads put forward by an estimate: the size of gradient of the true continuation's "
                 "log-probability x difference of the head's output, summed over positions; one pass forward and "
-                "one backward for all heads. All natural rows, each family's largest model; bars are normal "
+                "one backward for all heads. All natural rows, the memorized ones where rows were drawn by class, each "
+                "family's largest model; bars are normal "
                 "intervals by a bootstrap over texts, points are set a little apart. What the estimate costs, and "
                 "every domain, are in the table `screening`."
             ),
