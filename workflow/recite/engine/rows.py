@@ -19,23 +19,25 @@ from recite.progress import Progress
 
 
 class Rows(NamedTuple):
-    """Sampled rows: ids, sequence ids, domains; context and continuation (rows, tokens) int64."""
+    """Sampled rows: ids, sequence ids, domains, inclusion probabilities; context and continuation (rows, tokens) int64."""
 
     ids: list[int]
     sequences: list[int]
     domains: list[str]
+    probabilities: list[float]
     context: Tensor
     continuation: Tensor
 
 
 def read_rows(shards: Sequence[Path]) -> Rows:
     """The rows of sample shards, in order."""
-    columns = ["row_id", "sequence_id", "domain", "context", "continuation"]
+    columns = ["row_id", "sequence_id", "domain", "inclusion_probability", "context", "continuation"]
     table = pa.concat_tables([SAMPLES.read(path, columns) for path in shards], promote_options="default")
     return Rows(
         table["row_id"].to_pylist(),
         table["sequence_id"].to_pylist(),
         table["domain"].to_pylist(),
+        table["inclusion_probability"].to_pylist(),
         torch.tensor(table["context"].to_pylist()),
         torch.tensor(table["continuation"].to_pylist()),
     )

@@ -18,6 +18,7 @@ def score_columns(rows: Rows, continuation: Continuation) -> dict[str, Any]:
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
         "domain": rows.domains,
+        "inclusion_probability": rows.probabilities,
         "hits": equal.sum(dim=1).tolist(),
         "first_mismatch": equal.cumprod(dim=1).sum(dim=1).tolist(),
         "generated": continuation.tokens.tolist(),

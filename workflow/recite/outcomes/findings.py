@@ -1,71 +1,147 @@
-"""Statistics of claims: a number with its interval over several models, from the tables of a study.
+"""Statistics of claims: a number over several models, with two intervals.
 
-A statistic over several models is the mean of theirs, with the mean of their interval's ends: models of one study were
-given the same texts, so their errors are taken to go together, and the interval is not narrowed by their number.
+For these models: the models' resamples are the same draws of the same documents, so the statistic is computed in every
+resample, and percentiles give its sampling error. For models of such families: each family left out in turn (the delete-one
+jackknife, Tukey 1958), and Student's t over the families; of a mean over families that is the t-interval of their values. A
+census has no sampling error, but its families are still few.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
-from recite.outcomes.rows import NATURAL
+from recite.outcomes.draws import Draw, Draws
+from recite.statistics.intervals import Interval, interval
 
-ALL_DOMAINS = "all"
+FEWEST_FAMILIES = 3
+"""Families without which nothing is said of others like them."""
+
+
+class Part(NamedTuple):
+    """One family's own value of a statistic, with its sampling error."""
+
+    family: str
+    models: str
+    value: float
+    low: float
+    high: float
 
 
 class Finding(NamedTuple):
-    """A claim's statistic with its interval, over so many models."""
+    """A claim's statistic: for these models, and for models of such families; both ends NaN where that is not known.
+
+    p_value: of a permutation test where the claim has one, else NaN. parts: every family's own value, where it has one.
+    """
 
     value: float
     low: float
     high: float
+    families_low: float
+    families_high: float
     models: int
+    families: int
+    p_value: float = math.nan
+    parts: tuple[Part, ...] = ()
 
 
-Tables = Mapping[str, pd.DataFrame]
-Statistic = Callable[[Tables], Finding | None]
-"""From the study's tables to a finding; None where the study's models do not suffice."""
-Statistics = Mapping[str, tuple[tuple[str, ...], Statistic]]
-"""Claim -> the tables that its statistic needs, and the statistic."""
+class Measured(NamedTuple):
+    """What a statistic may be taken from: a study's tables and draws, and the level of its intervals."""
+
+    tables: Mapping[str, pd.DataFrame]
+    draws: Draws
+    confidence: float
+
+    def of(self, statistic: str) -> list[Draw]:
+        """The models of a statistic that has a value."""
+        return [draw for draw in self.draws.get(statistic, ()) if not np.isnan(draw.values[0]).any()]
 
 
-def mean_of(table: pd.DataFrame, name: str) -> Finding | None:
-    """Mean of a statistic and of its interval's ends over the lines where it is defined."""
-    defined = table[table[name].notna()]
-    if defined.empty:
+Statistic = Callable[[Measured], Finding | None]
+"""From what was measured to a finding; None where the study's models do not suffice."""
+Statistics = Mapping[str, Statistic]
+"""Claim -> its statistic."""
+Joint = Callable[[Sequence[Draw]], np.ndarray]
+"""A statistic of several models: (1 + resamples,) from their draws."""
+
+
+def largest(draws: Sequence[Draw]) -> list[Draw]:
+    """Each family's largest model."""
+    return [max(group, key=lambda draw: draw.parameters) for group in by_family(draws).values()]
+
+
+def by_family(draws: Sequence[Draw]) -> dict[str, list[Draw]]:
+    """Family -> its models."""
+    found: dict[str, list[Draw]] = {}
+    for draw in draws:
+        found.setdefault(draw.family, []).append(draw)
+    return found
+
+
+def mean(draws: Sequence[Draw]) -> np.ndarray:
+    """Mean over models of their first number."""
+    values: np.ndarray = np.mean([draw.values[:, 0] for draw in draws], axis=0)
+    return values
+
+
+def mean_of_largest(measured: Measured, statistic: str) -> Finding | None:
+    """The mean over each family's largest model."""
+    return found(largest(measured.of(statistic)), mean, measured.confidence)
+
+
+def found(
+    draws: Sequence[Draw],
+    joint: Joint,
+    confidence: float,
+    alone: Joint | None = None,
+    p_value: float = math.nan,
+    ends: Callable[[np.ndarray, float], Interval] | None = None,
+) -> Finding | None:
+    """A statistic of some models with its intervals; None without models, or where it is not defined of them.
+
+    `alone` is the same of a single family, `joint` unless given; without it families are not shown one by one. `ends`
+    makes an interval of (1 + resamples,) values, percentiles unless given.
+    """
+    if not draws:
         return None
-    value, low, high = (float(defined[column].mean()) for column in (name, f"{name}_low", f"{name}_high"))
-    return Finding(value, low, high, len(defined))
-
-
-def largest(table: pd.DataFrame) -> pd.DataFrame:
-    """The lines of each family's largest model."""
-    return table[table["parameters"] == table.groupby("family")["parameters"].transform("max")]
-
-
-def between_families(pairs: pd.DataFrame) -> Finding | None:
-    """Mean similarity of the largest models of different families, from a table of pairs of models."""
-    if pairs.empty:
+    ends = ends or (lambda values, level: interval(values[1:], level))
+    values = joint(draws)
+    if math.isnan(values[0]):
         return None
-    sides = [
-        pairs[["family_" + side, "parameters_" + side]].set_axis(["family", "parameters"], axis=1) for side in "ab"
-    ]
-    sizes = pd.concat(sides).groupby("family")["parameters"].max()
-    kept = pairs[
-        (pairs["family_a"] != pairs["family_b"])
-        & (pairs["parameters_a"] == pairs["family_a"].map(sizes))
-        & (pairs["parameters_b"] == pairs["family_b"].map(sizes))
-    ]
-    found = mean_of(kept, "similarity")
-    return found and found._replace(models=len(set(kept["model_a"]) | set(kept["model_b"])))
+    families = by_family(draws)
+    low, high = ends(values, confidence)
+    apart = families_interval(values[0], leave_one_out(draws, joint), confidence)
+    parts = []
+    for family, own in families.items():
+        of_one = (alone or joint)(own)
+        if not math.isnan(of_one[0]):
+            names = ", ".join(draw.model for draw in own)
+            parts.append(Part(family, names, float(of_one[0]), *ends(of_one, confidence)))
+    return Finding(float(values[0]), low, high, *apart, len(draws), len(families), p_value, tuple(parts))
 
 
-def strongest(table: pd.DataFrame) -> pd.DataFrame:
-    """The natural rows under the strongest noise, in the first of the disturbed layers."""
-    first = table["noise_layer"] == table["noise_layer"].min()
-    return table[(table["rows"] == NATURAL) & first & (table["alpha"] == table["alpha"].max())]
+def leave_one_out(draws: Sequence[Draw], joint: Joint) -> np.ndarray:
+    """The statistic as seen without each family in turn, (families,); without its resamples."""
+    seen = [draw._replace(values=draw.values[:1]) for draw in draws]
+    names = list(by_family(draws))
+    if len(names) < FEWEST_FAMILIES:
+        return np.array([])
+    return np.array([joint([draw for draw in seen if draw.family != name])[0] for name in names])
 
 
-def natural_rates(tables: Tables) -> pd.DataFrame:
-    return tables["rates"][tables["rates"]["domain"] == NATURAL]
+def families_interval(value: float, without: np.ndarray, confidence: float) -> Interval:
+    """Student's interval by the jackknife, from a statistic and its values without each family; NaN for too few."""
+    count = len(without)
+    if count < FEWEST_FAMILIES or np.isnan(without).any():
+        return Interval(math.nan, math.nan)
+    error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
+    half = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    return Interval(value - half, value + half)
+
+
+def nothing(draws: Sequence[Draw]) -> np.ndarray:
+    """In place of a single family's value where there is none: of what holds between families."""
+    return np.full(len(draws[0].values), math.nan)

@@ -1,56 +1,80 @@
-"""Means, by layer, over rows whose texts recur, with their values under resamples of the texts."""
+"""Means over classes of rows, by layer or otherwise, with their values under resamples of what was sampled."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from recite.outcomes.rows import NATURAL, PLANTED, Outcomes
-from recite.statistics.intervals import interval, resampled
+from recite.files import hash64
+from recite.outcomes.frame import NATURAL, PLANTED, Frame
+from recite.outcomes.rows import Outcomes
+from recite.statistics.intervals import interval
+from recite.statistics.resampling import Sampled, bag_of
 
 ALL, MEMORIZED, HALF, UNMEMORIZED = "all", "memorized", "half", "unmemorized"
-BAGS = 4096
-"""Texts that are resampled one by one; more are put together at random in so many bags, which are resampled instead."""
 FEWEST = 5
 """Distinct texts that a comparison needs; a bootstrap over fewer says little."""
 
 
 class Bags(NamedTuple):
-    """Some rows by text, or by bag of texts where there are many.
+    """Some rows by bag of sampled units, domain by domain.
 
-    rows: indices into the model's rows. places: the bag of each. sizes: (bags,) rows of each. distinct: texts.
+    rows: indices into the model's rows, ascending. places: the bag of each, from 0 through all domains. distinct: texts.
+    strata: the bags of each domain.
     """
 
     rows: np.ndarray
     places: np.ndarray
-    sizes: np.ndarray
     distinct: int
+    strata: tuple[Sampled, ...]
+
+    @property
+    def count(self) -> int:
+        """Bags that hold a row."""
+        return sum(len(stratum.bags) for stratum in self.strata)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Rows of each bag, (bags,)."""
+        return np.bincount(self.places, minlength=self.count)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """How often each bag counts: as seen, then in every resample, (1 + resamples, bags)."""
+        return np.concatenate([stratum.effective_weights() for stratum in self.strata], axis=1)
 
     def sums(self, values: np.ndarray) -> np.ndarray:
         """What each bag adds to each column of `values` (rows of the model, columns): (bags, columns) float64."""
         chosen = values[self.rows]
-        columns = [np.bincount(self.places, weights=column, minlength=len(self.sizes)) for column in chosen.T]
+        columns = [np.bincount(self.places, weights=column, minlength=self.count) for column in chosen.T]
         return np.column_stack(columns)
 
+    def totals(self, sums: np.ndarray) -> np.ndarray:
+        """Totals as seen and under resamples, (1 + resamples, columns), of what each bag adds, (bags, columns)."""
+        edges = np.cumsum([len(stratum.bags) for stratum in self.strata])[:-1]
+        parts = np.split(sums, edges)
+        return np.sum([stratum.totals(part) for stratum, part in zip(self.strata, parts, strict=True)], axis=0)
 
-def bags_of(texts: np.ndarray, rows: np.ndarray) -> Bags:
-    """Put rows together by text; `texts` (rows of the model,) are hashes, so that their remainder is a random bag."""
-    names = texts[rows]
-    distinct = len(np.unique(names))
-    if distinct > BAGS:
-        names = names % BAGS
-    _, places, sizes = np.unique(names, return_inverse=True, return_counts=True)
-    return Bags(rows, places, sizes, distinct)
+    def means(self, sums: np.ndarray) -> np.ndarray:
+        """Means over rows of the same; NaN in a resample that has none of the rows."""
+        totals = self.totals(np.column_stack([self.sizes, sums]))
+        rows = totals[:, :1]
+        return np.divide(totals[:, 1:], rows, out=np.full(totals[:, 1:].shape, np.nan), where=rows > 0)
 
 
-def drawn_means(bags: Bags, sums: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of columns, as seen and then under resamples, (1 + resamples, columns), from what each bag adds to them.
+def bags_of(frame: Frame, rows: np.ndarray, options: Mapping[str, Any]) -> Bags:
+    """Put rows, ascending indices, together by what was sampled; `options` hold `seed` and `resamples`.
 
-    `sums` (bags, columns). A resample draws as many bags as there are, with replacement; each brings all its rows.
+    Resamples of a domain are the same for all models of a corpus, all classes and all tables.
     """
-    together = np.column_stack([bags.sizes, sums])
-    totals = np.concatenate([together.sum(axis=0)[None], resampled(together, resamples, rng)])
-    return totals[:, 1:] / totals[:, :1]
+    places, strata, count = np.zeros(len(rows), np.int64), [], 0
+    for domain, own in frame.domains_of(rows):
+        bags, found = np.unique(bag_of(frame.units[rows[own]]), return_inverse=True)
+        places[own] = count + found
+        count += len(bags)
+        key = hash64(options["seed"], "resample", frame.corpus, domain)
+        strata.append(Sampled(bags, key, frame.fractions[domain], options["resamples"], frame.bags.get(domain)))
+    return Bags(rows, places, len(np.unique(frame.texts[rows])), tuple(strata))
 
 
 def classes(hits: np.ndarray, steps: int, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -68,7 +92,7 @@ def groups_of(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[tuple[
     """Natural and planted rows of each class: (rows, group, indices); empty ones are left out."""
     members = classes(outcomes.hits, outcomes.steps, options)
     for kind in (NATURAL, PLANTED):
-        rows = outcomes.rows_of(kind)
+        rows = outcomes.frame.rows_of(kind)
         for group, of_group in members.items():
             chosen = rows[of_group[rows]]
             if len(chosen):

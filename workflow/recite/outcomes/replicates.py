@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from recite.files import hash64
+from recite.outcomes.frame import PLANTED
+from recite.outcomes.means import bags_of
 from recite.outcomes.rates import Line, who
-from recite.outcomes.rows import PLANTED, Outcomes
-from recite.statistics.intervals import resampled
+from recite.outcomes.rows import Outcomes
 from recite.tables import Column, Table
 from recite.tables.columns import NOISE_LAYER
+from recite.tables.lists import as_array
 
 REPLICATES = Table(
     "replicates",
@@ -26,13 +27,15 @@ REPLICATES = Table(
         Column("kind", pa.string(), "", "structural, free_text or planted"),
         Column("n", pa.uint64(), "row", "rows scored"),
         Column("memorized", pa.uint64(), "row", "rows memorized"),
+        Column("unmemorized", pa.uint64(), "row", "rows unmemorized"),
         Column(
             "drawn_n",
-            pa.list_(pa.uint32()),
+            pa.list_(pa.float32()),
             "row",
-            "rows in each resample of the domain's texts; a resample is the same texts under all models of a corpus",
+            "rows in each resample of the domain, weighted; a resample is the same under all models of a corpus",
         ),
-        Column("drawn_memorized", pa.list_(pa.uint32()), "row", "memorized rows in each resample"),
+        Column("drawn_memorized", pa.list_(pa.float32()), "row", "memorized rows in each resample"),
+        Column("drawn_unmemorized", pa.list_(pa.float32()), "row", "unmemorized rows in each resample"),
     ),
 )
 
@@ -40,11 +43,12 @@ REPLICATES = Table(
 class Drawn(NamedTuple):
     """One domain of one model, or several domains together: seen counts first, then those of every resample.
 
-    n, memorized: (1 + resamples,) rows.
+    n, memorized, unmemorized: (1 + resamples,) rows.
     """
 
     n: np.ndarray
     memorized: np.ndarray
+    unmemorized: np.ndarray
 
     @property
     def rate(self) -> np.ndarray:
@@ -78,63 +82,32 @@ def read_replicates(paths: Sequence[Path]) -> list[Resampled]:
     found: dict[tuple[str, int, str, int, float], Resampled] = {}
     for path in paths:
         table = REPLICATES.read(path)
-        resamples = len(table["drawn_n"][0]) if len(table) else 0
-        n, memorized = (
-            table[name].combine_chunks().flatten().to_numpy().reshape(len(table), resamples).astype(float)
-            for name in ("drawn_n", "drawn_memorized")
-        )
-        for place, line in enumerate(table.drop_columns(["drawn_n", "drawn_memorized"]).to_pylist()):
+        drawn = {name: as_array(table[f"drawn_{name}"]).astype(float) for name in Drawn._fields}
+        for place, line in enumerate(table.drop_columns([f"drawn_{name}" for name in Drawn._fields]).to_pylist()):
             key = line["family"], line["parameters"], line["model"], line["noise_layer"], line["alpha"]
             one = found.setdefault(key, Resampled(key[2], key[0], key[1], key[3], key[4], {}, {}))
             one.kinds[line["domain"]] = line["kind"]
-            drawn = Drawn(
-                np.concatenate([[line["n"]], n[place]]), np.concatenate([[line["memorized"]], memorized[place]])
-            )
-            one.domains.setdefault(line["domain"], drawn)
+            counts = (np.concatenate([[line[name]], drawn[name][place]]) for name in Drawn._fields)
+            one.domains.setdefault(line["domain"], Drawn(*counts))
     return [found[key] for key in sorted(found)]
 
 
 def together(parts: Sequence[Drawn]) -> Drawn:
     """Several domains as one."""
-    return Drawn(sum(part.n for part in parts), sum(part.memorized for part in parts))  # type: ignore[arg-type]
+    return Drawn(*(np.sum(counts, axis=0) for counts in zip(*parts, strict=True)))
 
 
-def replicate_lines(corpus: str, read: Sequence[Outcomes], options: Mapping[str, Any]) -> Iterator[Line]:
-    """Every domain's rates under resamples of its texts, the same for all of `read`, which keeps their dependence.
-
-    Tokenizers cut a document differently; its text bears the name that the first family gives it.
-    """
-    ordered = sorted(read, key=lambda one: (one.family, one.parameters, one.model, one.noise_layer, one.alpha))
-    for domain in dict.fromkeys(domain for outcomes in ordered for domain in outcomes.starts):
-        given = [outcomes for outcomes in ordered if domain in outcomes.starts]
-        sums = _sums_by_text(given, domain, options)
-        rng = np.random.default_rng(hash64(options["seed"], "replicates", corpus, domain))
-        drawn = resampled(sums, options["resamples"], rng).astype(np.int64)
-        totals = sums.sum(axis=0)
-        for place, outcomes in enumerate(given):
-            yield who(outcomes) | {
-                "noise_layer": outcomes.noise_layer,
-                "alpha": outcomes.alpha,
-                "domain": domain,
-                "kind": outcomes.kinds[domain],
-                "n": int(totals[2 * place]),
-                "memorized": int(totals[2 * place + 1]),
-                "drawn_n": drawn[:, 2 * place],
-                "drawn_memorized": drawn[:, 2 * place + 1],
-            }
-
-
-def _sums_by_text(read: Sequence[Outcomes], domain: str, options: Mapping[str, Any]) -> np.ndarray:
-    """What each text of a domain adds: (texts, 2 x read), its rows that a model was given and those it memorized."""
-    ids = np.unique(np.concatenate([outcomes.row_ids[outcomes.starts[domain]] for outcomes in read]))
-    places = [np.searchsorted(ids, outcomes.row_ids[outcomes.starts[domain]]) for outcomes in read]
-    names = np.zeros(len(ids), np.uint64)
-    for outcomes, rows in zip(reversed(read), reversed(places), strict=True):
-        names[rows] = outcomes.texts[outcomes.starts[domain]]
-    _, texts = np.unique(names, return_inverse=True)
-    sums = np.zeros((texts.max() + 1, 2 * len(read)), np.int32)
-    for place, (outcomes, rows) in enumerate(zip(read, places, strict=True)):
-        memorized = outcomes.memorized(options)[outcomes.starts[domain]]
-        sums[:, 2 * place] = np.bincount(texts[rows], minlength=len(sums))
-        sums[:, 2 * place + 1] = np.bincount(texts[rows], weights=memorized, minlength=len(sums))
-    return sums
+def replicate_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Every domain's counts, as seen and under resamples."""
+    frame, score = outcomes.frame, outcomes.hits / outcomes.steps
+    counted = np.column_stack(
+        [np.ones(len(score)), score >= options["memorized"], score <= options["unmemorized"]]
+    ).astype(float)
+    for domain, part in frame.starts.items():
+        bags = bags_of(frame, np.arange(part.start, part.stop), options)
+        drawn = Drawn(*bags.totals(bags.sums(counted)).T)
+        line = who(outcomes) | {"noise_layer": outcomes.noise_layer, "alpha": outcomes.alpha}
+        line |= {"domain": domain, "kind": frame.kinds[domain]}
+        for name, values in drawn._asdict().items():
+            line |= {name: int(values[0]), f"drawn_{name}": values[1:].astype(np.float32)}
+        yield line

@@ -1,18 +1,12 @@
-"""Intervals, tests and fits for rows that are not independent: equal texts have equal scores.
-
-A row's outcome is a function of its text, and texts recur in a corpus, so the distinct texts are what was
-sampled. Every interval treats the rows of one text as one cluster.
-"""
+"""Intervals for rows that were sampled in units, a domain each a stratum, some of them from an end of units."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from scipy import stats
 
-DRAWS_AT_ONCE = 10**7
-"""Counts, of 8 bytes, that one block of resamples may hold."""
 ROUNDING = 1e-12
 """What a sum of rates may be off by; less is zero."""
 
@@ -24,39 +18,41 @@ class Interval(NamedTuple):
     high: float
 
 
-class Clusters(NamedTuple):
-    """The distinct texts of some rows.
+class Stratum(NamedTuple):
+    """The sampled units of one domain.
 
-    sizes: (texts,) rows of each text. sums: (texts,) how many of them have the outcome. Sorted by the text's name.
+    sizes: (units,) rows of each unit. sums: (units,) how many of them have the outcome. fraction: share of all units that
+    was sampled, 0 where there is no end of them. others: further units of the domain's sample, which have no such rows.
     """
 
     sizes: np.ndarray
     sums: np.ndarray
+    fraction: float
+    others: int = 0
 
 
-def clusters(outcomes: np.ndarray, texts: np.ndarray) -> Clusters:
-    """Count by text: `outcomes` (rows,) is true or false, `texts` (rows,) names each row's text."""
-    _, places, sizes = np.unique(texts, return_inverse=True, return_counts=True)
-    return Clusters(sizes, np.bincount(places, weights=outcomes, minlength=len(sizes)))
+def effective_rows(strata: Sequence[Stratum]) -> float:
+    """How many independent rows of an endless population would give the rate's standard error; infinite for a census.
 
-
-def effective_rows(outcomes: np.ndarray, texts: np.ndarray) -> float:
-    """How many independent rows would give the rate's standard error; at most the number of rows.
-
-    `outcomes` (rows,) is 0 or 1, `texts` (rows,) names each row's text. The variance of the rate is that of a
-    ratio over clusters (Cochran 1977, chapter 9A); where it understates, as with a rate of 0 or 1, the bound is
-    Kish's (sum m)^2 / sum m^2 for clusters of m rows (Kish 1965).
+    The variance of the rate is that of a ratio over the units of a stratified sample without replacement (Cochran 1977,
+    chapters 5 and 6). Where no unit differs from the others, as with a rate of 0 or 1, that says nothing: then each
+    stratum counts as if its rows were Bernoulli, alike within a unit (Kish 1965).
     """
-    return effective_clusters(clusters(outcomes, texts))
+    rows = sum(int(part.sizes.sum()) for part in strata)
+    rate = sum(float(part.sums.sum()) for part in strata) / rows
+    variance = sum(_variance(part, rate) for part in strata) / rows**2
+    kish = sum((1 - part.fraction) * float((part.sizes.astype(float) ** 2).sum()) for part in strata) / rows**2
+    if kish == 0:
+        return math.inf
+    return rate * (1 - rate) / variance if variance > ROUNDING * kish else 1 / kish
 
 
-def effective_clusters(found: Clusters) -> float:
-    """`effective_rows` of rows that are counted by text already."""
-    rows = int(found.sizes.sum())
-    kish = rows**2 / float((found.sizes.astype(float) ** 2).sum())
-    rate = float(found.sums.sum()) / rows
-    variance = float(((found.sums - rate * found.sizes) ** 2).sum()) / rows**2
-    return min(kish, rate * (1 - rate) / variance) if variance > 0 else kish
+def _variance(part: Stratum, rate: float) -> float:
+    """Of the sum of residuals from the ratio `rate` in one stratum."""
+    count = len(part.sizes) + part.others
+    residuals = part.sums - rate * part.sizes
+    spread = float((residuals**2).sum() - residuals.sum() ** 2 / count)
+    return (1 - part.fraction) * spread * count / max(count - 1, 1)
 
 
 def wilson(rate: float, n: float, confidence: float) -> Interval:
@@ -66,26 +62,6 @@ def wilson(rate: float, n: float, confidence: float) -> Interval:
     half = z / (1 + z**2 / n) * math.sqrt(rate * (1 - rate) / n + z**2 / (4 * n**2))
     # Rounding must not put the rate itself outside.
     return Interval(min(rate, max(0.0, centre - half)), max(rate, min(1.0, centre + half)))
-
-
-def resampled(sums: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Sums under a bootstrap that resamples texts: (resamples, k) from what each text adds to k sums, (texts, k).
-
-    Texts that add the same are drawn together: one multinomial over the distinct rows of `sums` has the distribution of
-    drawing texts one by one with replacement (Efron 1979), and costs resamples x distinct rows.
-    """
-    names = [str(column) for column in range(sums.shape[1])]
-    table = pa.table([pa.array(column) for column in sums.T], names=names)
-    distinct = table.group_by(names, use_threads=False).aggregate([([], "count_all")])
-    distinct = distinct.sort_by([(name, "ascending") for name in names])
-    values = np.column_stack([distinct[name].to_numpy() for name in names]).astype(float)
-    counts = distinct["count_all"].to_numpy()
-    block = max(1, DRAWS_AT_ONCE // len(counts))
-    parts = []
-    for start in range(0, resamples, block):
-        drawn = rng.multinomial(counts.sum(), counts / counts.sum(), size=min(block, resamples - start))
-        parts.append(drawn @ values)
-    return np.concatenate(parts)
 
 
 def interval(replicates: np.ndarray, confidence: float) -> Interval:

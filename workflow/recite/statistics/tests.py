@@ -1,13 +1,12 @@
 """Tests for rows that are not independent, and for slopes."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from recite.statistics.intervals import ROUNDING, Clusters, effective_clusters
+from recite.statistics.intervals import ROUNDING
 
 
 def sign_p_value(replicates: np.ndarray) -> float:
@@ -24,21 +23,6 @@ def adjusted(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """q-values that hold the false discovery rate over all of `p_values` (Benjamini & Hochberg 1995)."""
     values = np.asarray(p_values, float)
     return np.asarray(stats.false_discovery_control(values)) if len(values) else values
-
-
-def equal_rates_p_value(first: Clusters, second: Clusters) -> float:
-    """Two-sided p-value of the hypothesis that the rates of two sets of texts, none in both, are equal.
-
-    A score test on the effective rows of each, with the rate of both together; 1 where no row or every row of both has
-    the outcome.
-    """
-    rows, sums = first.sizes.sum() + second.sizes.sum(), first.sums.sum() + second.sums.sum()
-    together = float(sums / rows)
-    if together in (0.0, 1.0):
-        return 1.0
-    variance = together * (1 - together) * sum(1 / effective_clusters(part) for part in (first, second))
-    difference = first.sums.sum() / first.sizes.sum() - second.sums.sum() / second.sizes.sum()
-    return float(2 * stats.norm.sf(abs(difference) / math.sqrt(variance)))
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:

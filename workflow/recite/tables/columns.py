@@ -4,6 +4,9 @@ import pyarrow as pa
 
 from recite.tables import Column
 
+INCLUSION = Column(
+    "inclusion_probability", pa.float64(), "", "chance that an eligible document of the domain is in the sample"
+)
 MODEL = (
     Column("model", pa.string(), "", "model"),
     Column("family", pa.string(), "", "model family"),

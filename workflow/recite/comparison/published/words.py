@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from recite.outcomes.rows import NATURAL
+from recite.outcomes.frame import NATURAL
 from recite.report.told import Told
 
 

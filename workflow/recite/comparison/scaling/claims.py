@@ -1,17 +1,83 @@
-"""The claim on model size."""
+"""Claims on model size.
 
-from recite.outcomes.findings import Finding, Statistics, Tables, mean_of
-from recite.outcomes.rows import NATURAL
+The paper: memorization grows log-linearly with model size. That is two claims: it grows within families, and on a straight
+line over the logarithm.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from recite.outcomes.draws import Draw
+from recite.outcomes.findings import Finding, Measured, Statistics, by_family, found
 
 
-def scaling(tables: Tables) -> Finding | None:
-    table = tables["scaling"]
-    lines = table[table["rows"] == NATURAL]
-    pooled = lines[lines["family"] == "pooled"]
-    found = mean_of(pooled if len(pooled) else lines, "slope")
-    return found and found._replace(models=int(lines["models"].max()))
+def scaling(measured: Measured) -> Finding | None:
+    """Common slope of the families, each with its own intercept, per tenfold size."""
+    return found(_growing(measured, 2), common_slope, measured.confidence)
+
+
+def log_linear(measured: Measured) -> Finding | None:
+    """Size of the bend: how far a family's middle lies from its chord, over the rise from end to end."""
+    finding = found(_growing(measured, 3), bend, measured.confidence)
+    return finding and absolute(finding)
+
+
+def _growing(measured: Measured, sizes: int) -> list[Draw]:
+    """Models of the families that have so many sizes, if any of them memorizes anything."""
+    families = by_family(measured.of("natural_rate")).values()
+    kept = [draw for group in families if len({one.parameters for one in group}) >= sizes for draw in group]
+    return kept if any(draw.values[0, 0] for draw in kept) else []
+
+
+def common_slope(draws: Sequence[Draw]) -> np.ndarray:
+    """Slope of the rate over log10(parameters) under intercepts of each family: (1 + resamples,)."""
+    x, y = _centred(draws)
+    slope: np.ndarray = y @ x / (x @ x)
+    return slope
+
+
+def bend(draws: Sequence[Draw]) -> np.ndarray:
+    """The same with a common curvature: its part of the rise, from chord to curve in the middle, (1 + resamples,).
+
+    Positive where the curve lies above the chord.
+    """
+    x, y = _centred(draws)
+    squares = _apart([np.log10([float(draw.parameters) for draw in group]) for group in by_family(draws).values()], 2)
+    slope = y @ x / (x @ x)
+    rest = squares - x * (squares @ x) / (x @ x)
+    curvature = (y - slope[:, None] * x) @ rest / (rest @ rest)
+    spans = [np.ptp(np.log10([float(draw.parameters) for draw in group])) for group in by_family(draws).values()]
+    span = float(np.mean(spans))
+    found_bend: np.ndarray = -curvature * span**2 / 4 / np.where(slope == 0, np.nan, slope * span)
+    return found_bend
+
+
+def _centred(draws: Sequence[Draw]) -> tuple[np.ndarray, np.ndarray]:
+    """log10 of the parameters (models,), and rates (1 + resamples, models), both about the means of their families."""
+    groups = by_family(draws).values()
+    x = _apart([np.log10([float(draw.parameters) for draw in group]) for group in groups])
+    rates = [np.column_stack([draw.values[:, 0] for draw in group]) for group in groups]
+    return x, np.concatenate([part - part.mean(axis=1, keepdims=True) for part in rates], axis=1)
+
+
+def _apart(parts: Sequence[np.ndarray], power: int = 1) -> np.ndarray:
+    """A power of the deviations from each part's mean, again without its mean."""
+    deviations = [(part - part.mean()) ** power for part in parts]
+    return np.concatenate([part - part.mean() for part in deviations])
+
+
+def absolute(finding: Finding) -> Finding:
+    """The size of a statistic: an interval that holds 0 begins there."""
+    ends = {}
+    for name in ("", "families_"):
+        low, high = getattr(finding, f"{name}low"), getattr(finding, f"{name}high")
+        ends[f"{name}low"] = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+        ends[f"{name}high"] = max(abs(low), abs(high))
+    return finding._replace(value=abs(finding.value), **ends)
 
 
 STATISTICS: Statistics = {
-    "scaling": (("scaling",), scaling),
+    "scaling": scaling,
+    "log_linear": log_linear,
 }

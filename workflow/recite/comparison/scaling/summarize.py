@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from recite.comparison.scaling.tables import PREDICTIONS, SCALING, SLOPE_TESTS
+from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.replicates import Resampled, read_replicates, together
-from recite.outcomes.rows import NATURAL, PLANTED
 from recite.statistics.fits import line, r_squared
 from recite.statistics.intervals import interval
 from recite.statistics.tests import adjusted, equal_slopes, sign_p_value

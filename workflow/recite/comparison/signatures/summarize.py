@@ -15,7 +15,7 @@ import pandas as pd
 
 from recite.comparison.signatures.tables import SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 from recite.files import hash64
-from recite.outcomes.rows import NATURAL
+from recite.outcomes.frame import NATURAL
 from recite.stages.heads.tables import HEADS
 from recite.stages.lens.tables import LENS
 from recite.stages.recovery.tables import RECOVERY

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from recite.tables import CATEGORY, TOKENS, Column, Table
+from recite.tables.columns import INCLUSION
 
 SAMPLES = Table(
     "samples",
@@ -18,8 +19,6 @@ SAMPLES = Table(
         Column("context_bytes", pa.uint32(), "byte", "how many of them are the context's"),
         Column("context", TOKENS, "token id", "the tokens that the model is given"),
         Column("continuation", TOKENS, "token id", "the tokens that follow in the corpus"),
-        Column(
-            "inclusion_probability", pa.float64(), "", "chance that an eligible document of the domain is in the sample"
-        ),
+        INCLUSION,
     ),
 )

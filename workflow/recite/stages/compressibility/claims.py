@@ -1,14 +1,15 @@
-"""The claim on compressibility."""
+"""The claim on compressibility.
 
-from recite.outcomes.findings import Finding, Statistics, Tables, largest, mean_of
-from recite.outcomes.rows import NATURAL
+The paper: half of the context is often enough to recite the whole.
+"""
+
+from recite.outcomes.findings import Finding, Measured, Statistics, mean_of_largest
 
 
-def compressibility(tables: Tables) -> Finding | None:
-    table = tables["compressibility"]
-    return mean_of(largest(table[table["domain"] == NATURAL]), "short")
+def compressibility(measured: Measured) -> Finding | None:
+    return mean_of_largest(measured, "short")
 
 
 STATISTICS: Statistics = {
-    "compressibility": (("compressibility",), compressibility),
+    "compressibility": compressibility,
 }

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from recite.tables import CATEGORY, Column, Table
+from recite.tables.columns import INCLUSION
 
 SUFFIXES = Table(
     "suffixes",
@@ -10,6 +11,7 @@ SUFFIXES = Table(
         Column("row_id", pa.uint64(), "", "row of the samples table; only rows that are recited whole are here"),
         Column("sequence_id", pa.uint64(), "", "the row's text: rows of equal text share it, and what follows"),
         Column("domain", CATEGORY, "", "domain of the row"),
+        INCLUSION,
         Column(
             "mask",
             pa.uint64(),

@@ -73,6 +73,7 @@ RULES = (
         run="recite.stages.compressibility.summarize:aggregate_suffixes",
         jobs=lambda study: ONCE if study.models_of(SECTION) else (),
         inputs=lambda study, wildcards: {"suffixes": study.files("compressibility")},
+        outputs={"draws": "draws/compressibility.parquet"},
         tables=("compressibility", "suffix_lengths"),
         options=lambda study, wildcards: study.summary_options(),
         cost=_summary_cost,

@@ -6,11 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recite.files import hash64
-from recite.outcomes.rows import NATURAL, by_domain, each_domain, files_by_model, one_table, rows_of
+from recite.outcomes.draws import DRAWS, draw_line
+from recite.outcomes.frame import NATURAL, Frame, read_frame
+from recite.outcomes.means import bags_of
+from recite.outcomes.rates import share_of
+from recite.outcomes.rows import files_by_model, one_table
 from recite.stages.compressibility.rows import SUFFIXES
 from recite.stages.compressibility.tables import COMPRESSIBILITY, SUFFIX_LENGTHS
-from recite.statistics.intervals import Clusters, effective_clusters, interval, resampled, wilson
+from recite.statistics.intervals import interval
 from recite.tables import read_metadata
 
 Line = dict[str, Any]
@@ -19,17 +22,15 @@ Line = dict[str, Any]
 class Suffixes(NamedTuple):
     """What one model's memorized rows need of their contexts; rows by domain.
 
-    length: tokens of a context. kinds: sampled domain -> kind. starts: domain -> its rows. Columns (rows,): texts (ids
-    of the rows' texts), masks, and shortest as in the table of suffixes.
+    length: tokens of a context. frame: how the rows were sampled. Columns (rows,): masks, and shortest as in the table of
+    suffixes.
     """
 
     model: str
     family: str
     parameters: int
     length: int
-    kinds: dict[str, str]
-    starts: dict[str, slice]
-    texts: np.ndarray
+    frame: Frame
     masks: np.ndarray
     shortest: np.ndarray
 
@@ -42,65 +43,70 @@ class Suffixes(NamedTuple):
 
 
 def aggregate_suffixes(options: Mapping[str, Any], suffixes: Sequence[Path], outputs: Mapping[str, Path]) -> None:
-    """Write the tables compressibility and suffix_lengths.
+    """Write the tables compressibility, suffix_lengths and draws.
 
     `suffixes` are parts of the table of suffixes, each naming its model. A model, or a domain of a model, without a
     memorized row has no line.
     """
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
-    for run, paths in files_by_model(suffixes).items():
-        read = read_suffixes(paths, options["kinds"][options["corpora"][run.model]])
+    for paths in files_by_model(suffixes).values():
+        read = read_suffixes(paths, options)
         lines["compressibility"] += ratio_lines(read, options)
         lines["suffix_lengths"] += length_lines(read)
-    for table in (COMPRESSIBILITY, SUFFIX_LENGTHS):
+        lines["draws"] += claimed_lines(read, options)
+    for table in (COMPRESSIBILITY, SUFFIX_LENGTHS, DRAWS):
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
-def read_suffixes(paths: Sequence[Path], kinds: dict[str, str]) -> Suffixes:
+def read_suffixes(paths: Sequence[Path], options: Mapping[str, Any]) -> Suffixes:
     """All parts of one model; ReciteError where a row stands in two."""
     made = read_metadata(paths[0])
     model, length = made["options"]["model"], made["context_tokens"]
     rows = one_table(SUFFIXES.read(path) for path in paths)
-    order, starts = by_domain(rows, kinds, model)
-    columns = (rows[name].to_numpy()[order] for name in ("sequence_id", "mask", "shortest"))
-    return Suffixes(model, made["options"]["family"], made["parameters"], length, kinds, starts, *columns)
+    order, frame = read_frame(rows, model, options, whole=False)
+    columns = (rows[name].to_numpy()[order] for name in ("mask", "shortest"))
+    return Suffixes(model, made["options"]["family"], made["parameters"], length, frame, *columns)
 
 
 def ratio_lines(read: Suffixes, options: Mapping[str, Any]) -> Iterator[Line]:
     """Lines of the table compressibility of one model: every domain, and all natural domains together."""
-    for domain, kind, rows in each_domain(read.kinds, read.starts):
-        rng = np.random.default_rng(hash64(options["seed"], "compressibility", read.model, domain))
-        yield who(read) | {"domain": domain, "kind": kind, **summarize(read, rows, rng, options)}
+    for domain, kind, rows in read.frame.each_domain():
+        yield who(read) | {"domain": domain, "kind": kind, **summarize(read, rows, options)}
 
 
-def summarize(read: Suffixes, rows: np.ndarray, rng: np.random.Generator, options: Mapping[str, Any]) -> Line:
-    """Ratio and shares of some rows; the bootstrap and the Wilson intervals take rows of one text as one."""
+def claimed_lines(read: Suffixes, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Share of the memorized natural rows that half of the context suffices for, if there are any."""
+    rows = read.frame.rows_of(NATURAL)
+    if len(rows):
+        bags, short = bags_of(read.frame, rows, options), 2 * read.shortest.astype(int) <= read.length
+        yield draw_line(who(read), "short", bags.means(bags.sums(short[:, None])))
+
+
+def summarize(read: Suffixes, rows: np.ndarray, options: Mapping[str, Any]) -> Line:
+    """Ratio and shares of some rows."""
     shortest = read.shortest[rows].astype(np.int64)
     outcomes = {"short": 2 * shortest <= read.length, "non_monotone": read.non_monotone[rows]}
-    _, places, sizes = np.unique(read.texts[rows], return_inverse=True, return_counts=True)
-    by_text = Clusters(sizes, np.bincount(places, weights=shortest))
-    drawn = resampled(np.column_stack(by_text), options["resamples"], rng)
-    low, high = interval(drawn[:, 1] / drawn[:, 0] / read.length, options["confidence"])
+    bags = bags_of(read.frame, rows, options)
+    drawn = bags.means(bags.sums(read.shortest[:, None].astype(float)))[:, 0] / read.length
+    low, high = interval(drawn[1:], options["confidence"])
     line = {
         "n": len(rows),
-        "distinct": len(sizes),
+        "distinct": bags.distinct,
         "mean_ratio": int(shortest.sum()) / len(rows) / read.length,
         "mean_ratio_low": low,
         "mean_ratio_high": high,
         "median_ratio": float(np.median(shortest)) / read.length,
     }
     for name, outcome in outcomes.items():
-        share = int(outcome.sum()) / len(rows)
-        effective = effective_clusters(Clusters(sizes, np.bincount(places, weights=outcome)))
-        low, high = wilson(share, effective, options["confidence"])
-        line |= {name: share, f"{name}_low": low, f"{name}_high": high}
-        line.setdefault("effective_n", effective)
+        found = share_of(read.frame, rows, outcome, options, name)
+        line.setdefault("effective_n", found.pop(f"{name}_n"))
+        line |= found
     return line
 
 
 def length_lines(read: Suffixes) -> Iterator[Line]:
     """Lines of the table suffix_lengths of one model: every length, if there are natural rows."""
-    rows = rows_of(NATURAL, read.kinds, read.starts)
+    rows = read.frame.rows_of(NATURAL)
     masks, n = read.masks[rows], len(rows)
     shortest = np.bincount(read.shortest[rows], minlength=read.length + 1)
     for length in range(1, read.length + 1) if n else ():

@@ -9,7 +9,7 @@ from recite.outcomes.findings import (
     largest,
     mean_of,
 )
-from recite.outcomes.rows import NATURAL
+from recite.outcomes.frame import NATURAL
 
 
 def frequency(tables: Tables) -> Finding | None:

@@ -198,6 +198,7 @@ RULES = (
         run="recite.stages.frequency.summarize:aggregate_frequencies",
         jobs=lambda study: ONCE if counted_families(study) else (),
         inputs=_summary_inputs,
+        outputs={"draws": "draws/frequency.parquet"},
         tables=("frequency_rates", "thresholds", "countings"),
         options=_summary_options,
         cost=_summary_cost,

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from recite.files import hash64
+from recite.outcomes.frame import NATURAL, PLANTED
+from recite.outcomes.means import bags_of
 from recite.outcomes.rates import summarize
-from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, files_by_model, read_outcomes
+from recite.outcomes.rows import Outcomes, files_by_model, read_outcomes
 from recite.stages.frequency.countings import SPANS, TOKEN_FREQUENCY, Frequencies, counting_lines, read_frequencies
 from recite.stages.frequency.tables import COUNTINGS, FREQUENCY_RATES, THRESHOLDS
 from recite.stages.frequency.thresholds import Curve, rising, threshold, threshold_interval
 from recite.stages.scoring.rows import SCORES
-from recite.statistics.intervals import resampled
 
 Line = dict[str, Any]
 Counted = Mapping[str, Frequencies]
@@ -38,9 +38,9 @@ def aggregate_frequencies(
     for paths in files_by_model(scores).values():
         outcomes = read_outcomes(paths, SCORES, options)
         counted = found[outcomes.family]
+        outcomes = outcomes.part(np.isin(outcomes.frame.row_ids, counted[options["countings"][0]].row_ids))
         for kind in (NATURAL, PLANTED):
-            rows = outcomes.rows_of(kind)
-            rows = rows[np.isin(outcomes.row_ids[rows], counted[options["countings"][0]].row_ids)]
+            rows = outcomes.frame.rows_of(kind)
             if len(rows):
                 lines["frequency_rates"] += rate_lines(outcomes, kind, rows, counted, options)
                 lines["thresholds"] += threshold_lines(outcomes, kind, rows, counted, options)
@@ -60,7 +60,7 @@ def rate_lines(
     """Lines of the table frequency_rates: rate of every bin of every measure under every way of counting."""
     for counting, found in counted.items():
         for measure, per_octave in BINS_PER_OCTAVE.items():
-            logarithms, bins = places(found.of(outcomes.row_ids[rows], measure), per_octave)
+            logarithms, bins = places(found.of(outcomes.frame.row_ids[rows], measure), per_octave)
             for number in np.unique(bins).tolist():
                 chosen = bins == number
                 is_none = measure in SPANS and number == NEVER
@@ -76,9 +76,9 @@ def threshold_lines(
     outcomes: Outcomes, kind: str, rows: np.ndarray, counted: Counted, options: Mapping[str, Any]
 ) -> Iterator[Line]:
     """Lines of the table thresholds; texts are resampled for all ways of counting together: shifts are paired."""
-    confidence, texts = options["confidence"], len(np.unique(outcomes.texts[rows]))
+    confidence, texts = options["confidence"], len(np.unique(outcomes.frame.texts[rows]))
     for measure in SPANS:
-        values = {name: found.of(outcomes.row_ids[rows], measure) for name, found in counted.items()}
+        values = {name: found.of(outcomes.frame.row_ids[rows], measure) for name, found in counted.items()}
         curves = rate_curves(outcomes, rows, values, options)
         reached = {name: threshold(curve, options["rise"]) for name, curve in curves.items()}
         for counting, found in reached.items():
@@ -115,17 +115,10 @@ def rate_curves(
         middles[counting] = np.bincount(bins, weights=logarithms) / np.bincount(bins)
         inside = (bins[:, None] == np.arange(len(numbers))).astype(np.int32)
         columns += [inside, inside * memorized[:, None]]
-    table = np.concatenate(columns, axis=1)
-    drawn = np.zeros((1 + options["resamples"], table.shape[1]))
-    drawn[0] = table.sum(axis=0)
-    for domain, part in outcomes.starts.items():
-        own = (rows >= part.start) & (rows < part.stop)
-        if own.any():
-            rng = np.random.default_rng(hash64(options["seed"], "frequency", outcomes.model, domain))
-            _, texts = np.unique(outcomes.texts[rows[own]], return_inverse=True)
-            sums = np.zeros((texts.max() + 1, table.shape[1]), np.int32)
-            np.add.at(sums, texts, table[own])
-            drawn[1:] += resampled(sums, options["resamples"], rng)
+    bags = bags_of(outcomes.frame, rows, options)
+    whole = np.zeros((len(outcomes.hits), sum(part.shape[1] for part in columns)))
+    whole[rows] = np.concatenate(columns, axis=1)
+    drawn = bags.totals(bags.sums(whole))
     edges = np.cumsum([part.shape[1] for part in columns])[:-1]
     parts = np.split(drawn, edges, axis=1)
     return {name: Curve(place, *parts[2 * i : 2 * i + 2]) for i, (name, place) in enumerate(middles.items())}

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from recite.tables import CATEGORY, Column, Table
+from recite.tables.columns import INCLUSION
 
 _WITHOUT = "without each head that was ablated, by layer of the file and then by head"
 
@@ -32,6 +33,7 @@ ABLATED = Table(
         Column("row_id", pa.uint64(), "", "row of the samples table"),
         Column("sequence_id", pa.uint64(), "", "the row's text: rows of equal text share it"),
         Column("domain", CATEGORY, "", "domain of the row"),
+        INCLUSION,
         Column(
             "clean_hits", pa.uint8(), "token", "tokens of the whole model's greedy continuation that are the true ones"
         ),

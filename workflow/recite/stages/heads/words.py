@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from recite.outcomes.rows import NATURAL
+from recite.outcomes.frame import NATURAL
 from recite.report.cells import between
 from recite.report.told import Told
 

@@ -66,7 +66,8 @@ RULES = (
         run="recite.stages.lens.summarize:aggregate_lens",
         jobs=lambda study: ONCE if study.models_of(SECTION) else (),
         inputs=_summary_inputs,
-        tables=("lens", "lens_positions", "lens_profiles"),
+        outputs={"draws": "draws/lens.parquet"},
+        tables=("lens", "lens_positions", "lens_profiles", "lens_depths"),
         options=lambda study, wildcards: study.summary_options(),
         cost=_summary_cost,
     ),
@@ -78,7 +79,7 @@ STAGE = Stage(
     section=SECTION,
     check=lambda study, source: check_models_of(study, SECTION, source),
     profiles=lambda study: ("lens",),
-    claims=("shared_decoding",),
+    claims=("shared_decoding", "shared_parting"),
     words=True,
     figures={
         "lens": Figure(

@@ -8,24 +8,27 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from recite.files import hash64
-from recite.outcomes.means import FEWEST, MEMORIZED, bags_of, classes, drawn_means, groups_of, layer_lines
-from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, files_by_model, one_table, order_of, read_outcomes
+from recite.outcomes.draws import DRAWS, draw_line
+from recite.outcomes.frame import NATURAL, PLANTED
+from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, bags_of, classes, groups_of, layer_lines
+from recite.outcomes.rows import Outcomes, files_by_model, one_table, order_of, read_outcomes
+from recite.stages.lens.profiles import alike
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
-from recite.stages.lens.tables import LENS, LENS_POSITIONS, LENS_PROFILES
+from recite.stages.lens.tables import LENS, LENS_DEPTHS, LENS_POSITIONS, LENS_PROFILES
 from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import interval
-from recite.statistics.tests import correlation
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
-DEPTHS = 20
-"""Relative depths at which the profiles of two models are compared."""
+PARTING = "memorized - unmemorized"
+THRESHOLDS = ("absolute", "relative")
+"""Where a curve counts as risen: at 0.5, or at half of its final value."""
+LEVEL = 0.5
 Line = dict[str, Any]
 
 
 class Profile(NamedTuple):
-    """How probable the true token is after each layer, in one model's memorized natural rows.
+    """How probable the true token is after each layer, in one model's natural rows of one class.
 
     depths: (layers,) relative depth. drawn: (1 + resamples, layers) mean probability as seen and under resamples.
     """
@@ -43,14 +46,14 @@ def aggregate_lens(
     positions: Sequence[Path],
     outputs: Mapping[str, Path],
 ) -> None:
-    """Write the tables lens, lens_positions and lens_profiles.
+    """Write the tables lens, lens_positions, lens_profiles, lens_depths and draws.
 
     `scores` are the scores of the same models, which make the classes. One statistic of one model's rows is in memory
     at a time.
     """
     clean, by_position = files_by_model(scores), files_by_model(positions)
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
-    profiles = []
+    profiles: dict[str, list[Profile]] = {MEMORIZED: [], UNMEMORIZED: []}
     for key, paths in files_by_model(lens).items():
         outcomes, layers = read_outcomes(clean[key], SCORES, options), read_metadata(paths[0])["layers"]
         who = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
@@ -58,13 +61,23 @@ def aggregate_lens(
         for about, statistics in group_statistics(paths, outcomes, options):
             for layer, line in enumerate(layer_lines(statistics, options["confidence"])):
                 lines["lens"].append(who | about | {"layer": layer, "depth": depths[layer]} | line)
-            if (about["rows"], about["group"]) == (NATURAL, MEMORIZED) and about["distinct"] >= FEWEST:
-                profiles.append(Profile(who, about["distinct"], depths, statistics["probability"]))
+            if about["rows"] == NATURAL and about["group"] in profiles and about["distinct"] >= FEWEST:
+                found = Profile(who, about["distinct"], depths, statistics["probability"])
+                profiles[about["group"]].append(found)
+                lines["lens_depths"].append(depth_line(found, about["group"], options["confidence"]))
         lines["lens_positions"] += [
-            who | line for line in position_lines(by_position[key], outcomes.kinds, outcomes.steps, layers, options)
+            who | line
+            for line in position_lines(by_position[key], outcomes.frame.kinds, outcomes.steps, layers, options)
         ]
-    lines["lens_profiles"] += [pair_line(a, b, options["confidence"]) for a, b in combinations(profiles, 2)]
-    for table in (LENS, LENS_POSITIONS, LENS_PROFILES):
+    for group, of_group in (*profiles.items(), (PARTING, parting(profiles))):
+        pairs = combinations(of_group, 2)
+        lines["lens_profiles"] += [{"group": group} | pair_line(a, b, options["confidence"]) for a, b in pairs]
+    lines["draws"] += [draw_line(found.who, "depths", crossings(found), THRESHOLDS) for found in profiles[MEMORIZED]]
+    lines["draws"] += [
+        draw_line(found.who, "parting", found.drawn, [str(depth) for depth in found.depths])
+        for found in parting(profiles)
+    ]
+    for table in (LENS, LENS_POSITIONS, LENS_PROFILES, LENS_DEPTHS, DRAWS):
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
@@ -74,15 +87,16 @@ def group_statistics(
     """What each class is, and its statistics as seen and under resamples, each (1 + resamples, layers)."""
     names = one_table(DECODED.read(path, ["row_id", "domain"]) for path in paths)
     order = order_of(names, outcomes, paths[0].parent)
-    groups = [(rows, group, bags_of(outcomes.texts, chosen)) for rows, group, chosen in groups_of(outcomes, options)]
+    groups = [
+        (rows, group, bags_of(outcomes.frame, chosen, options)) for rows, group, chosen in groups_of(outcomes, options)
+    ]
     sums: list[list[np.ndarray]] = [[] for _ in groups]
     for name in (*AMOUNTS, *COUNTS):
         values = as_array(pa.concat_tables([DECODED.read(path, [name]) for path in paths])[name])[order]
         for found, (_, _, bags) in zip(sums, groups, strict=True):
             found.append(bags.sums(values))
     for found, (rows, group, bags) in zip(sums, groups, strict=True):
-        rng = np.random.default_rng(hash64(options["seed"], "lens", outcomes.model, rows, group))
-        means = drawn_means(bags, np.concatenate(found, axis=1), options["resamples"], rng)
+        means = bags.means(np.concatenate(found, axis=1))
         parts = dict(zip((*AMOUNTS, *COUNTS), np.split(means, len(found), axis=1), strict=True))
         about = {"rows": rows, "group": group, "n": len(bags.rows), "distinct": bags.distinct}
         yield about, shown(parts, outcomes.steps)
@@ -118,20 +132,50 @@ def position_lines(
                 yield about | {"position": position + 1} | found
 
 
-def pair_line(a: Profile, b: Profile, confidence: float) -> Line:
-    """How alike the profiles of two models are, over the depths that both have.
+def parting(profiles: Mapping[str, Sequence[Profile]]) -> list[Profile]:
+    """Of the models that have both classes: the profile of memorized rows less that of unmemorized ones."""
+    others = {profile.who["model"]: profile for profile in profiles[UNMEMORIZED]}
+    return [
+        one._replace(distinct=min(one.distinct, other.distinct), drawn=one.drawn - other.drawn)
+        for one in profiles[MEMORIZED]
+        if (other := others.get(one.who["model"]))
+    ]
 
-    The models' texts are resampled apart: families cut them into different rows.
+
+def crossings(profile: Profile) -> np.ndarray:
+    """Relative depths, (1 + resamples, THRESHOLDS), at which the mean probability passes 0.5, and half of its final value.
+
+    Straight between layers, and from 0 at depth 0; NaN where it stays below.
     """
-    depths = np.linspace(max(a.depths[0], b.depths[0]), 1, DEPTHS)
-    similarity = correlation(*(at_depths(profile, depths) for profile in (a, b)))
+    values = np.concatenate([np.zeros((len(profile.drawn), 1)), profile.drawn], axis=1)
+    depths = np.concatenate([[0.0], profile.depths])
+    return np.column_stack([first_above(depths, values, level) for level in (LEVEL, values[:, -1] / 2)])
+
+
+def first_above(depths: np.ndarray, values: np.ndarray, level: float | np.ndarray) -> np.ndarray:
+    """Where each curve, (curves, depths), first reaches its level, straight between the points; NaN where it does not."""
+    level = np.broadcast_to(level, len(values))
+    reached = values >= level[:, None]
+    after = np.maximum(reached.argmax(axis=1), 1)
+    low, high = (np.take_along_axis(values, place[:, None], axis=1)[:, 0] for place in (after - 1, after))
+    share = np.divide(level - low, high - low, out=np.zeros(len(values)), where=high > low)
+    place = depths[after - 1] + share * (depths[after] - depths[after - 1])
+    return np.where(reached.any(axis=1), place, np.nan)
+
+
+def depth_line(profile: Profile, group: str, confidence: float) -> Line:
+    """The line of one model and class in the table lens_depths."""
+    line = profile.who | {"group": group, "distinct": profile.distinct}
+    for name, values in zip(THRESHOLDS, crossings(profile).T, strict=True):
+        low, high = interval(values[1:], confidence)
+        line |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
+    return line
+
+
+def pair_line(a: Profile, b: Profile, confidence: float) -> Line:
+    """How alike the profiles of two models are, over the depths that both have; both under the same resamples."""
+    similarity = alike(a.depths, a.drawn, b.depths, b.drawn)
     low, high = interval(similarity[1:], confidence)
     sides = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.who.items()}
     ends = {"similarity": similarity[0], "similarity_low": low, "similarity_high": high}
     return sides | {"distinct": min(a.distinct, b.distinct)} | ends
-
-
-def at_depths(profile: Profile, depths: np.ndarray) -> np.ndarray:
-    """A profile at other depths, between its layers on straight lines: (1 + resamples, depths)."""
-    weights = [np.interp(depths, profile.depths, one) for one in np.eye(len(profile.depths))]
-    return profile.drawn @ np.stack(weights)

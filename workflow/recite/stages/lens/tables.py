@@ -44,16 +44,33 @@ LENS_POSITIONS = Table(
 LENS_PROFILES = Table(
     "lens_profiles",
     (
+        Column("group", pa.string(), "", "memorized or unmemorized rows, or the difference of the two"),
         *(column._replace(name=f"{column.name}_a") for column in MODEL),
         *(column._replace(name=f"{column.name}_b") for column in MODEL),
         Column(
-            "distinct", pa.uint64(), "text", "distinct texts among the memorized natural rows, of the model with fewer"
+            "distinct", pa.uint64(), "text", "distinct texts among the rows, of the model and class that has fewest"
         ),
         *with_interval(
             "similarity",
-            "Pearson correlation, over a common relative depth, of the true token's mean probability in the memorized "
-            "natural rows of the two models; NaN where one is flat",
+            "Pearson correlation, over a common relative depth, of the true token's mean probability in the natural rows of "
+            "the two models; NaN where one is flat",
             finite=False,
+        ),
+    ),
+)
+LENS_DEPTHS = Table(
+    "lens_depths",
+    (
+        *MODEL,
+        GROUP,
+        Column("distinct", pa.uint64(), "text", "distinct texts among the natural rows"),
+        *with_interval(
+            "absolute",
+            "relative depth at which the true token's mean probability passes 0.5; NaN where it stays below",
+            finite=False,
+        ),
+        *with_interval(
+            "relative", "relative depth at which it passes half of its final value; NaN where that is 0", finite=False
         ),
     ),
 )

@@ -19,7 +19,7 @@ from recite.stages.scoring.rows import SCORES
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
-NAMES = ("row_id", "sequence_id", "domain")
+NAMES = ("row_id", "sequence_id", "domain", "inclusion_probability")
 BLOCK = 2**13
 
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from recite.tables import CATEGORY, Column, Table
+from recite.tables.columns import INCLUSION
 
 NEAR = Table(
     "near",
@@ -10,6 +11,7 @@ NEAR = Table(
         Column("row_id", pa.uint64(), "", "row of the samples table"),
         Column("sequence_id", pa.uint64(), "", "the row's text: rows of equal text share it, and what follows"),
         Column("domain", CATEGORY, "", "domain of the row"),
+        INCLUSION,
         Column("distance", pa.uint8(), "token", "Levenshtein distance of the greedy continuation from the true one"),
         Column("run", pa.uint8(), "token", "longest run of tokens that both hold, wherever it stands in either"),
     ),

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from recite.outcomes.rows import NATURAL
+from recite.outcomes.frame import NATURAL
 from recite.report import cells
 from recite.report.told import Told
 

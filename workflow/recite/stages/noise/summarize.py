@@ -31,6 +31,6 @@ def aggregate_noise(
             for outcomes in (undisturbed, *(one for one in read if one.noise_layer == layer)):
                 place = {"noise_layer": layer, "alpha": outcomes.alpha}
                 lines += [place | line for line in rate_lines(outcomes, options)]
-        resamples += replicate_lines(options["corpora"][run.model], [undisturbed, *read], options)
+        resamples += [line for outcomes in (undisturbed, *read) for line in replicate_lines(outcomes, options)]
     NOISE_RATES.write_lines(outputs["noise_rates"], lines, {"options": dict(options)})
     REPLICATES.write_lines(outputs["replicates"], resamples, {"options": dict(options)})

@@ -98,6 +98,7 @@ RULES = (
         run="recite.stages.recovery.summarize:aggregate_recovery",
         jobs=lambda study: ONCE if strengths(study) else (),
         inputs=_summary_inputs,
+        outputs={"draws": "draws/recovery.parquet"},
         tables=("recovery", "recovery_tests"),
         options=lambda study, wildcards: study.summary_options(),
         cost=_summary_cost,

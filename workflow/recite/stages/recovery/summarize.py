@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from recite.files import hash64
-from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of, drawn_means, groups_of, layer_lines
-from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, Run, files_by_model, one_table, order_of, read_outcomes
+from recite.outcomes.draws import DRAWS, draw_line
+from recite.outcomes.frame import NATURAL, PLANTED
+from recite.outcomes.means import ALL, FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of, groups_of, layer_lines
+from recite.outcomes.rows import Outcomes, Run, files_by_model, one_table, order_of, read_outcomes
 from recite.stages.recovery.rows import MEASURES, RECOVERED
 from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
 from recite.stages.scoring.rows import SCORES
@@ -29,7 +30,7 @@ TESTED = ("growth", "beyond", "regained")
 def aggregate_recovery(
     options: Mapping[str, Any], scores: Sequence[Path], recovery: Sequence[Path], outputs: Mapping[str, Path]
 ) -> None:
-    """Write the tables recovery and recovery_tests.
+    """Write the tables recovery, recovery_tests and draws.
 
     `scores` are the undisturbed scores of the same models, which make the classes. One model's rows at one strength
     are in memory at a time.
@@ -37,8 +38,12 @@ def aggregate_recovery(
     clean = files_by_model(scores)
     lines: list[Line] = []
     tests: list[Line] = []
+    draws: list[Line] = []
     read: dict[str, Outcomes] = {}
-    for run, paths in files_by_model(recovery).items():
+    runs = files_by_model(recovery)
+    first = min(run.noise_layer for run in runs)
+    strongest = first, max(run.alpha for run in runs if run.noise_layer == first)
+    for run, paths in runs.items():
         if run.model not in read:
             read = {run.model: read_outcomes(clean[Run(run.model)], SCORES, options)}
         outcomes = read[run.model]
@@ -47,18 +52,19 @@ def aggregate_recovery(
         made = read_metadata(paths[0])
         drawn: Drawn = {}
         for rows, group, chosen in groups_of(outcomes, options):
-            rng = np.random.default_rng(hash64(options["seed"], "recovery", *run, rows, group))
-            bags = bags_of(outcomes.texts, chosen)
-            means = drawn_means(bags, bags.sums(values), options["resamples"], rng)
+            bags = bags_of(outcomes.frame, chosen, options)
+            means = bags.means(bags.sums(values))
             drawn[rows, group] = bags, statistics_of(means)
             counts = {"rows": rows, "group": group, "n": len(chosen), "distinct": bags.distinct}
             for place, line in enumerate(layer_lines(drawn[rows, group][1], options["confidence"])):
                 layer = made["first_layer"] + place
                 lines.append(who | counts | {"layer": layer, "depth": (layer + 1) / made["layers"]} | line)
         tests += [who | line for line in comparison_lines(drawn, options["confidence"])]
+        if (run.noise_layer, run.alpha) == strongest:
+            draws += claimed_lines(who, drawn)
     for line, q_value in zip(tests, adjusted([line["p_value"] for line in tests]), strict=True):
         line["q_value"] = q_value
-    for table, found in ((RECOVERY, lines), (RECOVERY_TESTS, tests)):
+    for table, found in ((RECOVERY, lines), (RECOVERY_TESTS, tests), (DRAWS, draws)):
         table.write_lines(outputs[table.name], found, {"options": dict(options)})
 
 
@@ -86,14 +92,35 @@ def regained_share(means: np.ndarray) -> np.ndarray:
 def comparison_lines(drawn: Drawn, confidence: float) -> Iterator[Line]:
     """Memorized against unmemorized rows at the last layer, where both classes have texts enough."""
     for rows in (NATURAL, PLANTED):
-        pair = [drawn[rows, group] for group in (MEMORIZED, UNMEMORIZED) if (rows, group) in drawn]
-        if len(pair) < 2 or any(bags.distinct < FEWEST for bags, _ in pair):
+        pair = pair_of(drawn, rows)
+        if not pair:
             continue
         counts: Line = {"rows": rows}
         for name, (bags, _) in zip((MEMORIZED, UNMEMORIZED), pair, strict=True):
             counts |= {f"{name}_n": len(bags.rows), f"{name}_distinct": bags.distinct}
         for measure in TESTED:
-            difference = pair[0][1][measure][:, -1] - pair[1][1][measure][:, -1]
+            difference = difference_of(pair, measure)
             low, high = interval(difference[1:], confidence)
             line = {"measure": measure, "difference": difference[0], "difference_low": low, "difference_high": high}
             yield counts | line | {"p_value": sign_p_value(difference[1:])}
+
+
+def pair_of(drawn: Drawn, rows: str) -> list[tuple[Bags, Statistics]]:
+    """Memorized and unmemorized rows; none where one class has too few texts."""
+    pair = [drawn[rows, group] for group in (MEMORIZED, UNMEMORIZED) if (rows, group) in drawn]
+    return pair if len(pair) == 2 and all(bags.distinct >= FEWEST for bags, _ in pair) else []
+
+
+def difference_of(pair: Sequence[tuple[Bags, Statistics]], measure: str) -> np.ndarray:
+    """A measure at the last layer, memorized rows less unmemorized ones: (1 + resamples,)."""
+    memorized, unmemorized = (statistics[measure][:, -1] for _, statistics in pair)
+    return np.asarray(memorized - unmemorized)
+
+
+def claimed_lines(who: Line, drawn: Drawn) -> Iterator[Line]:
+    """What claims are taken from: natural rows at the last layer."""
+    if (NATURAL, ALL) in drawn:
+        yield draw_line(who, "growth", drawn[NATURAL, ALL][1]["growth"][:, -1])
+    pair = pair_of(drawn, NATURAL)
+    for measure in ("growth", "beyond") if pair else ():
+        yield draw_line(who, f"{measure}_difference", difference_of(pair, measure))

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from recite.tables import CATEGORY, TOKENS, Column, Table
+from recite.tables.columns import INCLUSION
 
 SCORES = Table(
     "scores",
@@ -10,6 +11,7 @@ SCORES = Table(
         Column("row_id", pa.uint64(), "", "row of the samples table"),
         Column("sequence_id", pa.uint64(), "", "the row's text: rows of equal text share it, and their score"),
         Column("domain", CATEGORY, "", "domain of the row"),
+        INCLUSION,
         Column("hits", pa.uint8(), "token", "positions at which the generated token equals the corpus's; M = hits / n"),
         Column("first_mismatch", pa.uint8(), "token", "first position that differs; n where none does"),
         Column("generated", TOKENS, "token id", "the greedy continuation"),

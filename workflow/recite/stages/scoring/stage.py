@@ -46,7 +46,7 @@ RULES = (
         "aggregation",
         run="recite.stages.scoring.summarize:aggregate_scores",
         inputs=_aggregation_inputs,
-        outputs={"replicates": "replicates/scores.parquet"},
+        outputs={"replicates": "replicates/scores.parquet", "draws": "draws/scoring.parquet"},
         tables=lambda study: (
             "rates",
             "distribution",

@@ -1,23 +1,27 @@
 """From scores to rates with intervals, distributions, and the resampled rates that every later fit and comparison uses.
 
-All families of one corpus are in memory at a time, some 30 bytes for each of their scores.
+One model's scores are in memory at a time.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from recite.corpora.planted import known_copies
 from recite.errors import ReciteError
+from recite.outcomes.draws import DRAWS, draw_line
+from recite.outcomes.frame import NATURAL, PLANTED
+from recite.outcomes.means import bags_of
 from recite.outcomes.rates import Line, rate_lines, summarize, who
 from recite.outcomes.replicates import REPLICATES, replicate_lines
-from recite.outcomes.rows import NATURAL, PLANTED, Outcomes, Run, files_by_model, read_outcomes
+from recite.outcomes.rows import Outcomes, files_by_model, read_outcomes
 from recite.stages.scoring.rows import SCORES
 from recite.stages.scoring.tables import CONTROL_RATES, DISJOINT_SAMPLES, DISTRIBUTION, RATES
-from recite.statistics.intervals import clusters
-from recite.statistics.tests import adjusted, equal_rates_p_value
+from recite.statistics.tests import adjusted
 
 
 def aggregate_scores(
@@ -27,67 +31,95 @@ def aggregate_scores(
     controls: Path | None,
     outputs: Mapping[str, Path],
 ) -> None:
-    """Write rates, distribution, disjoint_samples, replicates and, where texts are planted, control_rates.
+    """Write rates, distribution, disjoint_samples, replicates, draws and, where texts are planted, control_rates.
 
     `scores` are parts of the scores table, each naming its model; `planted` the sample shards of the
     planted domains, which tie rows to documents; `controls` the known repetition counts, if texts are planted.
     """
     repetitions = known_copies(planted, controls) if controls else {}
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
-    for corpus, files in _by_corpus(files_by_model(scores), options):
-        read = [read_outcomes(paths, SCORES, options) for paths in files]
-        for outcomes in read:
-            lines["rates"] += rate_lines(outcomes, options)
-            lines["distribution"] += distribution_lines(outcomes)
-            lines["disjoint_samples"] += half_lines(outcomes, options)
-            if controls:
-                lines["control_rates"] += control_lines(outcomes, repetitions, options)
-        lines["replicates"] += replicate_lines(corpus, read, options)
+    for paths in files_by_model(scores).values():
+        outcomes = read_outcomes(paths, SCORES, options)
+        counts = copies_of(outcomes, repetitions)
+        unseen = never_trained(outcomes, counts, options)
+        lines["rates"] += [line | unseen for line in rate_lines(outcomes, options)]
+        lines["distribution"] += distribution_lines(outcomes)
+        lines["disjoint_samples"] += half_lines(outcomes, options)
+        lines["replicates"] += replicate_lines(outcomes, options)
+        lines["draws"] += claimed_lines(outcomes, options)
+        if controls:
+            lines["control_rates"] += control_lines(outcomes, counts, options)
     halves = lines["disjoint_samples"]
     for line, q_value in zip(halves, adjusted([line["p_value"] for line in halves]), strict=True):
         line["q_value"] = q_value
-    for table in (RATES, DISTRIBUTION, DISJOINT_SAMPLES, CONTROL_RATES, REPLICATES):
+    for table in (RATES, DISTRIBUTION, DISJOINT_SAMPLES, CONTROL_RATES, REPLICATES, DRAWS):
         if table.name in outputs:
             table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
 def distribution_lines(outcomes: Outcomes) -> Iterator[Line]:
     """Natural rows of one model by number of hits, empty counts included."""
-    counts = np.bincount(outcomes.hits[outcomes.rows_of(NATURAL)], minlength=outcomes.steps + 1)
+    counts = np.bincount(outcomes.hits[outcomes.frame.rows_of(NATURAL)], minlength=outcomes.steps + 1)
     for hits, n in enumerate(counts.tolist()):
         yield who(outcomes) | {"hits": hits, "n": n, "share": n / counts.sum() if n else 0.0}
 
 
+def claimed_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Of all natural rows: their rate, and by how much the lesser end of the scores stands above a count between.
+
+    That is the share of memorized or of unmemorized rows, whichever is smaller, less the mean share of a number of hits
+    that is neither; NaN where nothing is memorized.
+    """
+    rows, steps = outcomes.frame.rows_of(NATURAL), outcomes.steps
+    score = np.arange(steps + 1) / steps
+    ends = [score >= options["memorized"], score <= options["unmemorized"]]
+    between = ~(ends[0] | ends[1])
+    bags = bags_of(outcomes.frame, rows, options)
+    shares = bags.means(bags.sums(np.column_stack([of[outcomes.hits] for of in (*ends, between)]).astype(float)))
+    yield draw_line(who(outcomes), "natural_rate", shares[:, 0])
+    lesser = shares[:, :2].min(axis=1) - shares[:, 2] / max(1, between.sum())
+    yield draw_line(who(outcomes), "bipolarity", lesser if shares[0, 0] else np.full_like(lesser, math.nan))
+
+
 def half_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Each domain's sample as two disjoint ones, by the last bit of the text's name, which is a hash."""
+    """Each domain's sample as two: its rows 1 to n, and n + 1 to 2n, in the order in which they were drawn.
+
+    Two parts of one draw differ as two random parts of these rows do, however many the corpus has.
+    """
     memorized = outcomes.memorized(options)
-    for domain, part in outcomes.starts.items():
-        texts = outcomes.texts[part]
-        halves = [clusters(memorized[part][texts % 2 == bit], texts[texts % 2 == bit]) for bit in (0, 1)]
-        if not all(len(half.sizes) for half in halves):
+    for domain, part in outcomes.frame.starts.items():
+        n = (part.stop - part.start) // 2
+        if not n:
             continue
-        line = who(outcomes) | {"domain": domain, "kind": outcomes.kinds[domain]}
-        for name, half in zip(("first", "second"), halves, strict=True):
-            n = int(half.sizes.sum())
-            line |= {f"{name}_n": n, f"{name}_rate": float(half.sums.sum()) / n}
-        yield line | {"p_value": equal_rates_p_value(*halves)}
+        ranks, chosen = outcomes.ranks[part], memorized[part]
+        counts = [int(chosen[(ranks >= first) & (ranks < first + n)].sum()) for first in (0, n)]
+        line = who(outcomes) | {"domain": domain, "kind": outcomes.frame.kinds[domain]}
+        for name, count in zip(("first", "second"), counts, strict=True):
+            line |= {f"{name}_n": n, f"{name}_rate": count / n}
+        table = [[count, n - count] for count in counts]
+        yield line | {"p_value": float(stats.fisher_exact(table).pvalue)}
 
 
-def control_lines(outcomes: Outcomes, repetitions: Mapping[int, int], options: Mapping[str, Any]) -> Iterator[Line]:
-    """Rates of one model's planted rows by their known repetition count."""
-    rows = outcomes.rows_of(PLANTED)
-    lost = [row_id for row_id in outcomes.row_ids[rows].tolist() if row_id not in repetitions]
-    if lost:
+def copies_of(outcomes: Outcomes, repetitions: Mapping[int, int]) -> np.ndarray:
+    """The known number of copies of each planted row, (planted rows,)."""
+    ids = outcomes.frame.row_ids[outcomes.frame.rows_of(PLANTED)].tolist() if repetitions else []
+    if any(row_id not in repetitions for row_id in ids):
         raise ReciteError("scores hold planted rows that no sample holds; delete the scores and run again.")
-    counts = np.array([repetitions[row_id] for row_id in outcomes.row_ids[rows].tolist()], np.int64)
+    return np.array([repetitions[row_id] for row_id in ids], np.int64)
+
+
+def control_lines(outcomes: Outcomes, counts: np.ndarray, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Rates of one model's planted rows by their known repetition count."""
+    rows = outcomes.frame.rows_of(PLANTED)
     for count in np.unique(counts).tolist():
         line = who(outcomes) | {"repetitions": count, **summarize(outcomes, rows[counts == count], options)}
         yield {name: line[name] for name in CONTROL_RATES.names}
 
 
-def _by_corpus(files: Mapping[Run, list[Path]], options: Mapping[str, Any]) -> Iterator[tuple[str, list[list[Path]]]]:
-    """Corpora with the files of each of their models."""
-    found: dict[str, list[list[Path]]] = {}
-    for run, paths in files.items():
-        found.setdefault(options["corpora"][run.model], []).append(paths)
-    yield from sorted(found.items())
+def never_trained(outcomes: Outcomes, counts: np.ndarray, options: Mapping[str, Any]) -> Line:
+    """The model's rate of false recitation: of planted rows that were in no training row; NaN without such rows."""
+    rows = outcomes.frame.rows_of(PLANTED)[counts == 0] if len(counts) else np.zeros(0, int)
+    if not len(rows):
+        return dict.fromkeys(("false_rate", "false_rate_low", "false_rate_high"), math.nan)
+    found = summarize(outcomes, rows, options)
+    return {f"false_{name}": found[name] for name in ("rate", "rate_low", "rate_high")}

@@ -85,6 +85,7 @@ def measure_heads(
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
         "domain": rows.domains,
+        "inclusion_probability": rows.probabilities,
         "clean_hits": found.clean_hits.tolist(),
         "clean_log_probability": found.likelihoods.clean.tolist(),
     } | {name: as_lists(values.flatten(1)[:, places].numpy()) for name, values in lists.items()}

@@ -11,7 +11,7 @@ from torch import Tensor
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.finite import naming
 from recite.engine.memory import halving
-from recite.outcomes.rows import PLANTED
+from recite.outcomes.frame import PLANTED
 from recite.progress import Progress
 from recite.stages.heads.measure.ablation import made, replacement_of, seed_of
 from recite.stages.heads.measure.attribution import estimated_changes

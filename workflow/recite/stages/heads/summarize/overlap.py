@@ -17,10 +17,18 @@ import numpy as np
 from scipy import stats
 
 from recite.files import hash64
-from recite.outcomes.means import FEWEST, bags_of
-from recite.outcomes.rows import PLANTED
+from recite.outcomes.frame import PLANTED
+from recite.outcomes.means import FEWEST, Bags, bags_of
 from recite.stages.heads.shortlist import count_of
-from recite.stages.heads.summarize.importance import ALL, MEASURES, Ablated, drawn_weights, ranks, read_models
+from recite.stages.heads.summarize.importance import (
+    ALL,
+    MEASURES,
+    Ablated,
+    drawn_ranks,
+    ranks,
+    read_models,
+    weighted_means,
+)
 from recite.stages.heads.tables import OVERLAP
 from recite.statistics.intervals import around
 
@@ -58,16 +66,23 @@ def measure_overlap(options: Mapping[str, Any], ablated: Sequence[Path], drawn: 
 def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> dict[str, Ranked]:
     """The heads' ranks in every natural domain that has texts enough."""
     found = {}
-    for domain, part in read.starts.items():
-        bags = bags_of(read.texts, np.arange(part.start, part.stop))
-        if read.kinds[domain] == PLANTED or bags.distinct < FEWEST:
+    for domain, part in read.frame.starts.items():
+        bags = bags_of(read.frame, np.arange(part.start, part.stop), options)
+        if read.frame.kinds[domain] == PLANTED or bags.distinct < FEWEST:
             continue
         rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
-        weights = drawn_weights(bags, options["resamples"], rng)
         members = random_halves(len(bags.sizes), SPLITS + options["resamples"], rng)
-        halves = [ranks(read, bags, half_weights(side, weights), measure) for side in (members, ~members)]
-        found[domain] = Ranked(bags.distinct, len(bags.rows), ranks(read, bags, weights, measure), np.stack(halves))
+        halves = [half_ranks(read, bags, half_weights(side, bags.weights), measure) for side in (members, ~members)]
+        found[domain] = Ranked(bags.distinct, len(bags.rows), drawn_ranks(read, bags, measure), np.stack(halves))
     return found
+
+
+def half_ranks(read: Ablated, bags: Bags, weights: np.ndarray, measure: str) -> np.ndarray:
+    """Ranks of the heads under weights of the bags, (weights, heads)."""
+    hits, log_probability = (
+        weighted_means(bags, weights, values, read.layers) for values in (read.hits, read.log_probability)
+    )
+    return ranks(hits, log_probability, measure)
 
 
 def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarray:

@@ -40,7 +40,7 @@ def head_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
     layers, heads = read.shape
     places = [divmod(int(number), heads) for number in read.heads]
     for kind, domain, rows in groups_of(read):
-        drops = drops_of(read, rows, options, kind, domain)
+        drops = drops_of(read, rows, options)
         ranks = ranks_of(drops)
         measured = {"hits_drop": drops.hits, "log_probability_drop": drops.log_probability}
         p_values = {name: [sign_p_value(drawn) for drawn in values[1:].T] for name, values in measured.items()}
