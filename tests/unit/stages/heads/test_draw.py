@@ -49,6 +49,7 @@ def drawn_from(folder: Path, scored: pd.DataFrame, parts: int = 1, **changes: An
     for number, part in enumerate(np.array_split(np.arange(len(scored)), parts)):
         columns: dict[str, Any] = {name: scored[name].iloc[part].tolist() for name in scored}
         columns |= {"sequence_id": columns["row_id"], "generated": [[1]] * len(part), "margin": [1.0] * len(part)}
+        columns["inclusion_probability"] = [0.25] * len(part)
         paths.append(folder / f"{number}.parquet")
         SCORES.write(paths[-1], columns | {"first_mismatch": [0] * len(part)}, {"continuation_tokens": TOKENS})
     draw_rows(options_of(**changes), paths, folder / "drawn.parquet")

@@ -209,7 +209,7 @@ def sample(context: Tensor) -> Rows:
     domains = ["code"] * 4 + ["prose"] * 4
     sequences = [1, 2, 1, 3, 4, 5, 6, 7]
     rows = torch.cat([context[:2], context[:1], context[2:7]])
-    return Rows(list(range(50, 58)), sequences, domains, rows[:, :-STEPS], rows[:, -STEPS:])
+    return Rows(list(range(50, 58)), sequences, domains, [1.0] * 8, rows[:, :-STEPS], rows[:, -STEPS:])
 
 
 def job(**options: Any) -> dict[str, Any]:

@@ -43,8 +43,8 @@ class Ranked(NamedTuple):
     """Ranks of all ablated heads by importance in one domain; 0 is the most important.
 
     texts: distinct ones. rows: number of rows. drawn: (1 + resamples, heads), as seen and under resamples of the texts.
-    halves: (2, SPLITS + resamples, heads), of the two halves of the texts: each split as seen, then each resample,
-    split anew.
+    halves: (2, SPLITS + 2 x resamples, heads), of the two halves of the texts: each split as seen, then every resample,
+    split anew, then every one again.
     """
 
     texts: int
@@ -71,7 +71,7 @@ def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> d
         if read.frame.kinds[domain] == PLANTED or bags.distinct < FEWEST:
             continue
         rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
-        members = random_halves(len(bags.sizes), SPLITS + options["resamples"], rng)
+        members = random_halves(len(bags.sizes), SPLITS + 2 * options["resamples"], rng)
         halves = [half_ranks(read, bags, half_weights(side, bags.weights), measure) for side in (members, ~members)]
         found[domain] = Ranked(bags.distinct, len(bags.rows), drawn_ranks(read, bags, measure), np.stack(halves))
     return found
@@ -91,12 +91,12 @@ def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarr
 
 
 def half_weights(members: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """How much each text counts in its half, (SPLITS + resamples, texts): the first SPLITS as seen, then the resamples.
+    """How much each text counts in its half: the first SPLITS as seen, then each resample, and each once more.
 
-    `members` has the shape of the result, `weights` (1 + resamples, texts) are those of the resamples. A half of which
-    a resample leaves nothing is taken as it is.
+    `members` (SPLITS + 2 x resamples, texts) has the shape of the result, `weights` (1 + resamples, texts) are those of
+    the resamples. A half of which a resample leaves nothing is taken as it is.
     """
-    found = members * np.concatenate([np.ones((SPLITS, 1)) * weights[:1], weights[1:]])
+    found = members * np.concatenate([np.ones((SPLITS, 1)) * weights[:1], weights[1:], weights[1:]])
     return np.where(found.any(axis=1, keepdims=True), found, members)
 
 
@@ -134,8 +134,18 @@ def _within(
 
 
 def seen(values: np.ndarray) -> np.ndarray:
-    """The mean over the splits, then the value under each resample: (1 + resamples,) from (SPLITS + resamples,)."""
-    return np.concatenate([values[:SPLITS].mean(keepdims=True), values[SPLITS:]])
+    """The mean over splits, as seen and about it under each resample: (1 + resamples,) from (SPLITS + 2 x resamples,).
+
+    What two splits of a resample have in common is the resample's, the rest the splits', of which the mean has little:
+    deviations are scaled to the root of the covariance of the two splits (Searle, Casella & McCulloch 1992, chapter 3).
+    """
+    mean = values[:SPLITS].mean()
+    deviations = values[SPLITS:].reshape(2, -1)
+    deviations = deviations - deviations.mean(axis=1, keepdims=True)
+    together = deviations.mean(axis=0)
+    covariance, variance = float((deviations[0] * deviations[1]).mean()), float((together**2).mean())
+    scale = math.sqrt(max(0.0, covariance) / variance) if variance > 0 else 0.0
+    return np.concatenate([[mean], mean + scale * together])
 
 
 def _between(
