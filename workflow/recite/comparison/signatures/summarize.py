@@ -29,6 +29,8 @@ FEWEST_LAYERS = 3
 """Layers without which a profile is left out: any two of two points are alike or opposite."""
 WHO = ["model", "family", "parameters"]
 SOURCES: dict[str, Table] = {table.name: table for table in (HEADS, RECOVERY, LENS)}
+ABLATED = {"ablation": "all", "ablation_memorized": "memorized", "ablation_unmemorized": "unmemorized"}
+"""Measure -> the rows, by their score, that lost heads."""
 Line = dict[str, Any]
 
 
@@ -78,15 +80,16 @@ def compare_signatures(options: Mapping[str, Any], tables: Sequence[Path], outpu
 
 
 def measured_profiles(frames: Mapping[str, pd.DataFrame]) -> dict[str, list[Profile]]:
-    """Measure -> the models' profiles, by family and size, from what tables there are; all natural rows."""
+    """Measure -> the models' profiles, by family and size, from what tables there are; natural rows."""
     found: dict[str, list[Profile]] = {}
     if "heads" in frames:
         heads = frames["heads"]
         heads = heads[(heads["rows"] == NATURAL) & (heads["domain"] == "all")]
-        by_layer = heads.groupby([*WHO, "layer", "depth"], as_index=False)
-        mean = by_layer[["hits_drop", "log_probability_drop"]].mean()
-        found["ablation"] = _profiles(mean, "hits_drop")
-        found["ablation_log_probability"] = _profiles(mean, "log_probability_drop")
+        for measure, group in ABLATED.items():
+            by_layer = heads[heads["group"] == group].groupby([*WHO, "layer", "depth"], as_index=False)
+            mean = by_layer[["hits_drop", "log_probability_drop"]].mean()
+            found[measure] = _profiles(mean, "hits_drop")
+            found[f"{measure}_log_probability"] = _profiles(mean, "log_probability_drop")
     if "recovery" in frames:
         recovery = frames["recovery"]
         first, strongest = recovery["noise_layer"].min(), recovery["alpha"].max()

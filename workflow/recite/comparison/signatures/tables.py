@@ -10,7 +10,8 @@ MEASURE = Column(
     pa.string(),
     "",
     "what is taken by layer: ablation (mean drop in hits by its heads), ablation_log_probability (in that of the true "
-    "continuation), recovery (share of the similarity regained) or lens (probability of the true token)",
+    "continuation), the same of memorized and of unmemorized rows, recovery (share of the similarity regained) or lens "
+    "(probability of the true token)",
 )
 SIGNATURES = Table(
     "signatures",
