@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recite.stages.heads.rows import ABLATED
+from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
 from recite.tables.lists import as_lists
 
 KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}
@@ -18,7 +18,7 @@ COUNT = LAYERS * HEADS_OF_A_LAYER
 def options_of(kinds: dict[str, str], **changes: Any) -> dict[str, Any]:
     """Options of an aggregation of the models a-s and b-s."""
     options: dict[str, Any] = {"seed": 1, "kinds": {"texts": kinds}, "corpora": {"a-s": "texts", "b-s": "texts"}}
-    return options | {"confidence": 0.9, "resamples": 400} | changes
+    return options | {"confidence": 0.9, "resamples": 400, "estimand": "texts"} | changes
 
 
 class Rows:
@@ -60,7 +60,7 @@ def write_ablated(
         chosen = [head for head in heads if first <= head // HEADS_OF_A_LAYER < first + step]
         for number, part in enumerate(np.array_split(np.arange(keep), parts)):
             columns = {name: rows.frame[name].iloc[part].tolist() for name in rows.frame}
-            columns |= {"clean_hits": rows.clean_hits[part].tolist()}
+            columns |= {"clean_hits": rows.clean_hits[part].tolist(), "inclusion_probability": [0.5] * len(part)}
             columns |= {"clean_log_probability": rows.clean[part].tolist()}
             columns |= {"hits": as_lists(rows.hits[part][:, chosen].astype(np.uint8))}
             columns |= {"log_probability": as_lists(rows.log_probability[part][:, chosen])}
@@ -68,3 +68,21 @@ def write_ablated(
             paths.append(folder / f"{model}-{first}-{number}.parquet")
             ABLATED.write(paths[-1], columns, made | {"first_layer": first, "ablated": chosen})
     return paths
+
+
+def drawn_of(folder: Path, rows: Rows, model: str = "a-s", keep: int = ROWS, **groups: np.ndarray) -> Path:
+    """A file that says that the first `keep` rows were drawn whatever their class, or which were for some groups."""
+    chosen = groups or {"all": np.arange(len(rows.frame)) < keep}
+    names = rows.frame[["row_id", "domain"]].itertuples(index=False)
+    lines = [
+        (*name, group) for place, name in enumerate(names) for group, of_group in chosen.items() if of_group[place]
+    ]
+    return write_drawn(folder / f"drawn-{model}.parquet", lines, model)
+
+
+def write_drawn(path: Path, rows: Sequence[tuple[int, str, str]], model: str = "a-s") -> Path:
+    """A file that says which rows were drawn: (row id, domain, group) each, as if there were no others."""
+    columns: dict[str, Any] = {name: [row[at] for row in rows] for at, name in enumerate(("row_id", "domain", "group"))}
+    probabilities = {"inclusion_probability": [1.0] * len(rows)}
+    ABLATION_ROWS.write(path, columns | probabilities, {"options": {"model": model}})
+    return path

@@ -1,9 +1,30 @@
-# Heads: what the first rows of every domain lose by each attention head, for the models that the config lists.
+# Heads: what rows of every class and domain lose by each attention head, for the models that the config lists.
 #
-# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/
-# out: ablation_means/<model>.parquet where heads are replaced by their means over the rows, screening/<model>.parquet where
-#      they are screened, ablation/<model>/layers-<first>/<part>.parquet, tables/{heads,overlap,power}.parquet,
+# in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/, scores/<model>/
+# out: ablation_rows/<model>.parquet, ablation_means/<model>.parquet where heads are replaced by their means over the rows,
+#      screening/<model>.parquet where they are screened, ablation/<model>/layers-<first>/<part>.parquet, tables/{heads,overlap,power}.parquet,
 #      tables/screening.parquet unless heads are screened
+
+
+rule ablation_rows:
+    """Draw the rows whose heads are ablated, by their scores."""
+    input:
+        unpack(inputs_of("ablation_rows")),
+    output:
+        **outputs_of("ablation_rows"),
+    log:
+        log_of("ablation_rows"),
+    conda:
+        "../../envs/recite.yaml"
+    resources:
+        runtime=minutes_of,
+        mem_mb=memory_of,
+    params:
+        **params_of("ablation_rows"),
+    message:
+        "Draw the rows of {wildcards.model} whose heads are ablated"
+    script:
+        "../../scripts/job.py"
 
 
 if "ablation_means" in study.rules:

@@ -123,7 +123,8 @@ def test_what_the_end_waits_for() -> None:
         assert jobs[f"figures/{stage}"].after == (f"{stage}_aggregation",)
     ablated = {name for name, job in jobs.items() if job.stage == "ablation"}
     for stage in ("ablation_aggregation", "overlap", "power"):
-        assert set(jobs[stage].after) == ablated
+        assert set(jobs[stage].after) == ablated | {f"ablation_rows/{name.split('/')[1]}" for name in larger}
+    assert set(jobs["ablation_rows/pythia-l"].after) == {name for name in scored if name.split("/")[1] == "pythia-l"}
     assert jobs["figures/heads"].after == ("ablation_aggregation",)
     assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation", "ablation_aggregation"}
     assert jobs["figures/controls"].after == ("aggregation",)
@@ -296,12 +297,11 @@ def test_lens_unembeds_every_layer() -> None:
 
 def test_ablation_runs_every_head_twice() -> None:
     """Prevents rows that are not ablated, other layers, and one pass for every head where there are two."""
-    ablation = {"rows_per_domain": 1000, "rows_per_domain_of": {}, "layers_per_job": 10, "layers_per_job_of": {}}
-    made = planner("paper", ablation=ablation)
+    made = ablating(FIRST)
     jobs = named(made)
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
     job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
-    assert awaited(job) == ["registration/openllama-7b", "samples"]
+    assert awaited(job) == ["registration/openllama-7b", "samples", "ablation_rows/openllama-7b"]
     row = heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
     work = -(-1000 // batch) * batch * row
     assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * heads.PACE))
@@ -309,7 +309,7 @@ def test_ablation_runs_every_head_twice() -> None:
     assert cost.weights < job.peak < 80e9
     parts = asked.parts(made.study, "openllama-7b")
     assert len([name for name in jobs if name.startswith("ablation/openllama-7b/")]) == 4 * len(parts)
-    means = named(planner("paper", ablation=ablation | {"replacement": "dataset_mean"}))
+    means = named(ablating(FIRST | {"replacement": "dataset_mean"}))
     domains = {f"sampling/openllama/{domain}" for domain in made.study.domains_of("openllama-7b")}
     assert set(means["ablation_means/openllama-7b"].after) == {*awaited(job), *domains}
     after = means["ablation/openllama-7b/layers-30/common_crawl-0000"].after
@@ -318,12 +318,12 @@ def test_ablation_runs_every_head_twice() -> None:
 
 def test_screened_heads_are_not_ablated() -> None:
     """Prevents a plan that ablates every head where a study screens, and jobs that do not wait for the estimates."""
-    ablation = {"rows_per_domain": 1000, "rows_per_domain_of": {}, "layers_per_job": 10, "layers_per_job_of": {}}
-    made = planner("paper", ablation=ablation | {"screening": {"share": 0.2}, "replacement": "dataset_mean"})
+    made = ablating(FIRST | {"screening": {"share": 0.2}, "replacement": "dataset_mean"})
     jobs = named(made)
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
     screening = jobs["screening/openllama-7b"]
-    assert awaited(screening) == ["registration/openllama-7b", "samples", "ablation_means/openllama-7b"]
+    waits = [f"{rule}/openllama-7b" for rule in ("ablation_rows", "ablation_means")]
+    assert awaited(screening) == ["registration/openllama-7b", "samples", *waits]
     rows = 1000 * len(made.study.domains[made.study.models["openllama-7b"].corpus])
     work = 2 * -(-rows // batch) * batch * cost.row
     assert screening.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
@@ -337,18 +337,39 @@ def test_screened_heads_are_not_ablated() -> None:
     assert job.written == 1000 * (costs.LAYERED_BYTES + round(share * 64) * heads.HEAD_BYTES)
     assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation"}
     assert "figures/screening" not in jobs and "figures/heads" in jobs
-    assert "screening/openllama-7b" not in named(planner("paper", ablation=ablation))
+    assert "screening/openllama-7b" not in named(ablating(FIRST))
 
 
 def test_large_models_have_fewer_rows_ablated() -> None:
     """Prevents a domain whose first shard holds them all from being ablated in three shards."""
-    study = planner("paper").study
-    for model, rows in (("pythia-6.9b", 10_000), ("pythia-12b", 2_500), ("olmo3-32b", 2_500)):
+    study = ablating({"rows_per_domain": 10_000, "rows_per_domain_of": {"pythia-12b": 2_500}}).study
+    for model, rows in (("pythia-6.9b", 10_000), ("pythia-12b", 2_500)):
         domains = study.domains[study.models[model].corpus]
         shards = [shard for part in asked.parts(study, model).values() for shard in part.items()]
         assert shards == [(f"{domain}-0000", rows) for domain in domains]
-    large = {name for name, cost in planner("paper").costs.items() if cost.facts.parameters > 1e10}
-    assert set(study.config["ablation"]["rows_per_domain_of"]) == large
+
+
+def test_rows_of_classes_are_of_all_shards() -> None:
+    """Prevents a plan without the shards in which rows of a class may be, or with all of a class in each of them."""
+    made = ablating({"classes": {"memorized": 3000, "unmemorized": 600_000}, "rows_per_domain": 500})
+    rows = asked.rows(made.study, "openllama-7b", "common_crawl-0000")
+    assert rows == {f"common_crawl-{number:04d}": 100_000 for number in range(3)}
+    made = ablating({"classes": {"memorized": 3000, "half": 600}, "rows_per_domain": 500})
+    rows = asked.rows(made.study, "openllama-7b", "common_crawl-0000")
+    assert rows == {"common_crawl-0000": 1700, "common_crawl-0001": 1200, "common_crawl-0002": 1200}
+    drawing = named(made)["ablation_rows/openllama-7b"]
+    assert {name for name in drawing.after} == {name for name in named(made) if name.startswith("scoring/openllama-7b")}
+    assert not drawing.gpus and drawing.seconds > 1
+
+
+FIRST: dict[str, Any] = {"rows_per_domain": 1000, "layers_per_job": 10}
+
+
+def ablating(section: dict[str, Any]) -> Planner:
+    """The plan of the paper's study with other rows and layers of its ablation."""
+    config = shipped("paper")
+    batches = {key: config["ablation"][key] for key in ("batch_rows", "batch_rows_of")}
+    return Planner(load(config | {"ablation": batches | section}, "paper.yaml"), Machine())
 
 
 SMALL: dict[str, Any] = {"scoring": {"shards_per_job_of": {}}, "ablation": None}

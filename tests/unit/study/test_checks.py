@@ -113,6 +113,9 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             {"batch_rows_of": {"pythia-xxl": 5}},
             r"ablation\.batch_rows_of: 'pythia-xxl' is not a model that there is",
         ),
+        ("ablation", {"classes": {}}, r"ablation\.classes: {} should be non-empty"),
+        ("ablation", {"classes": {"halves": 5}}, r"ablation\.classes: unknown key 'halves'; did you mean 'half'"),
+        ("ablation", {"classes": {"memorized": 0}}, r"ablation\.classes\.memorized: 0 is less than the minimum of 1"),
         ("ablation", {"replacement": "ones"}, r"ablation\.replacement: 'ones' is not one of 'mean_of_others', 'zero'"),
         (
             "ablation",

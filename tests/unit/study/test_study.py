@@ -94,8 +94,7 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     small = scoring | {"batch_rows": 32}
     assert options(study, "recovery", model="openllama-l", layer="2") == small | {"noise": disturbed}
     assert options(study, "lens", model="openllama-l") == small
-    rows = {f"{domain}-0000": 6 for domain in config["sampling"]["domains"]}
-    ablation = small | {"rows": rows, "layers": [0, None], "replacement": "mean_of_others"}
+    ablation = small | {"layers": [0, None], "replacement": "mean_of_others"}
     assert options(study, "ablation", model="openllama-l", part="code-0000", first="0") == ablation
     assert options(study, "aggregation")["kinds"]["mini"]["licences"] == "free_text"
     assert options(study, "corpus")["name"] == "mini"
@@ -226,6 +225,7 @@ def test_recovery_at_the_strengths_of_the_noise(config: dict[str, Any]) -> None:
 def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> None:
     """Prevents rows beyond those that are asked for, shards without any, and parts other than those of scoring."""
     config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
+    del config["ablation"]["classes"]
     config["ablation"] |= {"rows_per_domain": 12, "rows_per_domain_of": {"pythia-l": 99, "olmo1-l": 10}}
     study = loaded(config, scoring={"shards_per_job": 2})
     assert list(study.parts("olmo2-l")) == ["code-0000", "code-0002", "control-0001"]
@@ -243,19 +243,23 @@ def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> No
         "control-0001": 10,
         "control-0002": 5,
     }
-    assert heads.means_options(study, "pythia-l")["rows"] == whole
+    assert {shard: rows for part in heads.parts(study, "pythia-l").values() for shard, rows in part.items()} == whole
+    drawing = {"model": "pythia-l", "seed": 2026, "memorized": 1.0, "half": 0.5, "unmemorized": 0.0}
+    drawing |= {"first": 25, "classes": {}, "domains": ["code", "control"]}
+    assert options(study, "ablation_rows", model="pythia-l") == drawing
+    assert options(study, "ablation_rows", model="olmo2-l")["first"] == 12
 
 
-def test_more_rows_ablate_only_the_new_ones(config: dict[str, Any]) -> None:
-    """Prevents rows that were ablated from being ablated again where a shard is a job."""
+def test_rows_of_classes_may_be_in_every_part(config: dict[str, Any]) -> None:
+    """Prevents parts in which rows of a class are left, and first rows where only classes are asked for."""
     config["sampling"] |= {"domains": ["code", "control"], "rows_per_domain": 25, "shard_rows": 10}
-    config["scoring"]["shards_per_job"] = 1
-    few, more = (loaded(config, ablation={"rows_per_domain": rows}) for rows in (10, 20))
-    for part in heads.parts(few, "pythia-l"):
-        job = {"model": "pythia-l", "first": "0", "part": part}
-        assert job in few.jobs("ablation") and job in more.jobs("ablation")
-        assert options(more, "ablation", **job) == options(few, "ablation", **job)
-    assert len(heads.parts(more, "pythia-l")) == 2 * len(heads.parts(few, "pythia-l"))
+    config["ablation"]["classes"] = {"memorized": 5, "half": 100}
+    study = loaded(config, scoring={"shards_per_job": 2}, ablation={"rows_per_domain_of": {"olmo1-l": 3}})
+    assert {part: list(shards) for part, shards in heads.parts(study, "pythia-l").items()} == study.parts("pythia-l")
+    drawing = options(study, "ablation_rows", model="pythia-l")
+    assert (drawing["first"], drawing["classes"]) == (0, {"memorized": 5, "half": 100})
+    assert options(study, "ablation_rows", model="olmo1-l")["first"] == 3
+    assert loaded(config, ablation={"rows_per_domain": 7}).config["ablation"]["classes"] == drawing["classes"]
 
 
 def test_blocks_of_layers(config: dict[str, Any]) -> None:
@@ -277,7 +281,7 @@ def test_what_replaces_a_head(config: dict[str, Any]) -> None:
         for by in ("mean_of_others", "zero", "dataset_mean", "resample")
     }
     assert [by for by, study in made.items() if "ablation_means" in study.rules] == ["dataset_mean"]
-    told = {by: heads.ablation_options(study, "pythia-l", "code-0000", 0) for by, study in made.items()}
+    told = {by: heads.ablation_options(study, "pythia-l", 0) for by, study in made.items()}
     assert [by for by in made if "seed" in told[by]] == ["resample"]
     assert all(told[by]["replacement"] == by for by in made)
 
@@ -292,7 +296,7 @@ def test_screening(config: dict[str, Any]) -> None:
     assert options(half, "screening", model="pythia-l") == options(few, "screening", model="pythia-l")
     kinds = options(half, "screening", model="pythia-l")["kinds"]
     assert kinds["code"] == "structural" and list(kinds) == config["sampling"]["domains"]
-    told = [heads.ablation_options(study, "pythia-l", "code-0000", 0) for study in (whole, half, few)]
+    told = [heads.ablation_options(study, "pythia-l", 0) for study in (whole, half, few)]
     assert told == [told[0], told[0] | {"share": 0.5}, told[0] | {"share": 0.2}]
     assert "screening" in whole.tables and "screening" in whole.figures
     assert "screening" not in half.tables and "screening" not in half.figures

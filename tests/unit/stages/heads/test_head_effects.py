@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from ablated import write_drawn
 from peers import generate, logits_of
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
@@ -18,7 +19,8 @@ from recite.engine.interventions import Replacement
 from recite.engine.passes import CHUNK, forward
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
-from recite.stages.heads.measure.ablation import donors_of, effects, measure_heads, measure_means, read_means
+from recite.stages.heads.measure.ablation import effects, measure_heads, measure_means, read_means
+from recite.stages.heads.measure.chosen import donors_of, taken
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.heads.rows import ABLATED
 from recite.tables import read_metadata
@@ -207,12 +209,11 @@ def sample(context: Tensor) -> Rows:
     domains = ["code"] * 4 + ["prose"] * 4
     sequences = [1, 2, 1, 3, 4, 5, 6, 7]
     rows = torch.cat([context[:2], context[:1], context[2:7]])
-    return Rows(list(range(50, 58)), sequences, domains, rows[:, :-STEPS], rows[:, -STEPS:])
+    return Rows(list(range(50, 58)), sequences, domains, [1.0] * 8, rows[:, :-STEPS], rows[:, -STEPS:])
 
 
 def job(**options: Any) -> dict[str, Any]:
-    counts = {"code-0000": 3, "prose-0000": 4}
-    made = {"model": "m", "family": "f", "bos": None, "dtype": "float32", "batch_rows": 4, "rows": counts}
+    made = {"model": "m", "family": "f", "bos": None, "dtype": "float32", "batch_rows": 4}
     return made | {"layers": [0, None], "replacement": "mean_of_others"} | options
 
 
@@ -225,13 +226,27 @@ def shards(tmp_path: Path, context: Tensor) -> list[Path]:
     ]
 
 
+@pytest.fixture
+def drawn(tmp_path: Path) -> Path:
+    """All rows but the last of the first domain; one of them stands in two groups."""
+    rows = [(row, "code" if row < 54 else "prose", "all") for row in (50, 51, 52, 54, 55, 56, 57)]
+    return write_drawn(tmp_path / "drawn.parquet", [*rows, (51, "code", "memorized")])
+
+
 @pytest.mark.parametrize("bos", [None, 0])
 def test_the_stage(
-    tmp_path: Path, shards: list[Path], checkpoint_folder: Callable[[str], Path], context: Tensor, bos: int | None
+    tmp_path: Path,
+    shards: list[Path],
+    drawn: Path,
+    checkpoint_folder: Callable[[str], Path],
+    context: Tensor,
+    bos: int | None,
 ) -> None:
     """Prevents rows beyond those that are asked for, a lost BOS, and layers under other layers' numbers."""
     weights = checkpoint_folder("olmo2") / "model.safetensors"
-    measure_heads(job(bos=bos, layers=[1, 3]), shards, weights, None, None, tmp_path / "ablated.parquet", threads=1)
+    measure_heads(
+        job(bos=bos, layers=[1, 3]), shards, drawn, weights, None, None, tmp_path / "ablated.parquet", threads=1
+    )
     rows, chosen = sample(context), [0, 1, 2, 4, 5, 6, 7]
     text = torch.cat([rows.context, rows.continuation], dim=1)[chosen]
     text = text if bos is None else torch.cat([torch.full((7, 1), bos), text], dim=1)
@@ -252,15 +267,15 @@ def test_the_stage(
 
 
 def test_replaced_by_means_over_the_rows(
-    tmp_path: Path, shards: list[Path], checkpoint_folder: Callable[[str], Path], context: Tensor
+    tmp_path: Path, shards: list[Path], drawn: Path, checkpoint_folder: Callable[[str], Path], context: Tensor
 ) -> None:
     """Prevents means of other rows, and means that are written but not used."""
     weights, means = checkpoint_folder("pythia") / "model.safetensors", tmp_path / "means.parquet"
-    measure_means(job(), shards, weights, means, threads=1)
-    measure_means(job(), shards, weights, tmp_path / "again.parquet", threads=1)
+    measure_means(job(), shards, drawn, weights, means, threads=1)
+    measure_means(job(), shards, drawn, weights, tmp_path / "again.parquet", threads=1)
     assert means.read_bytes() == (tmp_path / "again.parquet").read_bytes()
     measure_heads(
-        job(replacement="dataset_mean"), shards, weights, means, None, tmp_path / "ablated.parquet", threads=1
+        job(replacement="dataset_mean"), shards, drawn, weights, means, None, tmp_path / "ablated.parquet", threads=1
     )
     rows, chosen = sample(context), [0, 1, 2, 4, 5, 6, 7]
     text = torch.cat([rows.context, rows.continuation], dim=1)[chosen]
@@ -272,32 +287,32 @@ def test_replaced_by_means_over_the_rows(
     assert not np.allclose(as_array(table["log_probability"]), others.likelihoods.ablated.flatten(1), atol=1e-3)
 
 
-def test_donors(shards: list[Path], tmp_path: Path, context: Tensor) -> None:
-    """Prevents a donor of the same text, of another domain, or one that other shards or jobs decide."""
+def test_donors(context: Tensor) -> None:
+    """Prevents a donor of the same text, and one that the order of rows or the other ablated rows decide."""
     rows = sample(context)
-    parts = [Rows(*(part[start:end] for part in rows)) for start, end in ((0, 4), (4, 8))]  # type: ignore[arg-type]
-    donors = donors_of(parts, seed=3).tolist()
-    for row, donor in enumerate(donors):
-        assert rows.domains[row] == rows.domains[donor] and rows.sequences[row] != rows.sequences[donor]
-    assert [donor - 4 for donor in donors[4:]] == donors_of(parts[1:], seed=3).tolist()
-    moved = Rows(*(part[::-1] if isinstance(part, list) else part.flip(0) for part in parts[1]))  # type: ignore[arg-type]
-    named = {rows.ids[row]: rows.ids[donor] for row, donor in enumerate(donors) if row >= 4}
-    assert {moved.ids[row]: moved.ids[donor] for row, donor in enumerate(donors_of([moved], 3).tolist())} == named
-    assert any(donors_of(parts, seed=seed).tolist() != donors for seed in (4, 5, 6))
+    for places in (range(4), range(4, 8)):
+        shard = taken(rows, list(places))
+        donors = donors_of(shard, range(4), seed=3)
+        for row, donor in enumerate(donors):
+            assert shard.sequences[row] != shard.sequences[donor]
+        assert donors_of(shard, [2, 0], seed=3) == [donors[2], donors[0]]
+        moved = donors_of(taken(shard, [3, 2, 1, 0]), range(4), seed=3)
+        assert [3 - donor for donor in moved[::-1]] == donors
+    assert any(donors_of(shard, range(4), seed=seed) != donors for seed in (4, 5, 6))
 
 
 def test_no_donor(context: Tensor) -> None:
-    """Prevents a search without end where all rows have one text."""
-    rows = sample(context)
-    part = Rows(*(column[0::2][:2] for column in rows))  # type: ignore[arg-type]
+    """Prevents a search without end where all rows have one text; a shard of which none is ablated needs no donor."""
+    shard = taken(sample(context), [0, 2])
     with pytest.raises(ReciteError, match="all rows of a shard of domain code have the same text"):
-        donors_of([part], seed=1)
+        donors_of(shard, [0], seed=1)
+    assert donors_of(shard, [], seed=1) == []
 
 
 def test_layers_that_the_model_has_not(
-    tmp_path: Path, shards: list[Path], checkpoint_folder: Callable[[str], Path]
+    tmp_path: Path, shards: list[Path], drawn: Path, checkpoint_folder: Callable[[str], Path]
 ) -> None:
     """Prevents an IndexError where the registry is wrong about a model."""
     weights = checkpoint_folder("olmo2") / "model.safetensors"
     with pytest.raises(ReciteError, match="model m has 3 layers, but layer 3 was to be ablated; correct `layers`"):
-        measure_heads(job(layers=[2, 4]), shards, weights, None, None, tmp_path / "ablated.parquet", threads=1)
+        measure_heads(job(layers=[2, 4]), shards, drawn, weights, None, None, tmp_path / "ablated.parquet", threads=1)

@@ -3,12 +3,16 @@
 from itertools import combinations
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, Rows, options_of, write_ablated
+from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, Rows, drawn_of, options_of, write_ablated
+from recite.files import hash64
+from recite.outcomes.frame import read_frame
 from recite.stages.heads.summarize.importance import MEASURES, Ablated, read_ablated
 from recite.stages.heads.summarize.overlap import (
     SHARES,
@@ -21,6 +25,7 @@ from recite.stages.heads.summarize.overlap import (
     random_halves,
     random_tops,
     ranked_domains,
+    seen,
 )
 from recite.stages.heads.tables import OVERLAP
 
@@ -29,7 +34,7 @@ THREE = {"code": "structural", "prose": "free_text", "control": "free_text"}
 
 
 def table_of(folder: Path, paths: list[Path], kinds: dict[str, str] = THREE) -> pd.DataFrame:
-    measure_overlap(options_of(kinds), paths, folder / "overlap.parquet")
+    measure_overlap(options_of(kinds), paths, [drawn_of(folder, Rows())], folder / "overlap.parquet")
     return OVERLAP.read(folder / "overlap.parquet").to_pandas()
 
 
@@ -41,27 +46,45 @@ def tops_of(rows: Rows, chosen: np.ndarray, k: int, measure: str) -> set[int]:
     return set(order[:k])
 
 
+def halves_of(rows: Rows, domain: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Which rows are in either half of a domain's texts, of each split as seen."""
+    table = rows.frame[rows.frame["domain"] == domain]
+    names = rows.frame["sequence_id"].map(table.groupby("sequence_id")["row_id"].min())
+    units = sorted(names.dropna().unique())
+    rng = np.random.default_rng(hash64(1, "overlap", "a-s", domain))
+    members = random_halves(len(units), SPLITS + 800, rng)[:SPLITS]
+    chosen = [{unit for unit, inside in zip(units, split, strict=True) if inside} for split in members]
+    return [(names.isin(half).to_numpy(), (names.notna() & ~names.isin(half)).to_numpy()) for half in chosen]
+
+
 @pytest.mark.parametrize("measure", ["hits", "log_probability"])
 def test_between_domains_by_hand(tmp_path: Path, measure: str) -> None:
-    """Prevents another number of heads, another domain, the other importance, and a mean that counts a pair twice."""
+    """Prevents another number of heads, whole domains in place of halves, and a mean that counts a pair twice."""
     rows = Rows()
     table = table_of(tmp_path, write_ablated(tmp_path, rows)).query("measure == @measure")
-    for share in SHARES:
+    halves = {name: halves_of(rows, name) for name in THREE}
+    for share in (0.2, 0.5):
         k = max(1, round(share * COUNT))
         part = table[table["share"] == share]
-        tops = {name: tops_of(rows, (rows.frame["domain"] == name).to_numpy(), k, measure) for name in THREE}
+        tops = {
+            name: [[tops_of(rows, half, k, measure) for half in split] for split in splits]
+            for name, splits in halves.items()
+        }
         found = {}
-        for a, b in combinations(THREE, 2):
-            line = part[(part["comparison"] == "between") & (part["domain_a"] == a) & (part["domain_b"] == b)].iloc[0]
-            found[a, b] = len(tops[a] & tops[b]) / len(tops[a] | tops[b])
+        for a, b in [*combinations(THREE, 2), *((name, name) for name in THREE)]:
+            comparison = "within" if a == b else "between"
+            line = part[(part["comparison"] == comparison) & (part["domain_a"] == a) & (part["domain_b"] == b)].iloc[0]
+            pairs = [(first, second) for (first, _), (_, second) in zip(tops[a], tops[b], strict=True)]
+            found[a, b] = np.mean([len(one & other) / len(one | other) for one, other in pairs])
             assert line["overlap"] == pytest.approx(found[a, b])
-            assert (line["k"], line["heads"], line["domains"]) == (k, COUNT, 2)
+            assert (line["k"], line["heads"], line["domains"]) == (k, COUNT, 1 if a == b else 2)
             sizes = [int((rows.frame["domain"] == name).sum()) for name in (a, b)]
             assert line["n"] == min(sizes) > line["distinct"]
         mean = part[(part["comparison"] == "between") & (part["domain_a"] == "all")].iloc[0]
-        assert mean["overlap"] == pytest.approx(np.mean(list(found.values())))
+        assert mean["overlap"] == pytest.approx(np.mean([found[pair] for pair in combinations(THREE, 2)]))
         universal = part[part["comparison"] == "universal"].iloc[0]
-        assert universal["overlap"] == pytest.approx(len(set.intersection(*tops.values())) / COUNT)
+        whole = [tops_of(rows, (rows.frame["domain"] == name).to_numpy(), k, measure) for name in THREE]
+        assert universal["overlap"] == pytest.approx(len(set.intersection(*whole)) / COUNT)
         assert universal["chance"] == pytest.approx((k / COUNT) ** 3)
 
 
@@ -98,18 +121,35 @@ def test_halves_share_no_text(tmp_path: Path) -> None:
     assert len(np.unique(members, axis=0)) > 50
     read = read_ablated(write_ablated(tmp_path, Rows()), options_of(THREE))
     first, second = ranked_domains(read, "hits", options_of(THREE))["code"].halves
-    assert first.shape == (SPLITS + 400, COUNT)
+    assert first.shape == (SPLITS + 800, COUNT)
     assert not np.array_equal(first, second)
 
 
 def test_no_half_is_empty() -> None:
-    """Prevents means over no row at all where texts are few and drawn with replacement; and texts of the other half."""
+    """Prevents means over no row at all where texts are few, texts of the other half, and other resamples."""
     rng = np.random.default_rng(3)
-    members = random_halves(5, SPLITS + 300, rng)
-    weights = half_weights(members, rng)
-    assert np.array_equal(weights[:SPLITS], members[:SPLITS])
-    assert np.array_equal(weights.sum(axis=1), members.sum(axis=1))
-    assert (weights[~members] == 0).all() and weights.max() > 1
+    members = random_halves(5, SPLITS + 600, rng)
+    weights = np.concatenate([np.ones((1, 5)), rng.poisson(1, (300, 5))])
+    found = half_weights(members, weights)
+    assert np.array_equal(found[:SPLITS], members[:SPLITS])
+    assert (found[~members] == 0).all() and found.any(axis=1).all()
+    expected = members[SPLITS:] * np.tile(weights[1:], (2, 1))
+    empty = ~expected.any(axis=1)
+    assert 0 < empty.sum() < 200
+    assert np.array_equal(found[SPLITS:][empty], members[SPLITS:][empty])
+    assert np.array_equal(found[SPLITS:][~empty], expected[~empty])
+
+
+def test_resamples_without_the_scatter_of_their_splits() -> None:
+    """A known spread of resamples under splits that scatter more; none where resamples do not differ."""
+    rng = np.random.default_rng(4)
+    for spread in (0.05, 0.0):
+        of_resample, of_split = rng.normal(0, spread, 4000), rng.normal(0, 0.1, SPLITS + 8000)
+        values = of_split + np.concatenate([np.full(SPLITS, 0.4), np.tile(0.3 + of_resample, 2)])
+        found = seen(values)
+        assert found[0] == values[:SPLITS].mean() == pytest.approx(found[1:].mean())
+        assert found[1:].std() == pytest.approx(spread, abs=0.005 if spread else 0.015)
+    assert (seen(np.full(SPLITS + 8, 0.5)) == 0.5).all()
 
 
 def test_chance_of_a_pair_by_enumeration() -> None:
@@ -137,31 +177,45 @@ def test_random_sets() -> None:
     assert tops.mean(axis=(0, 1)) == pytest.approx(np.full(10, 0.3), abs=0.03)
 
 
-def noise(seed: int) -> Ablated:
-    """Rows of one domain each with heads of known importance, under noise."""
+def noise(seed: int, options: dict[str, Any]) -> Ablated:
+    """Rows of one domain each with heads of known importance, the same in both, under noise."""
     rng = np.random.default_rng(seed)
-    kinds = {"code": "structural", "prose": "free_text"}
     rows, heads = 60, 20
     important = np.linspace(0, 1, heads)
     hits = (4 * important + rng.normal(0, 4, (rows, heads))).round().astype(np.int16)
-    starts = {"code": slice(0, 30), "prose": slice(30, 60)}
-    texts, log_probability = np.arange(rows, dtype=np.uint64), rng.normal(0, 1, (rows, heads)).astype(np.float32)
+    log_probability = rng.normal(0, 1, (rows, heads)).astype(np.float32)
+    ids = pa.array(rng.integers(0, 2**63, rows).astype(np.uint64))
+    domains = pa.array(["code"] * 30 + ["prose"] * 30).dictionary_encode()
+    shares = pa.array(np.full(rows, 0.01))
+    columns = {"row_id": ids, "sequence_id": ids, "domain": domains, "inclusion_probability": shares}
+    order, frame = read_frame(pa.table(columns), "a-s", options, whole=False)
+    assert np.array_equal(frame.texts, ids.to_numpy()[order])
     shape, numbers = (2, heads // 2), np.arange(heads)
-    return Ablated("m", "f", 9, shape, numbers, 1.0, 8, kinds, starts, texts, hits, log_probability, log_probability)
+    return Ablated("a-s", "a", 9, shape, numbers, 1.0, 8, frame, hits, log_probability, log_probability)
+
+
+def overlaps_of(seed: int, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Lines of a simulated study, of all domains and three tenths of the heads, by comparison."""
+    read = noise(seed, options)
+    lines = overlap_lines(ranked_domains(read, "hits", options), read, options)
+    return {line["comparison"]: line for line in lines if line["share"] == 0.3 and line["domain_a"] == "all"}
 
 
 def test_intervals_have_the_width_of_the_statistics_scatter() -> None:
     """Forty studies: the bootstrap's standard error is that by which the overlap varies from one to the next."""
-    options = {"seed": 1, "resamples": 200, "confidence": 0.95}
-    seen, errors = [], []
-    for seed in range(40):
-        read = noise(seed)
-        ranked = ranked_domains(read, "hits", options)
-        lines = [line for line in overlap_lines(ranked, read, options) if line["share"] == 0.3]
-        (line,) = [line for line in lines if (line["comparison"], line["domain_a"]) == ("between", "all")]
-        seen.append(line["overlap"])
-        errors.append((line["overlap_high"] - line["overlap_low"]) / 2 / 1.96)
-    assert 0.7 < np.mean(errors) / np.std(seen, ddof=1) < 1.4
+    options = options_of({"code": "structural", "prose": "free_text"}, resamples=200, confidence=0.95)
+    lines = [overlaps_of(seed, options)["between"] for seed in range(40)]
+    errors = [(line["overlap_high"] - line["overlap_low"]) / 2 / 1.96 for line in lines]
+    assert 0.7 < np.mean(errors) / np.std([line["overlap"] for line in lines], ddof=1) < 1.4
+
+
+def test_within_is_what_between_is_where_domains_share_their_heads() -> None:
+    """Prevents two domains, each by all of its rows, from being more alike than halves of one can be seen to be."""
+    options = options_of({"code": "structural", "prose": "free_text"}, resamples=100)
+    lines = [overlaps_of(seed, options) for seed in range(80)]
+    within, between = (np.array([line[name]["overlap"] for line in lines]) for name in ("within", "between"))
+    assert abs((within - between).mean()) < 2 * (within - between).std(ddof=1) / np.sqrt(80) < 0.05
+    assert between.mean() > lines[0]["between"]["chance"] + 0.1
 
 
 def test_jobs_change_nothing(tmp_path: Path) -> None:
@@ -189,6 +243,6 @@ def test_heads_that_were_screened(tmp_path: Path) -> None:
     found = table_of(tmp_path, write_ablated(tmp_path / "few", rows, heads=kept, share=0.3))
     assert set(found["share"]) == {share for share in SHARES if share <= 0.3}
     exact = ["measure", "comparison", "domain_a", "domain_b", "share", "k", "heads", "overlap", "chance", "n"]
-    expected = whole[(whole["share"] <= 0.3) & (whole["comparison"] != "within")]
-    found = found[found["comparison"] != "within"]
+    expected = whole[(whole["share"] <= 0.3) & (whole["comparison"] == "universal")]
+    found = found[found["comparison"] == "universal"]
     pd.testing.assert_frame_equal(found[exact].reset_index(drop=True), expected[exact].reset_index(drop=True))

@@ -3,20 +3,32 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from scipy import stats
 
-from ablated import COUNT, KINDS, STEPS, Rows, options_of, write_ablated
-from recite.outcomes.means import bags_of
+from ablated import COUNT, KINDS, STEPS, Rows, drawn_of, options_of, write_ablated
+from recite.outcomes.frame import read_frame
+from recite.outcomes.means import Bags, bags_of
 from recite.stages.heads.summarize.power import means_and_errors, measure_power, smallest_effects
 from recite.stages.heads.tables import POWER
+
+
+def bags_by_text(texts: np.ndarray) -> Bags:
+    """Rows of one domain, of these texts."""
+    columns = {"row_id": np.arange(len(texts)).astype(np.uint64), "sequence_id": texts.astype(np.uint64)}
+    domains = pa.array(["code"] * len(texts)).dictionary_encode()
+    shares = pa.array(np.full(len(texts), 0.5))
+    table = pa.table(columns | {"domain": domains, "inclusion_probability": shares})
+    _, frame = read_frame(table, "a-s", options_of(KINDS), whole=False)
+    return bags_of(frame, np.arange(len(texts)), options_of(KINDS))
 
 
 def test_a_test_sees_the_smallest_effect_in_80_of_100_studies() -> None:
     """Simulated studies of recurring texts whose effect is the smallest one: a test over texts sees 80% of them."""
     rng = np.random.default_rng(5)
     texts = np.repeat(np.arange(400), rng.integers(1, 6, 400))
-    bags = bags_of(texts.astype(np.uint64), np.arange(len(texts)))
+    bags = bags_by_text(texts)
     _, errors = means_and_errors(bags, rng.normal(0, 1, (400, 1))[texts])
     effect = float(smallest_effects(errors)[0])
     seen = 0
@@ -30,7 +42,7 @@ def test_a_test_sees_the_smallest_effect_in_80_of_100_studies() -> None:
 def test_errors_of_distinct_texts_are_the_textbooks() -> None:
     """Prevents another divisor: s / sqrt(n)."""
     values = np.random.default_rng(1).normal(3, 2, (50, 4))
-    means, errors = means_and_errors(bags_of(np.arange(50, dtype=np.uint64), np.arange(50)), values)
+    means, errors = means_and_errors(bags_by_text(np.arange(50)), values)
     assert means == pytest.approx(values.mean(axis=0))
     assert errors == pytest.approx(values.std(axis=0, ddof=1) / np.sqrt(50))
 
@@ -38,15 +50,17 @@ def test_errors_of_distinct_texts_are_the_textbooks() -> None:
 def test_equal_texts_add_nothing() -> None:
     """Prevents copies from passing for observations: every row three times leaves the error as it is."""
     values, texts = np.random.default_rng(2).normal(0, 1, (40, 2)), np.arange(40, dtype=np.uint64)
-    _, once = means_and_errors(bags_of(texts, np.arange(40)), values)
-    _, thrice = means_and_errors(bags_of(np.tile(texts, 3), np.arange(120)), np.tile(values, (3, 1)))
+    _, once = means_and_errors(bags_by_text(texts), values)
+    _, thrice = means_and_errors(bags_by_text(np.tile(texts, 3)), np.tile(values, (3, 1)))
     assert thrice == pytest.approx(once)
 
 
 def test_the_table(tmp_path: Path) -> None:
     """Prevents an effect of hits that is no share, one of other rows, and more rows that show less."""
     rows = Rows()
-    measure_power(options_of(KINDS), write_ablated(tmp_path, rows), tmp_path / "power.parquet")
+    measure_power(
+        options_of(KINDS), write_ablated(tmp_path, rows), [drawn_of(tmp_path, rows)], tmp_path / "power.parquet"
+    )
     table = POWER.read(tmp_path / "power.parquet").to_pandas()
     chosen = (rows.frame["domain"] == "code").to_numpy()
     texts = rows.frame["sequence_id"].to_numpy()[chosen]

@@ -5,15 +5,32 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, STEPS, Rows, options_of, write_ablated
+from ablated import (
+    COUNT,
+    HEADS_OF_A_LAYER,
+    KINDS,
+    LAYERS,
+    ROWS,
+    STEPS,
+    Rows,
+    drawn_of,
+    options_of,
+    write_ablated,
+    write_drawn,
+)
 from recite.errors import ReciteError
+from recite.stages.heads.rows import ABLATION_ROWS
 from recite.stages.heads.summarize.ranking import aggregate_ablation
 from recite.stages.heads.tables import HEADS
+from recite.tables import read_metadata
 
 
-def aggregated(folder: Path, paths: list[Path]) -> pd.DataFrame:
-    aggregate_ablation(options_of(KINDS), paths, {"heads": folder / "heads.parquet"})
+def aggregated(folder: Path, paths: list[Path], *drawn: Path) -> pd.DataFrame:
+    """The table heads; all rows were drawn whatever their class, unless told."""
+    drawn = drawn or (drawn_of(folder, Rows()),)
+    aggregate_ablation(options_of(KINDS), paths, drawn, {"heads": folder / "heads.parquet"})
     return HEADS.read(folder / "heads.parquet").to_pandas()
 
 
@@ -57,7 +74,7 @@ def test_intervals_take_equal_texts_as_one(tmp_path: Path) -> None:
     for name in ("clean_hits", "clean", "hits", "log_probability", "estimate"):
         setattr(twice, name, np.concatenate([getattr(rows, name)] * 2))
     once, again = (
-        aggregated(tmp_path, write_ablated(tmp_path / name, one, keep=keep))
+        aggregated(tmp_path, write_ablated(tmp_path / name, one, keep=keep), drawn_of(tmp_path, one, keep=keep))
         for name, one, keep in (("once", rows, ROWS), ("twice", twice, 2 * ROWS))
     )
     for end in ("low", "high"):
@@ -79,7 +96,8 @@ def test_heads_that_were_screened(tmp_path: Path, step: int) -> None:
     kept = [0, 1, 5]
     found = aggregated(tmp_path, write_ablated(tmp_path / "few", Rows(), step=step, heads=kept, share=0.5))
     expected = whole[(HEADS_OF_A_LAYER * whole["layer"] + whole["head"]).isin(kept)].reset_index(drop=True)
-    pd.testing.assert_frame_equal(found.drop(columns="rank"), expected.drop(columns="rank"), rtol=1e-12)
+    among = ["rank", "hits_drop_q_value", "log_probability_drop_q_value"]
+    pd.testing.assert_frame_equal(found.drop(columns=among), expected.drop(columns=among), rtol=1e-12)
     assert (found["heads"] == COUNT).all()
     for _, part in found.groupby(["rows", "domain"]):
         assert sorted(part["rank"]) == [1, 2, 3]
@@ -92,10 +110,77 @@ def test_a_screened_head_that_is_missing(tmp_path: Path) -> None:
         aggregated(tmp_path, paths[:2])
 
 
+def test_heads_that_matter_for_one_class(tmp_path: Path) -> None:
+    """Rows of two classes that each need a head of their own: found by class, and mixed up where classes are."""
+    rows, heads = Rows(), {"memorized": 1, "unmemorized": 4}
+    rows.hits[:] = rows.clean_hits[:, None]
+    of_class = {"memorized": np.arange(ROWS) % 4 == 0, "unmemorized": np.arange(ROWS) % 4 == 1}
+    for group, head in heads.items():
+        rows.hits[of_class[group], head] -= 4
+    groups = of_class | {"all": np.arange(ROWS) < ROWS // 2, "half": np.zeros(ROWS, bool)}
+    table = aggregated(tmp_path, write_ablated(tmp_path, rows), drawn_of(tmp_path, rows, **groups))
+    table = table[(table["rows"] == "natural") & (table["domain"] == "all")]
+    assert table["group"].unique().tolist() == ["all", "memorized", "unmemorized"]
+    natural = (rows.frame["domain"] != "control").to_numpy()
+    for group, part in table.groupby("group"):
+        part = part.reset_index(drop=True)
+        assert (part["n"] == (natural & groups[group]).sum()).all()
+        matter = set(part.index[(part["hits_drop_q_value"] < 0.05) & (part["hits_drop"] > 0)])
+        assert matter == ({heads[group]} if group in heads else set(heads.values()))
+        for head in matter:
+            share = (of_class[group] if group in heads else rows.hits[:, head] < rows.clean_hits)[
+                natural & groups[group]
+            ]
+            assert part["hits_drop"][head] == pytest.approx(4 / STEPS * share.mean())
+
+
+def test_tests(tmp_path: Path) -> None:
+    """Prevents q-values over several groups of rows, and a head that does nothing from being told from 0."""
+    rows = Rows()
+    rows.hits[:, 2] = rows.clean_hits
+    halves = {"all": np.ones(ROWS, bool), "half": np.arange(ROWS) % 2 == 0}
+    table = aggregated(tmp_path, write_ablated(tmp_path, rows), drawn_of(tmp_path, rows, **halves))
+    for _, part in table.groupby(["group", "rows", "domain"]):
+        for name in ("hits_drop", "log_probability_drop"):
+            expected = stats.false_discovery_control(part[f"{name}_p_value"])
+            np.testing.assert_allclose(part[f"{name}_q_value"], expected)
+            apart = (part[f"{name}_low"] > 0) | (part[f"{name}_high"] < 0)
+            assert (part.loc[apart, f"{name}_p_value"] < 0.1 + 0.01).all()
+        assert (part.loc[(part["layer"] == 1) & (part["head"] == 0), "hits_drop_p_value"] == 1).all()
+    assert table["hits_drop_p_value"].min() == pytest.approx(2 / 401)
+
+
+def test_groups_are_resampled_as_their_share(tmp_path: Path) -> None:
+    """Prevents a class that was taken whole, of a whole corpus, from being given an error of sampling."""
+    rows, none = Rows(), np.zeros(ROWS, bool)
+    paths = write_ablated(tmp_path, rows)
+    lengths = {}
+    for name, share in (("some", 0.5), ("whole", 2.0)):  # of a sample of half the corpus
+        drawn = drawn_of(tmp_path, rows, all=~none)
+        table = ABLATION_ROWS.read(drawn).to_pandas().assign(inclusion_probability=share)
+        ABLATION_ROWS.write(drawn, {column: table[column].tolist() for column in table}, read_metadata(drawn))
+        options = options_of(KINDS, estimand="corpus")
+        aggregate_ablation(options, paths, [drawn], {"heads": tmp_path / "heads.parquet"})
+        found = HEADS.read(tmp_path / "heads.parquet").to_pandas()
+        lengths[name] = found["hits_drop_high"] - found["hits_drop_low"]
+    assert (lengths["some"] > 0).all() and (lengths["whole"] == 0).all()
+
+
+def test_rows_that_were_not_drawn(tmp_path: Path) -> None:
+    """Prevents a summary of other rows than those that were drawn, and a group without rows from having lines."""
+    paths = write_ablated(tmp_path, Rows(), keep=ROWS - 1)
+    with pytest.raises(ReciteError, match=r"not all rows that .*drawn-a-s\.parquet names were ablated; delete it"):
+        aggregated(tmp_path, paths, drawn_of(tmp_path, Rows()))
+    empty = write_ablated(tmp_path / "none", Rows(), keep=0)
+    assert aggregated(tmp_path, empty, write_drawn(tmp_path / "none.parquet", [])).empty
+
+
 def test_two_models(tmp_path: Path) -> None:
     """Prevents one model's rows from entering another one's means."""
-    alone = aggregated(tmp_path, write_ablated(tmp_path, Rows(7), "b-s"))
-    table = aggregated(tmp_path, [*write_ablated(tmp_path, Rows(), "a-s"), *write_ablated(tmp_path, Rows(7), "b-s")])
+    drawn = [drawn_of(tmp_path, Rows(), "a-s"), drawn_of(tmp_path, Rows(7), "b-s")]
+    alone = aggregated(tmp_path, write_ablated(tmp_path, Rows(7), "b-s"), *drawn)
+    paths = [*write_ablated(tmp_path, Rows(), "a-s"), *write_ablated(tmp_path, Rows(7), "b-s")]
+    table = aggregated(tmp_path, paths, *drawn)
     pd.testing.assert_frame_equal(table[table["model"] == "b-s"].reset_index(drop=True), alone)
 
 

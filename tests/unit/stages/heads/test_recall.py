@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ablated import COUNT, KINDS, LAYERS, Rows, options_of, write_ablated
+from ablated import COUNT, KINDS, LAYERS, Rows, drawn_of, options_of, write_ablated
 from recite.stages.heads.summarize.ranking import aggregate_ablation
 from recite.stages.heads.summarize.recall import FIFTH, SHARES, layer_passes
 from recite.stages.heads.tables import SCREENING
@@ -15,7 +15,7 @@ from recite.stages.heads.tables import SCREENING
 
 def table_of(folder: Path, rows: Rows, **how: int) -> pd.DataFrame:
     paths = write_ablated(folder, rows, **how)  # type: ignore[arg-type]
-    aggregate_ablation(options_of(KINDS), paths, {"screening": folder / "screening.parquet"})
+    aggregate_ablation(options_of(KINDS), paths, [drawn_of(folder, rows)], {"screening": folder / "screening.parquet"})
     return SCREENING.read(folder / "screening.parquet").to_pandas()
 
 

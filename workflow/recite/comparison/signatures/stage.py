@@ -16,7 +16,7 @@ STAGE = Stage(
             cost=short,
         ),
     ),
-    claims=("family_signature",),
+    claims=("family_signature", "signature_recovery", "signature_lens"),
     words=True,
     figures={
         "signatures": Figure(
@@ -24,9 +24,9 @@ STAGE = Stage(
             "Families",
             ("signature_pairs", "signature_tests"),
             (
-                "A model's profile is a number for every layer, over all natural rows: what ablating one of its "
-                "heads costs, on average, in hits and in log-probability; the share of the "
-                "similarity that it has regained under the strongest noise; the mean probability of the true "
+                "A model's profile is a number for every layer, over natural rows: what ablating one of its "
+                "heads costs, on average, in hits and in log-probability, all rows or those of a class; the share of "
+                "the similarity that it has regained under the strongest noise; the mean probability of the true "
                 "token. Shown is the correlation of two models' "
                 "profiles at twenty relative depths, by family and size. Above each panel: the mean correlation "
                 "within and between families, with the p-value of the hypothesis that families do not matter "

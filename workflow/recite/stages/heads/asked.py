@@ -26,18 +26,34 @@ def screens(study: Study) -> bool:
     return bool(models(study)) and "screening" in study.config[SECTION]
 
 
+def first_rows(study: Study, model: str) -> int:
+    """Rows of each domain that are ablated whatever their class, the first of its sample; 0 for none."""
+    section, total = study.config[SECTION], int(study.config["sampling"]["rows_per_domain"])
+    most = section.get("rows_per_domain", 0 if "classes" in section else total)
+    return min(section["rows_per_domain_of"].get(model, most), total)
+
+
+def classes(study: Study) -> dict[str, int]:
+    """Rows of each class of scores that are ablated in each domain, where there are so many."""
+    return dict(study.config[SECTION].get("classes", {}))
+
+
 def parts(study: Study, model: str) -> dict[str, dict[str, int]]:
-    """The parts of scoring that hold rows whose heads are ablated: part -> shard -> how many of its rows."""
+    """The parts of scoring of which rows may be ablated: part -> shard -> how many of its rows to expect."""
     return {part: shards for part in study.parts(model) if (shards := rows(study, model, part))}
 
 
 def rows(study: Study, model: str, part: str) -> dict[str, int]:
-    """The rows of one part whose heads are ablated: shard -> how many."""
-    section, size = study.config[SECTION], study.config["sampling"]["shard_rows"]
-    most = section["rows_per_domain_of"].get(model, section.get("rows_per_domain"))
-    most = min(most or math.inf, study.config["sampling"]["rows_per_domain"])
-    whole = {shard: min(size, most - size * int(shard.rpartition("-")[2])) for shard in study.parts(model)[part]}
-    return {shard: count for shard, count in whole.items() if count > 0}
+    """The rows of one part to expect: shard -> how many; those of a class are spread evenly over a domain's shards."""
+    size, total = study.config["sampling"]["shard_rows"], study.config["sampling"]["rows_per_domain"]
+    most, drawn = first_rows(study, model), sum(min(count, total) for count in classes(study).values())
+    found: dict[str, int] = {}
+    for shard in study.parts(model)[part]:
+        before = size * int(shard.rpartition("-")[2])
+        held = min(size, total - before)
+        count = min(held, min(held, max(0, most - before)) + math.ceil(drawn * held / total))
+        found |= {shard: count} if count else {}
+    return found
 
 
 def blocks(study: Study, model: str) -> dict[int, int | None]:
@@ -66,27 +82,28 @@ def batch_rows(study: Study, model: str) -> int:
     return int(section["batch_rows_of"].get(model, section["batch_rows"]))
 
 
-def means_options(study: Study, model: str) -> dict[str, Any]:
-    """Those of scoring, with batches of their own size and the rows of every shard."""
-    own = {shard: count for shards in parts(study, model).values() for shard, count in shards.items()}
-    return _run_options(study, model) | {"rows": own}
+def drawing_options(study: Study, model: str) -> dict[str, Any]:
+    """How many rows of each domain, and what makes a class."""
+    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+    own = {"first": first_rows(study, model), "classes": classes(study), "domains": list(study.domains_of(model))}
+    return {"model": model, "seed": study.seed} | thresholds | own
 
 
-def _run_options(study: Study, model: str) -> dict[str, Any]:
+def run_options(study: Study, model: str) -> dict[str, Any]:
     """Those of scoring, with batches of their own size."""
     return study.run_options(model) | {"batch_rows": batch_rows(study, model)}
 
 
-def ablation_options(study: Study, model: str, part: str, first: int) -> dict[str, Any]:
-    """The same for the shards of one part, with some layers and what heads are replaced by."""
-    own = {"rows": rows(study, model, part), "layers": [first, block_end(study, model, first)]}
+def ablation_options(study: Study, model: str, first: int) -> dict[str, Any]:
+    """The same with some layers and what heads are replaced by."""
+    own = {"layers": [first, block_end(study, model, first)]}
     share = {"share": study.config[SECTION]["screening"]["share"]} if screens(study) else {}
-    return _run_options(study, model) | own | _replacement(study) | share
+    return run_options(study, model) | own | _replacement(study) | share
 
 
 def screening_options(study: Study, model: str) -> dict[str, Any]:
-    """The same for the rows of every shard and all layers; not how many heads are then ablated."""
-    return means_options(study, model) | _replacement(study) | {"kinds": study.domains_of(model)}
+    """The same for all layers; not how many heads are then ablated."""
+    return run_options(study, model) | _replacement(study) | {"kinds": study.domains_of(model)}
 
 
 def _replacement(study: Study) -> dict[str, Any]:

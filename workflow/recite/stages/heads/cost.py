@@ -17,6 +17,10 @@ ESTIMATE_BYTES = 20
 """Bytes of how much a head is estimated to matter in a domain."""
 HEAD_SECONDS = 1e-7
 """Reading a row's number of one head, on one core: 20,000 and 300,000 rows."""
+DRAWN_BYTES = 12
+"""Bytes that name an ablated row."""
+DRAWN_SECONDS = 4e-6
+"""Reading a row's score and hashing its name, on one core."""
 DRAWING_SECONDS = 2
 """Resampling a domain of a model."""
 
@@ -67,6 +71,14 @@ def _twice(planner: Planner, model: str, written: int) -> Cost:
     rows = sum(sum(shards.values()) for shards in parts(planner.study, model).values())
     seconds = cost.seconds(rows, batch, 2 * cost.row)
     return Cost(seconds, cost.gpus, 1, written, _peak(planner, model))
+
+
+def drawing(planner: Planner, wildcards: Wildcards) -> Cost:
+    """Of drawing a model's rows by their scores."""
+    model, study = wildcards["model"], planner.study
+    rows = sum(sum(shards.values()) for shards in parts(study, model).values())
+    seconds = costs.START_SECONDS + planner.total_rows([model]) * DRAWN_SECONDS
+    return Cost(seconds, written=rows * DRAWN_BYTES)
 
 
 def means(planner: Planner, wildcards: Wildcards) -> Cost:

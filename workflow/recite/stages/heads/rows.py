@@ -1,10 +1,31 @@
-"""What each row loses by each attention head, estimated and exactly, and the mean output of each head."""
+"""Which rows are ablated; what each loses by each attention head, estimated and exactly; each head's mean output."""
 
 import pyarrow as pa
 
 from recite.tables import CATEGORY, Column, Table
+from recite.tables.columns import INCLUSION
 
 _WITHOUT = "without each head that was ablated, by layer of the file and then by head"
+
+ABLATION_ROWS = Table(
+    "ablation_rows",
+    (
+        Column("row_id", pa.uint64(), "", "row of the samples table; it may stand in several groups"),
+        Column("domain", CATEGORY, "", "domain of the row"),
+        Column(
+            "group",
+            CATEGORY,
+            "",
+            "memorized, half or unmemorized by the row's score under the model, or all: the first of the domain's rows",
+        ),
+        Column(
+            "inclusion_probability",
+            pa.float64(),
+            "",
+            "share of the model's scored rows of that group in that domain that was drawn",
+        ),
+    ),
+)
 
 ABLATED = Table(
     "ablated",
@@ -12,6 +33,7 @@ ABLATED = Table(
         Column("row_id", pa.uint64(), "", "row of the samples table"),
         Column("sequence_id", pa.uint64(), "", "the row's text: rows of equal text share it"),
         Column("domain", CATEGORY, "", "domain of the row"),
+        INCLUSION,
         Column(
             "clean_hits", pa.uint8(), "token", "tokens of the whole model's greedy continuation that are the true ones"
         ),

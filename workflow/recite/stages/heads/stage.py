@@ -1,8 +1,8 @@
-"""Heads: what the first rows of every domain lose by each attention head, and which heads matter where."""
+"""Heads: what rows of every class and domain lose by each attention head, and which heads matter where."""
 
 from recite.stages.heads import asked, cost
 from recite.stages.heads.asked import SECTION
-from recite.stages.inputs import checkpoint, ready, shard_files
+from recite.stages.inputs import checkpoint, ready, scores_of, shard_files
 from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
@@ -25,27 +25,42 @@ def _means(study: Study, model: str) -> dict[str, str]:
     return {"means": study.file("ablation_means", "means", {"model": model})} if asked.needs_means(study) else {}
 
 
+def _drawn(study: Study, model: str) -> dict[str, str]:
+    """Which of a model's rows are ablated."""
+    return {"drawn": study.file("ablation_rows", "drawn", {"model": model})}
+
+
 def _all_rows(study: Study, wildcards: Wildcards) -> Files:
     """A model and all of its ablated rows."""
     model = wildcards["model"]
     names = [shard for shards in asked.parts(study, model).values() for shard in shards]
     rows = {"shards": shard_files(study, study.models[model].family, names)}
-    return checkpoint(study, model) | ready(study) | rows
+    return checkpoint(study, model) | ready(study) | rows | _drawn(study, model)
 
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
     model = wildcards["model"]
     names = asked.rows(study, model, wildcards["part"])
-    rows = {"shards": shard_files(study, study.models[model].family, names)}
+    rows = {"shards": shard_files(study, study.models[model].family, names)} | _drawn(study, model)
     screened = {"screened": study.file("screening", "screened", wildcards)} if asked.screens(study) else {}
     return checkpoint(study, model) | ready(study) | rows | _means(study, model) | screened
 
 
 def _ablated(study: Study, wildcards: Wildcards) -> Files:
-    return {"ablated": study.files("ablation")}
+    return {"ablated": study.files("ablation"), "drawn": study.files("ablation_rows")}
 
 
 RULES = (
+    Rule(
+        "ablation_rows",
+        place="{model}",
+        run="recite.stages.heads.draw:draw_rows",
+        jobs=_models,
+        inputs=lambda study, wildcards: {"scores": scores_of(study, [wildcards["model"]])},
+        outputs={"drawn": "ablation_rows/{model}.parquet"},
+        options=lambda study, wildcards: asked.drawing_options(study, wildcards["model"]),
+        cost=cost.drawing,
+    ),
     Rule(
         "ablation_means",
         place="{model}",
@@ -53,7 +68,7 @@ RULES = (
         jobs=lambda study: _models(study) if asked.needs_means(study) else (),
         inputs=_all_rows,
         outputs={"means": "ablation_means/{model}.parquet"},
-        options=lambda study, wildcards: asked.means_options(study, wildcards["model"]),
+        options=lambda study, wildcards: asked.run_options(study, wildcards["model"]),
         runs_model=True,
         cost=cost.means,
     ),
@@ -75,9 +90,7 @@ RULES = (
         jobs=_jobs,
         inputs=_inputs,
         outputs={"ablated": "ablation/{model}/layers-{first}/{part}.parquet"},
-        options=lambda study, wildcards: asked.ablation_options(
-            study, wildcards["model"], wildcards["part"], int(wildcards["first"])
-        ),
+        options=lambda study, wildcards: asked.ablation_options(study, wildcards["model"], int(wildcards["first"])),
         runs_model=True,
         cost=cost.ablation,
     ),
@@ -95,6 +108,7 @@ RULES = (
         run="recite.stages.heads.summarize.overlap:measure_overlap",
         jobs=lambda study: ONCE if asked.models(study) else (),
         inputs=_ablated,
+        outputs={"draws": "draws/heads.parquet"},
         tables=("overlap",),
         options=lambda study, wildcards: study.summary_options(),
         cost=cost.summary,
@@ -116,7 +130,7 @@ STAGE = Stage(
     section=SECTION,
     check=asked.check,
     profiles=lambda study: () if asked.screens(study) else ("heads",),
-    claims=("heads_shared",),
+    claims=("heads_shared", "heads_shared_unmemorized"),
     words=True,
     figures={
         "heads": Figure(
@@ -128,8 +142,10 @@ STAGE = Stage(
                 "heads of its layer unless the study's config says otherwise. Left, the drop of the memorization "
                 "score M of the greedy continuation, in points; right, that of the log-probability of the true "
                 "continuation, which the model is fed. Natural rows of all domains under each family's largest "
-                "model; the colour scale is one for all, blue heads are in the way, and grey ones were screened "
-                "out. Intervals by bootstrap over texts, ranks and single domains are in the table `heads`."
+                "model, memorized ones beside unmemorized ones where rows were drawn by class; unmemorized ones have "
+                "no hits to lose. The colour scale is one for all, blue heads are in the way, and grey ones were "
+                "screened out. Intervals by bootstrap over texts, tests, ranks and single domains are in the table "
+                "`heads`."
             ),
         ),
         "overlap": Figure(
@@ -138,10 +154,13 @@ STAGE = Stage(
             ("overlap",),
             (
                 "Jaccard index of the sets of most important heads, by the drop in hits, against the share of "
-                "heads that a set has: of halves of one domain's texts (mean over splits and domains), of two "
-                "domains (mean over pairs), and the share of heads that are in the sets of all domains. Each "
-                "family's largest model, natural domains; bars are normal intervals by a bootstrap over texts. "
-                "Grey is where the mean over pairs of random sets lies."
+                "heads that a set has: of halves of one domain's texts (mean over splits and domains), of a half of "
+                "one domain's texts and a half of another's (mean over splits and pairs), and the share of heads "
+                "that are in the sets of all domains, by all of their texts. Rows rank heads by chance in part, so "
+                "that the first is the most that the second can be. Each family's largest model, natural domains, "
+                "memorized rows in full colour and unmemorized ones pale where rows were drawn by class; numbers of "
+                "rows are those of the former. Bars are normal intervals by a bootstrap over texts. Grey is where "
+                "the mean over pairs of random sets lies."
             ),
         ),
         "power": Figure(
@@ -153,7 +172,7 @@ STAGE = Stage(
                 "80%, if the study had as many rows as it has, 2,500, or 10,000, by the variance over distinct "
                 "texts measured here, texts recurring as they do here. Points are the median over a model's "
                 "heads; bars reach from the head that varies least to the one that varies most. Natural rows of "
-                "all domains, each family's largest model."
+                "all domains, the memorized ones where rows were drawn by class, each family's largest model."
             ),
         ),
         "screening": Figure(
@@ -164,7 +183,8 @@ STAGE = Stage(
                 "Of the fifth of the heads that matters most, by exact ablation, the share that is among the "
                 "heads put forward by an estimate: the size of gradient of the true continuation's "
                 "log-probability x difference of the head's output, summed over positions; one pass forward and "
-                "one backward for all heads. All natural rows, each family's largest model; bars are normal "
+                "one backward for all heads. All natural rows, the memorized ones where rows were drawn by class, each "
+                "family's largest model; bars are normal "
                 "intervals by a bootstrap over texts, points are set a little apart. What the estimate costs, and "
                 "every domain, are in the table `screening`."
             ),

@@ -3,12 +3,27 @@
 import pyarrow as pa
 
 from recite.tables import Column, Table
-from recite.tables.columns import MODEL, ROWS, with_interval
+from recite.tables.columns import GROUP, MODEL, ROWS, with_interval
+
+
+def _tested(name: str) -> tuple[Column, ...]:
+    """Whether a head's drop is 0."""
+    return (
+        Column(f"{name}_p_value", pa.float64(), "", f"two-sided, of the hypothesis that {name} is 0, by its resamples"),
+        Column(
+            f"{name}_q_value",
+            pa.float64(),
+            "",
+            f"{name}_p_value adjusted for all heads of that model and of those rows (Benjamini-Hochberg)",
+        ),
+    )
+
 
 HEADS = Table(
     "heads",
     (
         *MODEL,
+        GROUP,
         ROWS,
         Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
         Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
@@ -18,11 +33,13 @@ HEADS = Table(
         Column("n", pa.uint64(), "row", "rows that were continued without the head"),
         Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
         *with_interval("hits_drop", "mean drop of the memorization score M without the head"),
+        *_tested("hits_drop"),
         *with_interval(
             "log_probability_drop",
             "mean drop without the head of the true continuation's log-probability per token",
             "nat",
         ),
+        *_tested("log_probability_drop"),
         Column(
             "rank",
             pa.uint32(),
@@ -39,6 +56,7 @@ SCREENING = Table(
     "screening",
     (
         *MODEL,
+        GROUP,
         ROWS,
         Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
         _MEASURE,
@@ -66,13 +84,14 @@ OVERLAP = Table(
     "overlap",
     (
         *MODEL,
+        GROUP,
         _MEASURE,
         Column(
             "comparison",
             pa.string(),
             "",
-            "of the sets of most important heads: between domains, within a domain (halves of its texts), or universal "
-            "(heads that are in the sets of all domains)",
+            "of the sets of most important heads: within a domain (halves of its texts), between domains (a half of "
+            "either's texts), or universal (heads that are in the sets of all domains, by all of their texts)",
         ),
         Column("domain_a", pa.string(), "", "domain, or all: the mean over domains or pairs of them"),
         Column("domain_b", pa.string(), "", "the other domain; the same within a domain"),
@@ -93,6 +112,7 @@ POWER = Table(
     "power",
     (
         *MODEL,
+        GROUP,
         ROWS,
         Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
         Column(

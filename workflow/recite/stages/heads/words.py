@@ -3,13 +3,20 @@
 import pandas as pd
 
 from recite.outcomes.frame import NATURAL
+from recite.report.cells import between
 from recite.report.told import Told
 
 FIFTH = 0.2
 """The paper's share of heads."""
 SCREENED = (0.2, 0.3, 0.5)
 """Shares of heads that an estimate puts forward."""
-COMPARED = {"within": "halves of a domain", "between": "two domains", "universal": "in all domains, of all heads"}
+COMPARED = {
+    "within": "halves of a domain",
+    "between": "halves of two domains",
+    "universal": "in all domains, of all heads",
+}
+LEVEL = 0.05
+"""The q-value under which a head matters."""
 
 
 def sections(told: Told) -> list[str]:
@@ -32,23 +39,28 @@ def heads_section(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     lines = ["## Head ablation\n", "What natural rows lose without one attention head; layers and heads from 0:\n"]
-    ablated = table.groupby("model").size()
-    if (ablated < table.groupby("model")["heads"].first()).any():
+    by_rows = table.groupby(["model", "group"], sort=False)
+    if (by_rows.size() < by_rows["heads"].first()).any():
         lines[-1] += "\nOnly the heads that a first-order estimate put forward were ablated.\n"
     lines.append(
-        "| model | rows | texts | heads | matter for hits | for log-probability | first head | points | interval |"
+        "| model | by score | rows | texts | heads | matter for hits | for log-probability | first head | points "
+        "| interval |"
     )
-    lines.append("|---|---:|---:|---:|---:|---:|---|---:|---|")
-    for model, part in table.groupby("model"):
+    lines.append("|---|---|---:|---:|---:|---:|---:|---|---:|---|")
+    for (model, group), part in by_rows:
         first = next(part[part["rank"] == 1].itertuples())
-        matter = [int((part[f"{name}_low"] > 0).sum()) for name in ("hits_drop", "log_probability_drop")]
         lines.append(
-            f"| {model} | {first.n} | {first.distinct} | {_heads(ablated[model], first.heads)} "
-            f"| {matter[0]} | {matter[1]} | layer {first.layer}, head {first.head} | {100 * first.hits_drop:.1f} "
-            f"| {100 * first.hits_drop_low:.1f} to {100 * first.hits_drop_high:.1f} |"
+            f"| {model} | {group} | {first.n} | {first.distinct} | {_heads(len(part), first.heads)} "
+            f"| {_matter(part, 'hits_drop')} | {_matter(part, 'log_probability_drop')} "
+            f"| layer {first.layer}, head {first.head} | {100 * first.hits_drop:.1f} | {between(first, 'hits_drop')} |"
         )
-    lines.append("\nA head matters where the whole interval of its drop lies above zero.")
+    lines.append(f"\nA head matters where its drop is positive at q < {LEVEL}, adjusted for the heads of its line.")
     return "\n".join(lines) + "\n"
+
+
+def _matter(table: pd.DataFrame, name: str) -> int:
+    """Heads without which something is lost."""
+    return int(((table[name] > 0) & (table[f"{name}_q_value"] < LEVEL)).sum())
 
 
 def _heads(ablated: int, heads: int) -> str:
@@ -66,14 +78,14 @@ def screening_section(table: pd.DataFrame) -> str:
         "Of the most important fifth by exact ablation, found among so many heads by a first-order estimate; cost of "
         f"screening by {100 * SCREENED[-1]:.0f}% over that of ablating all:\n"
     )
-    lines.append(f"| model | heads | measure | {shares} | interval | rank correlation | cost |")
-    lines.append("|---|---:|---|" + "---:|" * len(SCREENED) + "---|---:|---:|")
-    for (model, measure), part in table.groupby(["model", "measure"]):
+    lines.append(f"| model | by score | heads | measure | {shares} | interval | rank correlation | cost |")
+    lines.append("|---|---|---:|---|" + "---:|" * len(SCREENED) + "---|---:|---:|")
+    for (model, group, measure), part in table.groupby(["model", "group", "measure"], sort=False):
         by_share = {line.share: line for line in part.itertuples()}
         found = " | ".join(f"{100 * by_share[share].recall:.0f}%" for share in SCREENED)
         last = by_share[SCREENED[-1]]
         lines.append(
-            f"| {model} | {last.heads} | {measure} | {found} "
+            f"| {model} | {group} | {last.heads} | {measure} | {found} "
             f"| {100 * last.recall_low:.0f} to {100 * last.recall_high:.0f} "
             f"| {last.rank_correlation:.2f} | {last.cost:.2f} |"
         )
@@ -87,10 +99,10 @@ def overlap_section(table: pd.DataFrame) -> str:
         return ""
     lines = ["## Overlap of heads\n"]
     lines.append("The most important fifth, by hits: Jaccard index of two sets of them, and heads in all sets:\n")
-    lines.append("| model | heads | domains | compared | overlap | interval | chance | interval |")
-    lines.append("|---|---:|---:|---|---:|---|---:|---|")
+    lines.append("| model | by score | heads | domains | compared | overlap | interval | chance | interval |")
+    lines.append("|---|---|---:|---:|---|---:|---|---:|---|")
     lines += [
-        f"| {row.model} | {row.k} of {row.heads} | {row.domains} | {COMPARED[row.comparison]} "
+        f"| {row.model} | {row.group} | {row.k} of {row.heads} | {row.domains} | {COMPARED[row.comparison]} "
         f"| {100 * row.overlap:.1f}% | {100 * row.overlap_low:.1f} to {100 * row.overlap_high:.1f} "
         f"| {100 * row.chance:.1f}% | {100 * row.chance_low:.1f} to {100 * row.chance_high:.1f} |"
         for row in table.itertuples()
@@ -106,13 +118,14 @@ def power_section(table: pd.DataFrame) -> str:
     lines = ["## Power\n"]
     lines.append("The smallest effect that so many rows show at level 0.05 with a probability of 80%, median head:\n")
     lines.append(
-        "| model | rows | drop of M (points) | heads beyond it | log-probability (nats per token) | beyond it |"
+        "| model | by score | rows | drop of M (points) | heads beyond it | log-probability (nats per token) "
+        "| beyond it |"
     )
-    lines.append("|---|---:|---:|---:|---:|---:|")
-    for (model, _, n), part in table.groupby(["model", "own", "n"], sort=False):
+    lines.append("|---|---|---:|---:|---:|---:|---:|")
+    for (model, group, _, n), part in table.groupby(["model", "group", "own", "n"], sort=False):
         hits, logs = (next(part[part["measure"] == name].itertuples()) for name in ("hits", "log_probability"))
         lines.append(
-            f"| {model} | {n:,} | {100 * hits.median:.2f} | {100 * hits.visible:.0f}% "
+            f"| {model} | {group} | {n:,} | {100 * hits.median:.2f} | {100 * hits.visible:.0f}% "
             f"| {logs.median:.4f} | {100 * logs.visible:.0f}% |"
         )
     return "\n".join(lines) + "\n"

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from recite.report import style
+from recite.stages.heads.shown import contrasted
 
 STATISTICS = {
     "hits_drop": "drop of the score M, points",
@@ -16,21 +17,30 @@ LAYER_LABELS, HEAD_LABELS = 12, 16
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """A row for each family's largest model, a column per importance, natural rows; the last layer on top."""
+    """A row for each family's largest model, a column per importance and group of natural rows; the last layer on top.
+
+    Unmemorized rows have no hits to lose: they have no column of these.
+    """
     table = style.largest(tables["heads"])
     table = table[(table["rows"] == "natural") & (table["domain"] == "all")]
     if table.empty:
         return style.blank("No natural rows."), table
+    groups = contrasted(table)
+    table = table[table["group"].isin(groups)]
+    shown = [(name, group) for name in STATISTICS for group in groups if (name, group) != ("hits_drop", "unmemorized")]
     keys = ["family", "parameters", "model"]
     models = [part for family in style.families(table) for _, part in table[table["family"] == family].groupby(keys)]
     layers = [min(_layers(part), 32) for part in models]
-    size = (7.2, 0.9 + sum(0.75 + 0.1 * count for count in layers))
-    figure, panels = plt.subplots(
-        len(models), 2, figsize=size, squeeze=False, height_ratios=[0.75 + 0.1 * count for count in layers]
-    )
-    for column, (statistic, words) in zip(panels.T, STATISTICS.items(), strict=True):
+    heights = [0.75 + 0.1 * count for count in layers]
+    size = (3.6 * len(shown), 0.9 + sum(heights))
+    figure, panels = plt.subplots(len(models), len(shown), figsize=size, squeeze=False, height_ratios=heights)
+    for column, (statistic, group) in zip(panels.T, shown, strict=True):
         bound = float(table[statistic].abs().max()) or 1.0
-        for axes, part in zip(column, models, strict=True):
+        for axes, whole in zip(column, models, strict=True):
+            part = whole[whole["group"] == group]
+            if part.empty:
+                axes.set_axis_off()
+                continue
             matrix = _matrix(part, statistic)
             every = style.every_for(len(matrix), LAYER_LABELS), style.every_for(len(matrix.columns), HEAD_LABELS)
             style.heat_map(axes, matrix, every=every, vmin=-bound, vmax=bound, cmap="vlag", rasterized=True)
@@ -38,10 +48,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             axes.invert_yaxis()
             axes.set_ylabel("layer")
             name = f"{style.name(part['family'].iloc[0])}, {style.millions(part['parameters'].iloc[0])}"
-            axes.set_title(f"{name}: {style.rows_note(part)}", fontsize=8)
+            rows = "" if group == "all" else f"{group}, "
+            axes.set_title(f"{name}: {rows}{style.rows_note(part)}", fontsize=8)
         column[-1].set_xlabel("head")
-        colours = figure.colorbar(column[0].collections[0], ax=list(column), location="bottom", shrink=0.8, aspect=30)
-        colours.set_label(words)
+        drawn = next(axes.collections[0] for axes in column if axes.collections)
+        colours = figure.colorbar(drawn, ax=list(column), location="bottom", shrink=0.8, aspect=30)
+        colours.set_label(STATISTICS[statistic])
         if statistic == "hits_drop":
             colours.formatter = PercentFormatter(1, symbol="")
             colours.update_ticks()

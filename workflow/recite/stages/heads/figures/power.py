@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from recite.report import style
+from recite.stages.heads.shown import preferred
 
 MEASURES = {
     "hits": (100, "drop of the score M, points"),
@@ -19,7 +20,7 @@ MARKERS = "oDs"
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A panel per measure, a line for each family's largest model, a point for each number of rows."""
     table = style.largest(tables["power"])
-    table = table[(table["rows"] == "natural") & (table["domain"] == "all")]
+    table = preferred(table[(table["rows"] == "natural") & (table["domain"] == "all")])
     if table.empty:
         return style.blank("No natural rows of texts enough."), table
     models = [

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from recite.report import style
+from recite.stages.heads.shown import preferred
 
 MEASURES = {"hits": "the score M", "log_probability": "log-probability"}
 DODGE = 0.006
@@ -16,7 +17,7 @@ DODGE = 0.006
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A panel per measure of importance, a line for each family's largest model, natural rows of all domains."""
     table = style.largest(tables["screening"])
-    table = table[(table["rows"] == "natural") & (table["domain"] == "all")]
+    table = preferred(table[(table["rows"] == "natural") & (table["domain"] == "all")])
     if table.empty:
         return style.blank(f"No natural rows of {style.FEWEST} distinct texts."), table
     families = style.families(table)

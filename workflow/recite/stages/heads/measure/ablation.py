@@ -18,12 +18,11 @@ from recite.engine.continuation import continue_greedily
 from recite.engine.finite import naming
 from recite.engine.interventions import Replacement
 from recite.engine.memory import halving
-from recite.engine.residuals import prompts
-from recite.engine.rows import Rows, read_rows
+from recite.engine.rows import Rows
 from recite.errors import ReciteError
-from recite.files import hash64
 from recite.progress import Done, Progress, unseen
 from recite.stages.heads.measure.attribution import estimated_changes
+from recite.stages.heads.measure.chosen import read_chosen, texts_of
 from recite.stages.heads.measure.continuations import ablate_heads, mean_outputs
 from recite.stages.heads.measure.likelihoods import Likelihoods, head_likelihoods
 from recite.stages.heads.rows import ABLATED, HEAD_MEANS, SCREENED
@@ -47,25 +46,26 @@ class Effects(NamedTuple):
 def measure_heads(
     options: Mapping[str, Any],
     shards: Sequence[Path],
+    drawn: Path,
     checkpoint: Path,
     means: Path | None,
     screened: Path | None,
     ablated: Path,
     threads: int,
 ) -> None:
-    """Ablate one model's heads on the first rows of some shards of its sample and write a line a row.
+    """Ablate one model's heads on the drawn rows of some shards of its sample and write a line a row.
 
-    `options` are those of scoring with `rows` (shard -> how many of its rows), `layers` (first and the one after the
-    last, or None for the model's last), `replacement` and, to resample, `seed`. `means` is the file of the heads' mean
-    outputs where these are the replacement. With the table `screened` only the first `share` of the heads are ablated.
+    `options` are those of scoring with `layers` (first and the one after the last, or None for the model's last),
+    `replacement` and, to resample, `seed`. `drawn` is the table of ablated rows, of which there may be none here.
+    `means` is the file of the heads' mean outputs where these are the replacement. With the table `screened` only the
+    first `share` of the heads are ablated.
     """
     torch.set_num_threads(threads)
-    parts = first_rows(shards, options["rows"])
-    rows = together(parts)
+    rows, donors = read_chosen(shards, drawn, seed_of(options))
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
     layers = layers_of(options, loaded)
-    text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
-    replacement = replacement_of(options, parts, text, means)
+    text = texts_of(rows, options["bos"])
+    replacement = replacement_of(options, donors, means)
     count = len(loaded.layers) * loaded.heads
     ablated_heads = shortlist(read_estimates(screened, count), options["share"]) if screened else np.arange(count)
     here = ablated_heads[np.isin(ablated_heads // loaded.heads, layers)]
@@ -85,6 +85,7 @@ def measure_heads(
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
         "domain": rows.domains,
+        "inclusion_probability": rows.probabilities,
         "clean_hits": found.clean_hits.tolist(),
         "clean_log_probability": found.likelihoods.clean.tolist(),
     } | {name: as_lists(values.flatten(1)[:, places].numpy()) for name, values in lists.items()}
@@ -106,13 +107,14 @@ def layers_of(options: Mapping[str, Any], checkpoint: Checkpoint) -> range:
 
 
 def measure_means(
-    options: Mapping[str, Any], shards: Sequence[Path], checkpoint: Path, means: Path, threads: int
+    options: Mapping[str, Any], shards: Sequence[Path], drawn: Path, checkpoint: Path, means: Path, threads: int
 ) -> None:
     """Write the mean output of every head over the positions of all ablated rows and their continuations."""
     torch.set_num_threads(threads)
-    rows = together(first_rows(shards, options["rows"]))
+    rows = read_chosen(shards, drawn).rows
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
-    prompt, steps = prompts(rows, options["bos"]), rows.continuation.shape[1]
+    steps = rows.continuation.shape[1]
+    prompt = texts_of(rows, options["bos"])[:, :-steps]
 
     def outputs(size: int) -> list[Tensor]:
         done = Progress(len(prompt))
@@ -138,13 +140,15 @@ def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int, st
     }
 
 
-def replacement_of(
-    options: Mapping[str, Any], parts: Sequence[Rows], text: Tensor, means: Path | None
-) -> dict[str, Any]:
+def seed_of(options: Mapping[str, Any]) -> int | None:
+    """What decides whose heads' outputs a row is given; None where it is not another row's."""
+    return int(options["seed"]) if options["replacement"] == "resample" else None
+
+
+def replacement_of(options: Mapping[str, Any], donors: Rows | None, means: Path | None) -> dict[str, Any]:
     """By what heads are replaced, as keywords of `effects` and `estimated_changes`."""
-    by = options["replacement"]
-    donors = text[donors_of(parts, options["seed"])] if by == "resample" else None
-    return {"by": by, "means": read_means(means) if means else None, "donors": donors}
+    texts = None if donors is None else texts_of(donors, options["bos"])
+    return {"by": options["replacement"], "means": read_means(means) if means else None, "donors": texts}
 
 
 def read_estimates(path: Path, heads: int) -> list[np.ndarray]:
@@ -176,6 +180,8 @@ def effects(
     The undisturbed continuation is made in the same batches as the others: a head that does nothing costs no hit.
     `done` is told of every row twice for each head: as it is continued, and as its true continuation is fed.
     """
+    if not len(text):
+        return no_effects(len(layers), checkpoint.heads)
     context, true = text[:, :-steps], text[:, -steps:]
     clean = continue_greedily(checkpoint, context, steps, batch_rows, draft=true).tokens
     every = dict.fromkeys(layers, torch.arange(checkpoint.heads)) if chosen is None else chosen
@@ -195,34 +201,7 @@ def effects(
     )
 
 
-def first_rows(shards: Sequence[Path], counts: Mapping[str, int]) -> list[Rows]:
-    """Of each shard the first rows, as many as `counts` says, which are a uniform sample as rows stand by key."""
-    return [Rows(*(part[: counts[path.stem]] for part in read_rows([path]))) for path in shards]  # type: ignore[arg-type]
-
-
-def together(parts: Sequence[Rows]) -> Rows:
-    """The rows of several shards, in their order."""
-    lists = ([value for part in parts for value in part[place]] for place in range(3))
-    return Rows(*lists, *(torch.cat([part[place] for part in parts]) for place in (3, 4)))  # type: ignore[arg-type, misc]
-
-
-def donors_of(parts: Sequence[Rows], seed: int) -> Tensor:
-    """For every row another row of its shard, whose heads' outputs it is given: (rows,) indices.
-
-    The rows of a shard stand in a circle by the hash of (seed, row id), and each takes the next that has another text:
-    no other shard and no other job changes a row's donor.
-    """
-    donors, offset = [], 0
-    for part in parts:
-        if len(set(part.sequences)) == 1:
-            raise ReciteError(
-                f"all rows of a shard of domain {part.domains[0]} have the same text, so that none can be given "
-                "another one's head outputs; choose larger shards or another replacement."
-            )
-        circle = sorted(range(len(part.ids)), key=lambda row: hash64(seed, "donor", part.ids[row]))
-        for place, row in sorted(enumerate(circle), key=lambda pair: pair[1]):
-            while part.sequences[circle[(place + 1) % len(circle)]] == part.sequences[row]:
-                place += 1
-            donors.append(offset + circle[(place + 1) % len(circle)])
-        offset += len(part.ids)
-    return torch.tensor(donors)
+def no_effects(layers: int, heads: int) -> Effects:
+    """Those of no row."""
+    hits, numbers = torch.zeros(0, layers, heads, dtype=torch.uint8), torch.zeros(0, layers, heads)
+    return Effects(torch.zeros(0, dtype=torch.uint8), hits, Likelihoods(torch.zeros(0), numbers), numbers)

@@ -129,4 +129,4 @@ def mean_outputs(checkpoint: Checkpoint, context: Tensor, clean: Tensor, batch_r
         heads = trace(checkpoint, context[chosen], clean[chosen], batch_rows).heads
         for layer in layers:
             sums[layer] += heads[layer][: chosen.stop - start].double().sum(dim=(0, 1)).cpu()
-    return [(total / (len(context) * positions)).float() for total in sums]
+    return [(total / max(1, len(context) * positions)).float() for total in sums]

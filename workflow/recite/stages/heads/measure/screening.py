@@ -11,11 +11,11 @@ from torch import Tensor
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.finite import naming
 from recite.engine.memory import halving
-from recite.engine.residuals import prompts
 from recite.outcomes.frame import PLANTED
 from recite.progress import Progress
-from recite.stages.heads.measure.ablation import first_rows, made, replacement_of, together
+from recite.stages.heads.measure.ablation import made, replacement_of, seed_of
 from recite.stages.heads.measure.attribution import estimated_changes
+from recite.stages.heads.measure.chosen import read_chosen, texts_of
 from recite.stages.heads.rows import SCREENED
 
 ALL = "all"
@@ -25,6 +25,7 @@ ALL = "all"
 def screen_heads(
     options: Mapping[str, Any],
     shards: Sequence[Path],
+    drawn: Path,
     checkpoint: Path,
     means: Path | None,
     screened: Path,
@@ -33,15 +34,14 @@ def screen_heads(
     """Estimate how much each head matters to one model's rows whose heads are to be ablated, and write the means.
 
     `options` are those of ablation without layers, and `kinds`: sampled domain -> kind. `shards` are all of the
-    model's, `means` as in ablation.
+    model's, `drawn` and `means` as in ablation. Nothing is put forward where no row was drawn.
     """
     torch.set_num_threads(threads)
-    parts = first_rows(shards, options["rows"])
-    rows = together(parts)
+    rows, donors = read_chosen(shards, drawn, seed_of(options))
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
-    text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
+    text = texts_of(rows, options["bos"])
     steps, layers = rows.continuation.shape[1], range(len(loaded.layers))
-    replacement = replacement_of(options, parts, text, means)
+    replacement = replacement_of(options, donors, means)
     print(f"{options['model']}: {len(text)} rows, {len(layers)} layers of {loaded.heads} heads on {loaded.device}")
 
     def call(size: int) -> Tensor:

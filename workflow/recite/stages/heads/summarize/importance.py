@@ -1,4 +1,4 @@
-"""What a model's rows lose by each of its heads: mean drops, as seen and under resamples of the texts."""
+"""What a model's rows of each group lose by each of its heads: mean drops, as seen and under resamples of the texts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,28 +7,29 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from recite.errors import ReciteError
-from recite.files import hash64
-from recite.outcomes.frame import NATURAL, PLANTED, by_domain, rows_of
+from recite.outcomes import means as outcomes
+from recite.outcomes.frame import NATURAL, PLANTED, Frame, read_frame
 from recite.outcomes.means import Bags, bags_of
 from recite.outcomes.rows import files_by_model, one_table
-from recite.stages.heads.rows import ABLATED
+from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
 ALL = "all"
 """In place of a domain: all domains of that kind of rows."""
+GROUPS = (outcomes.ALL, outcomes.MEMORIZED, outcomes.HALF, outcomes.UNMEMORIZED)
+"""Rows by their score, in the order of the tables."""
 MEASURES = ("hits", "log_probability")
 """What a head's importance is taken by."""
 
 
 class Ablated(NamedTuple):
-    """One model's rows without each of its heads; rows by domain, then by row id.
+    """One model's rows without each of its heads, all or those of one group, in the order of their frame.
 
     shape: layers, and heads of a layer. heads: (heads,) numbers, layer x heads of a layer + head, of those that were
     ablated. share: by which share they were screened, 1 where all were ablated. steps: tokens of the continuation.
-    kinds: sampled domain -> kind. starts: domain -> its rows. texts: (rows,) ids of the rows' texts. hits: (rows,
-    heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability lost of the true
-    continuation, nats; estimate: size of its change to first order.
+    hits: (rows, heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability lost of
+    the true continuation, nats; estimate: size of its change to first order.
     """
 
     model: str
@@ -38,9 +39,7 @@ class Ablated(NamedTuple):
     heads: np.ndarray
     share: float
     steps: int
-    kinds: dict[str, str]
-    starts: dict[str, slice]
-    texts: np.ndarray
+    frame: Frame
     hits: np.ndarray
     log_probability: np.ndarray
     estimate: np.ndarray
@@ -63,11 +62,41 @@ class Drops(NamedTuple):
     log_probability: np.ndarray
 
 
-def read_models(paths: Sequence[Path], options: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], Ablated]]:
-    """Each model of some parts of the table: its name elsewhere, and its rows; one is in memory at a time."""
+def read_models(
+    paths: Sequence[Path], drawn: Sequence[Path], options: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], Ablated]]:
+    """Each model of some parts of the table, and each group of its rows: their names elsewhere, and the rows.
+
+    `drawn` are the tables of the ablated rows, one for each model. Groups without rows are left out; one model is in
+    memory at a time.
+    """
+    drawn_of = {read_metadata(path)["options"]["model"]: path for path in drawn}
     for parts in files_by_model(paths).values():
         read = read_ablated(parts, options)
-        yield {"model": read.model, "family": read.family, "parameters": read.parameters}, read
+        who = {"model": read.model, "family": read.family, "parameters": read.parameters}
+        for group, part in drawn_groups(read, drawn_of[read.model]):
+            yield who | {"group": group}, part
+
+
+def drawn_groups(read: Ablated, drawn: Path) -> Iterator[tuple[str, Ablated]]:
+    """The rows that were drawn for each group; ReciteError where they were not all ablated.
+
+    Their share of the corpus is that of the sample, times that of the group's rows in the sample.
+    """
+    table = ABLATION_ROWS.read(drawn).to_pandas()
+    for group in GROUPS:
+        part = table[table["group"] == group]
+        chosen, shares = np.zeros(len(read.hits), bool), {}
+        for domain, lines in part.groupby("domain", observed=True):
+            rows = read.frame.starts.get(domain, slice(0))
+            chosen[rows] = np.isin(read.frame.row_ids[rows], lines["row_id"])
+            shares[domain] = float(lines["inclusion_probability"].iloc[0])
+        if chosen.sum() != len(part):
+            raise ReciteError(f"not all rows that {drawn} names were ablated; delete it and run again.")
+        if len(part):
+            fractions = {domain: read.frame.fractions[domain] * share for domain, share in shares.items()}
+            values = {name: getattr(read, name)[chosen] for name in ("hits", "log_probability", "estimate")}
+            yield group, read._replace(frame=read.frame.part(chosen)._replace(fractions=fractions), **values)
 
 
 def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
@@ -77,22 +106,22 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
         blocks.setdefault(read_metadata(path)["first_layer"], []).append(path)
     made = read_metadata(paths[0])
     model = made["options"]["model"]
-    kinds = options["kinds"][options["corpora"][model]]
     lost: dict[str, list[np.ndarray]] = {"hits": [], "log_probability": [], "estimate": []}
     heads: list[int] = []
     row_ids, whole = None, True
     for first in sorted(blocks):
         table = one_table(ABLATED.read(path) for path in blocks[first])
-        order, starts = by_domain(table, kinds, model)
-        found, texts = (table[name].to_numpy()[order] for name in ("row_id", "sequence_id"))
-        whole = whole and (row_ids is None or np.array_equal(found, row_ids))
+        order, frame = read_frame(table, model, options, whole=False)
+        whole = whole and (row_ids is None or np.array_equal(frame.row_ids, row_ids))
         clean = table["clean_hits"].to_numpy()[order].astype(np.int16)
-        lost["hits"].append(clean[:, None] - as_array(table["hits"])[order].astype(np.int16))
+        here = read_metadata(blocks[first][0])["ablated"]
+        values = {name: as_array(table[name]).reshape(len(table), len(here))[order] for name in lost}
+        lost["hits"].append(clean[:, None] - values["hits"].astype(np.int16))
         clean = table["clean_log_probability"].to_numpy()[order]
-        lost["log_probability"].append(clean[:, None] - as_array(table["log_probability"])[order])
-        lost["estimate"].append(as_array(table["estimate"])[order])
-        heads += read_metadata(blocks[first][0])["ablated"]
-        row_ids = found
+        lost["log_probability"].append(clean[:, None] - values["log_probability"])
+        lost["estimate"].append(values["estimate"])
+        heads += here
+        row_ids = frame.row_ids
     if not whole or len(heads) != made["ablated_of_model"] or len(set(heads)) < len(heads):
         raise ReciteError(f"the layers of {model} were not all ablated on the same rows; delete them and run again.")
     return Ablated(
@@ -103,59 +132,63 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
         np.array(heads),
         made["options"].get("share", 1.0),
         made["continuation_tokens"],
-        kinds,
-        starts,
-        texts,
+        frame,
         *(np.concatenate(parts, axis=1) for parts in lost.values()),
     )
 
 
 def groups_of(read: Ablated) -> Iterator[tuple[str, str, np.ndarray]]:
     """Natural and planted rows, of all their domains and of each: (kind, domain or ALL, indices)."""
+    frame = read.frame
     for kind in (NATURAL, PLANTED):
-        rows = rows_of(kind, read.kinds, read.starts)
+        rows = frame.rows_of(kind)
         if len(rows):
             yield kind, ALL, rows
-        for domain, part in read.starts.items():
-            if (read.kinds[domain] == PLANTED) == (kind == PLANTED):
+        for domain, part in frame.starts.items():
+            if (frame.kinds[domain] == PLANTED) == (kind == PLANTED):
                 yield kind, domain, np.arange(part.start, part.stop)
 
 
-def drops_of(read: Ablated, rows: np.ndarray, options: Mapping[str, Any], *names: str) -> Drops:
-    """Mean drops of some rows; `names` are what the resamples are drawn for."""
-    bags = bags_of(read.texts, rows)
-    rng = np.random.default_rng(hash64(options["seed"], "ablation", read.model, *names))
-    weights = drawn_weights(bags, options["resamples"], rng)
+def drops_of(read: Ablated, rows: np.ndarray, options: Mapping[str, Any]) -> Drops:
+    """Mean drops of some rows; NaN in a resample that has none of them."""
+    bags = bags_of(read.frame, rows, options)
     return Drops(
         bags.distinct,
-        weighted_means(bags, weights, read.hits, read.layers) / read.steps,
-        weighted_means(bags, weights, read.log_probability, read.layers) / read.steps,
+        drawn_means(bags, read.hits, read.layers) / read.steps,
+        drawn_means(bags, read.log_probability, read.layers) / read.steps,
     )
 
 
-def drawn_weights(bags: Bags, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each bag counts: once as seen, then as drawn with replacement; (1 + resamples, bags) float64."""
-    count = len(bags.sizes)
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    return np.concatenate([np.ones((1, count)), drawn])
+def drawn_means(bags: Bags, values: np.ndarray, layers: np.ndarray) -> np.ndarray:
+    """Means of `values` (rows of the model, heads) as seen and under resamples, (1 + resamples, heads).
+
+    Layer by layer, as `layers` (heads,) has them, ascending, so that no more is held at once.
+    """
+    return np.concatenate([bags.means(bags.sums(block)) for block in by_layer(values, layers)], axis=1)
 
 
 def weighted_means(bags: Bags, weights: np.ndarray, values: np.ndarray, layers: np.ndarray) -> np.ndarray:
-    """Means of `values` (rows of the model, heads) under weights of the bags, (weights, heads).
-
-    Layer by layer, as `layers` (heads,) has them, ascending: the sums do not depend on how many layers a job had.
-    """
-    sizes = weights @ bags.sizes
-    blocks = np.split(values, np.flatnonzero(np.diff(layers)) + 1, axis=1)
-    return np.concatenate([weights @ bags.sums(block) / sizes[:, None] for block in blocks], axis=1)
+    """The same under weights of the bags, (weights, bags), each with some that are not 0: (weights, heads)."""
+    sizes = (weights @ bags.sizes)[:, None]
+    return np.concatenate([weights @ bags.sums(block) / sizes for block in by_layer(values, layers)], axis=1)
 
 
-def ranks(read: Ablated, bags: Bags, weights: np.ndarray, measure: str) -> np.ndarray:
-    """Ranks of the ablated heads, from 0, under weights of the bags, (weights, heads).
+def by_layer(values: np.ndarray, layers: np.ndarray) -> list[np.ndarray]:
+    """The columns of each layer."""
+    return np.split(values, np.flatnonzero(np.diff(layers)) + 1, axis=1)
+
+
+def ranks(hits: np.ndarray, log_probability: np.ndarray, measure: str) -> np.ndarray:
+    """Ranks of the ablated heads, from 0, by their mean drops, all three (draws, heads).
 
     By the mean drop in hits and, of equal ones, by that in log-probability; or by log-probability alone.
     """
-    second = weighted_means(bags, weights, read.log_probability, read.layers)
-    first = weighted_means(bags, weights, read.hits, read.layers) if measure == "hits" else np.zeros_like(second)
-    order = np.lexsort((-second, -first), axis=1)
-    return order.argsort(axis=1).astype(np.int32)
+    first = hits if measure == "hits" else np.zeros_like(log_probability)
+    return np.lexsort((-log_probability, -first), axis=1).argsort(axis=1).astype(np.int32)
+
+
+def drawn_ranks(read: Ablated, bags: Bags, measure: str) -> np.ndarray:
+    """Ranks as seen and under resamples, (1 + resamples, heads); those seen where a resample has none of the rows."""
+    means = [drawn_means(bags, values, read.layers) for values in (read.hits, read.log_probability)]
+    hits, log_probability = (np.where(np.isnan(drawn), drawn[:1], drawn) for drawn in means)
+    return ranks(hits, log_probability, measure)

@@ -1,5 +1,8 @@
 """How far the most important heads of one model are the same across domains, within one, and by chance.
 
+Two domains are compared as the halves of one are, a random half of each: few rows rank heads by chance in part, which
+makes every overlap smaller, and so that within a domain is the most that can be seen between two.
+
 Sets of the k most important heads are compared by their Jaccard index, |A and B| / |A or B|. Two random sets of k among
 H heads share a hypergeometric number of heads; the paper's 11.1% for a fifth of the heads is 0.2 / (2 - 0.2).
 """
@@ -14,10 +17,19 @@ import numpy as np
 from scipy import stats
 
 from recite.files import hash64
+from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import PLANTED
-from recite.outcomes.means import FEWEST, bags_of
+from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of
 from recite.stages.heads.shortlist import count_of
-from recite.stages.heads.summarize.importance import ALL, MEASURES, Ablated, drawn_weights, ranks, read_models
+from recite.stages.heads.summarize.importance import (
+    ALL,
+    MEASURES,
+    Ablated,
+    drawn_ranks,
+    ranks,
+    read_models,
+    weighted_means,
+)
 from recite.stages.heads.tables import OVERLAP
 from recite.statistics.intervals import around
 
@@ -25,6 +37,10 @@ SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 """What share of a model's heads counts as the most important."""
 SPLITS = 50
 """How often a domain's texts are split into halves."""
+CLAIMED = {MEMORIZED: "hits", UNMEMORIZED: "log_probability"}
+"""Group -> what its heads are ranked by in the claims: rows without hits have none to lose."""
+FIFTH = 0.2
+"""The paper's share of heads."""
 Line = dict[str, Any]
 
 
@@ -32,8 +48,8 @@ class Ranked(NamedTuple):
     """Ranks of all ablated heads by importance in one domain; 0 is the most important.
 
     texts: distinct ones. rows: number of rows. drawn: (1 + resamples, heads), as seen and under resamples of the texts.
-    halves: (2, SPLITS + resamples, heads), of the two halves of the texts: each split as seen, then each resample split
-    anew.
+    halves: (2, SPLITS + 2 x resamples, heads), of the two halves of the texts: each split as seen, then every resample,
+    split anew, then every one again.
     """
 
     texts: int
@@ -42,29 +58,52 @@ class Ranked(NamedTuple):
     halves: np.ndarray
 
 
-def measure_overlap(options: Mapping[str, Any], ablated: Sequence[Path], overlap: Path) -> None:
-    """Write the table overlap from parts of the table of ablated rows; one model's rows are in memory at a time."""
+def measure_overlap(
+    options: Mapping[str, Any], ablated: Sequence[Path], drawn: Sequence[Path], outputs: Mapping[str, Path]
+) -> None:
+    """Write the tables overlap and draws from parts of the table of ablated rows, of which `drawn` says the groups."""
     lines: list[Line] = []
-    for who, read in read_models(ablated, options):
+    draws: list[Line] = []
+    for who, read in read_models(ablated, drawn, options):
         for measure in MEASURES:
             ranked = ranked_domains(read, measure, options)
             lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read, options)]
-    OVERLAP.write_lines(overlap, lines, {"options": dict(options)})
+            if CLAIMED.get(who["group"]) == measure:
+                draws += claimed_lines(who, ranked, math.prod(read.shape), options)
+    OVERLAP.write_lines(outputs["overlap"], lines, {"options": dict(options)})
+    DRAWS.write_lines(outputs["draws"], draws, {"options": dict(options)})
+
+
+def claimed_lines(who: Line, ranked: Mapping[str, Ranked], heads: int, options: Mapping[str, Any]) -> Iterator[Line]:
+    """What claims are taken from: by how much two domains' fifths overlap beyond chance, mean over pairs of domains."""
+    if len(ranked) > 1:
+        k = count_of(FIFTH, heads)
+        halves = {domain: one.halves < k for domain, one in ranked.items()}
+        overlaps = seen(np.mean(list(between_pairs(halves).values()), axis=0))
+        chance = pair_chance(heads, k, options["confidence"])["chance"]
+        yield draw_line(who, f"heads_shared_{who['group']}", overlaps - chance)
 
 
 def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> dict[str, Ranked]:
     """The heads' ranks in every natural domain that has texts enough."""
     found = {}
-    for domain, part in read.starts.items():
-        bags = bags_of(read.texts, np.arange(part.start, part.stop))
-        if read.kinds[domain] == PLANTED or bags.distinct < FEWEST:
+    for domain, part in read.frame.starts.items():
+        bags = bags_of(read.frame, np.arange(part.start, part.stop), options)
+        if read.frame.kinds[domain] == PLANTED or bags.distinct < FEWEST:
             continue
         rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
-        weights = drawn_weights(bags, options["resamples"], rng)
-        members = random_halves(len(bags.sizes), SPLITS + options["resamples"], rng)
-        halves = [ranks(read, bags, half_weights(side, rng), measure) for side in (members, ~members)]
-        found[domain] = Ranked(bags.distinct, len(bags.rows), ranks(read, bags, weights, measure), np.stack(halves))
+        members = random_halves(len(bags.sizes), SPLITS + 2 * options["resamples"], rng)
+        halves = [half_ranks(read, bags, half_weights(side, bags.weights), measure) for side in (members, ~members)]
+        found[domain] = Ranked(bags.distinct, len(bags.rows), drawn_ranks(read, bags, measure), np.stack(halves))
     return found
+
+
+def half_ranks(read: Ablated, bags: Bags, weights: np.ndarray, measure: str) -> np.ndarray:
+    """Ranks of the heads under weights of the bags, (weights, heads)."""
+    hits, log_probability = (
+        weighted_means(bags, weights, values, read.layers) for values in (read.hits, read.log_probability)
+    )
+    return ranks(hits, log_probability, measure)
 
 
 def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarray:
@@ -72,18 +111,18 @@ def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarr
     return rng.permuted(np.tile(np.arange(texts) % 2 == 0, (splits, 1)), axis=1)
 
 
-def half_weights(members: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """How often each text counts in its half, (splits, texts): the first SPLITS as they are, the others drawn anew.
+def half_weights(members: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How much each text counts in its half: the first SPLITS as seen, then each resample, and each once more.
 
-    Texts are drawn within the half, so that none is left empty.
+    `members` (SPLITS + 2 x resamples, texts) has the shape of the result, `weights` (1 + resamples, texts) are those of
+    the resamples. A half of which a resample leaves nothing is taken as it is.
     """
-    sizes = members.sum(axis=1)
-    drawn = rng.multinomial(sizes[SPLITS:], members[SPLITS:] / sizes[SPLITS:, None])
-    return np.concatenate([members[:SPLITS], drawn]).astype(float)
+    found = members * np.concatenate([np.ones((SPLITS, 1)) * weights[:1], weights[1:], weights[1:]])
+    return np.where(found.any(axis=1, keepdims=True), found, members)
 
 
 def overlap_lines(ranked: Mapping[str, Ranked], read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Lines of one model and one measure: every share of the heads, every comparison.
+    """Lines of one model, group and measure: every share of the heads, every comparison.
 
     Shares are of all heads of the model. Of screened ones there are none beyond what was ablated of every domain.
     """
@@ -99,7 +138,7 @@ def overlap_lines(ranked: Mapping[str, Ranked], read: Ablated, options: Mapping[
         if len(ranked) > 1:
             rng = np.random.default_rng(hash64(options["seed"], "chance", read.model, k, len(ranked)))
             random = random_tops(heads, k, len(ranked), options["resamples"], rng)
-            yield from (about | line for line in _between(ranked, tops, random, k, options))
+            yield from (about | line for line in _between(ranked, halves, random, k, options))
             yield about | _universal(ranked, tops, random, options)
 
 
@@ -111,25 +150,48 @@ def _within(
     chance = pair_chance(heads, k, options["confidence"])
     for domain, values in (found | {ALL: np.mean(list(found.values()), axis=0)}).items():
         chosen = list(ranked.values()) if domain == ALL else [ranked[domain]]
-        seen = np.concatenate([values[:SPLITS].mean(keepdims=True), values[SPLITS:]])
         about = {"comparison": "within", "domain_a": domain, "domain_b": domain}
-        yield about | _sizes(chosen) | _around(seen, options["confidence"]) | chance
+        yield about | _sizes(chosen) | _around(seen(values), options["confidence"]) | chance
+
+
+def seen(values: np.ndarray) -> np.ndarray:
+    """The mean over splits, as seen and about it under each resample: (1 + resamples,) from (SPLITS + 2 x resamples,).
+
+    What two splits of a resample have in common is the resample's, the rest the splits', of which the mean has little:
+    deviations are scaled to the root of the covariance of the two splits (Searle, Casella & McCulloch 1992, chapter 3).
+    """
+    mean = values[:SPLITS].mean()
+    deviations = values[SPLITS:].reshape(2, -1)
+    deviations = deviations - deviations.mean(axis=1, keepdims=True)
+    together = deviations.mean(axis=0)
+    covariance, variance = float((deviations[0] * deviations[1]).mean()), float((together**2).mean())
+    scale = math.sqrt(max(0.0, covariance) / variance) if variance > 0 else 0.0
+    return np.concatenate([[mean], mean + scale * together])
 
 
 def _between(
-    ranked: Mapping[str, Ranked], tops: Mapping[str, np.ndarray], random: np.ndarray, k: int, options: Mapping[str, Any]
+    ranked: Mapping[str, Ranked],
+    halves: Mapping[str, np.ndarray],
+    random: np.ndarray,
+    k: int,
+    options: Mapping[str, Any],
 ) -> Iterator[Line]:
-    """Every pair of domains, and the mean of all pairs, whose chance is that of the mean of as many random pairs."""
-    pairs = {pair: jaccard(tops[pair[0]], tops[pair[1]]) for pair in combinations(tops, 2)}
+    """Halves of every two domains, and the mean of all pairs, whose chance is the mean of as many random pairs."""
+    pairs = between_pairs(halves)
     chance = pair_chance(random.shape[2], k, options["confidence"])
     for (a, b), values in pairs.items():
         about = {"comparison": "between", "domain_a": a, "domain_b": b}
-        yield about | _sizes([ranked[a], ranked[b]]) | _around(values, options["confidence"]) | chance
+        yield about | _sizes([ranked[a], ranked[b]]) | _around(seen(values), options["confidence"]) | chance
     mean = np.mean(list(pairs.values()), axis=0)
-    by_chance = np.mean([jaccard(random[a], random[b]) for a, b in combinations(range(len(tops)), 2)], axis=0)
+    by_chance = np.mean([jaccard(random[a], random[b]) for a, b in combinations(range(len(halves)), 2)], axis=0)
     about = {"comparison": "between", "domain_a": ALL, "domain_b": ALL}
     ends = _ends(by_chance, options["confidence"]) | {"chance": chance["chance"]}
-    yield about | _sizes(list(ranked.values())) | _around(mean, options["confidence"]) | ends
+    yield about | _sizes(list(ranked.values())) | _around(seen(mean), options["confidence"]) | ends
+
+
+def between_pairs(halves: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    """Overlap of halves of every two domains, each (SPLITS + 2 x resamples,)."""
+    return {(a, b): jaccard(halves[a][0], halves[b][1]) for a, b in combinations(halves, 2)}
 
 
 def _universal(

@@ -1,4 +1,4 @@
-"""What a head's effect must be for so many rows to show it: closed form from the measured variance over distinct texts.
+"""What a head's effect must be for so many rows to show it: closed form from the variance over what was sampled.
 
 With a normal test of the hypothesis that a mean drop is 0, at level a and power 1 - b, the smallest effect is
 (z(1 - a/2) + z(1 - b)) SE (Cohen 1988), with SE the standard error of the mean over so many rows.
@@ -24,19 +24,19 @@ QUANTILES = {"smallest": 0.0, "median": 0.5, "largest": 1.0}
 Line = dict[str, Any]
 
 
-def measure_power(options: Mapping[str, Any], ablated: Sequence[Path], power: Path) -> None:
-    """Write the table power from parts of the table of ablated rows; one model's rows are in memory at a time."""
+def measure_power(options: Mapping[str, Any], ablated: Sequence[Path], drawn: Sequence[Path], power: Path) -> None:
+    """Write the table power from parts of the table of ablated rows, of which `drawn` says the groups."""
     lines: list[Line] = []
-    for who, read in read_models(ablated, options):
-        lines += [who | line for line in power_lines(read)]
+    for who, read in read_models(ablated, drawn, options):
+        lines += [who | line for line in power_lines(read, options)]
     metadata = {"options": dict(options), "power": POWER_OF_TEST, "level": LEVEL}
     POWER.write_lines(power, lines, metadata)
 
 
-def power_lines(read: Ablated) -> Iterator[Line]:
-    """Lines of one model: by domain, measure and number of rows, this study's first."""
+def power_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Lines of one model and group: by domain, measure and number of rows, this study's first."""
     for kind, domain, rows in groups_of(read):
-        bags = bags_of(read.texts, rows)
+        bags = bags_of(read.frame, rows, options)
         if bags.distinct < FEWEST:
             continue
         for measure, values in zip(MEASURES, (read.hits, read.log_probability), strict=True):
@@ -51,7 +51,7 @@ def power_lines(read: Ablated) -> Iterator[Line]:
 
 
 def means_and_errors(bags: Bags, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of columns and their standard errors, where rows of one text are one observation, each (columns,).
+    """Means of columns and their standard errors, where what was sampled is one observation, each (columns,).
 
     `values` (rows of the model, columns). The mean is a ratio over clusters of unequal size (Cochran 1977, chapter 6),
     with the factor c / (c - 1) for c clusters.

@@ -1,4 +1,4 @@
-"""From ablated rows to the importance of every head, by domain, with intervals and ranks, and a screening's recall."""
+"""From ablated rows to every head's importance by group and domain, with tests and ranks, and a screening's recall."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,18 +10,21 @@ from recite.stages.heads.summarize.importance import Ablated, Drops, drops_of, g
 from recite.stages.heads.summarize.recall import recall_lines
 from recite.stages.heads.tables import HEADS, SCREENING
 from recite.statistics.intervals import interval
+from recite.statistics.tests import adjusted, sign_p_value
 
 Line = dict[str, Any]
 
 
-def aggregate_ablation(options: Mapping[str, Any], ablated: Sequence[Path], outputs: Mapping[str, Path]) -> None:
+def aggregate_ablation(
+    options: Mapping[str, Any], ablated: Sequence[Path], drawn: Sequence[Path], outputs: Mapping[str, Path]
+) -> None:
     """Write the table heads from parts of the table of ablated rows, and the table screening where that is asked for.
 
-    One model's rows are in memory at a time.
+    `drawn` says which rows are of which group. One model's rows are in memory at a time.
     """
     made = {"heads": (HEADS, head_lines), "screening": (SCREENING, recall_lines)}
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
-    for who, read in read_models(ablated, options):
+    for who, read in read_models(ablated, drawn, options):
         for name in outputs:
             lines[name] += [who | line for line in made[name][1](read, options)]
     for name, path in outputs.items():
@@ -30,18 +33,25 @@ def aggregate_ablation(options: Mapping[str, Any], ablated: Sequence[Path], outp
 
 
 def head_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Lines of one model: all heads by natural and by planted rows, by their domains together and by each."""
+    """Lines of one model and group: all heads by natural and by planted rows, by their domains together and by each.
+
+    The q-values of a measure are adjusted over the heads that were ablated, of the same rows.
+    """
     layers, heads = read.shape
     places = [divmod(int(number), heads) for number in read.heads]
     for kind, domain, rows in groups_of(read):
-        drops = drops_of(read, rows, options, kind, domain)
+        drops = drops_of(read, rows, options)
         ranks = ranks_of(drops)
+        measured = {"hits_drop": drops.hits, "log_probability_drop": drops.log_probability}
+        p_values = {name: [sign_p_value(drawn) for drawn in values[1:].T] for name, values in measured.items()}
+        q_values = {name: adjusted(values) for name, values in p_values.items()}
         for place, (layer, head) in enumerate(places):
             line = {"rows": kind, "domain": domain, "layer": layer, "head": head, "depth": (layer + 1) / layers}
             line |= {"heads": layers * heads, "n": len(rows), "distinct": drops.distinct, "rank": int(ranks[place])}
-            for name, values in (("hits_drop", drops.hits), ("log_probability_drop", drops.log_probability)):
+            for name, values in measured.items():
                 low, high = interval(values[1:, place], options["confidence"])
                 line |= {name: values[0, place], f"{name}_low": low, f"{name}_high": high}
+                line |= {f"{name}_p_value": p_values[name][place], f"{name}_q_value": q_values[name][place]}
             yield line
 
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from recite.files import hash64
 from recite.outcomes.means import FEWEST, bags_of
 from recite.stages.heads.shortlist import count_of, first, shortlist
-from recite.stages.heads.summarize.importance import MEASURES, Ablated, drawn_weights, groups_of, ranks, weighted_means
+from recite.stages.heads.summarize.importance import MEASURES, Ablated, drawn_means, drawn_ranks, groups_of
 from recite.statistics.intervals import around
 from recite.statistics.tests import correlation
 
@@ -23,31 +22,27 @@ Line = dict[str, Any]
 
 
 def recall_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Lines of one model of which every head was ablated: by rows, measure and share.
+    """Lines of one model and group, where every head was ablated: by rows, measure and share.
 
     What the estimate puts forward of a group's rows is held against the exact fifth of the same rows; `ablated` and
     `cost` are of all groups together, as in a study that screens.
     """
-    groups = [(kind, domain, bags_of(read.texts, rows)) for kind, domain, rows in groups_of(read)]
-    estimates = [
-        weighted_means(bags, np.ones((1, len(bags.sizes))), read.estimate, read.layers)[0] for *_, bags in groups
-    ]
+    groups = [(kind, domain, bags_of(read.frame, rows, options)) for kind, domain, rows in groups_of(read)]
+    estimates = [drawn_means(bags, read.estimate, read.layers) for *_, bags in groups]
     heads = len(read.heads)
     whole, k = layer_passes(read.shape, read.heads), count_of(FIFTH, heads)
-    listed = {share: shortlist(estimates, share) for share in SHARES}
+    listed = {share: shortlist([estimate[0] for estimate in estimates], share) for share in SHARES}
     costs = {
         share: (ESTIMATE_PASSES * read.shape[0] + layer_passes(read.shape, numbers)) / whole
         for share, numbers in listed.items()
     }
-    for kind, domain, bags in groups:
+    for (kind, domain, bags), drawn in zip(groups, estimates, strict=True):
         if bags.distinct < FEWEST:
             continue
-        rng = np.random.default_rng(hash64(options["seed"], "screening", read.model, kind, domain))
-        weights = drawn_weights(bags, options["resamples"], rng)
-        estimate = weighted_means(bags, weights, read.estimate, read.layers)
+        estimate = np.where(np.isnan(drawn), drawn[:1], drawn)
         about = {"rows": kind, "domain": domain, "n": len(bags.rows), "distinct": bags.distinct, "k": k, "heads": heads}
         for measure in MEASURES:
-            exact = ranks(read, bags, weights, measure)
+            exact = drawn_ranks(read, bags, measure)
             order = (-estimate[0]).argsort(kind="stable").argsort()
             about |= {"measure": measure, "rank_correlation": float(correlation(exact[0], order))}
             for share in SHARES:
