@@ -46,6 +46,7 @@ class Job:
         self.folder, self.out, self.rows = folder, folder / "out.parquet", rows
         self.shards = [write_shard(folder / "code-0000.parquet", rows)]
         columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
+        columns |= {"inclusion_probability": rows.probabilities}
         columns |= {"hits": [STEPS] * ROWS, "first_mismatch": [STEPS] * ROWS, "margin": [1.0] * ROWS}
         made = {"continuation_tokens": STEPS, "parameters": 1, "weights_sha256": "", "device": "", "dtype": ""}
         SCORES.write(folder / "scores.parquet", columns | {"generated": rows.continuation.tolist()}, made)
@@ -87,7 +88,7 @@ def job(tmp_path: Path, unspoken: int) -> Job:
     """Rows of which those from BAD on hold that token."""
     text = TEXT.clone()
     text[BAD:, 2] = unspoken
-    return Job(tmp_path, Rows(IDS, list(range(ROWS)), ["code"] * ROWS, text[:, :STEPS], text[:, STEPS:]))
+    return Job(tmp_path, Rows(IDS, list(range(ROWS)), ["code"] * ROWS, [1.0] * ROWS, text[:, :STEPS], text[:, STEPS:]))
 
 
 @pytest.fixture
