@@ -35,13 +35,13 @@ def lines_of(
 ) -> list[dict[str, Any]]:
     """Replicates from 0/1 outcomes (rows,) by model and domain; the models' rows of a domain are the same."""
     lines: list[dict[str, Any]] = []
-    first = 0  # each domain has bags of its own
+    first = seed % 3 * BAGS // 3  # each domain, and each of three studies with one key, has bags of its own
     for domain in {domain: 0 for by_domain in outcomes.values() for domain in by_domain}:
         models = [model for model in outcomes if domain in outcomes[model]]
         ones = [outcomes[model][domain] for model in models]
         rows = len(ones[0])
         bags = np.arange(first, first + rows)
-        sampled = Sampled(bags, seed, fraction, resamples, np.bincount(bags, minlength=BAGS))
+        sampled = Sampled(bags, seed // 3, fraction, resamples, np.bincount(bags, minlength=BAGS))
         first += rows
         totals = sampled.totals(np.column_stack([np.ones(rows), *ones, *(1 - part for part in ones)]))
         for number, model in enumerate(models):

@@ -35,8 +35,9 @@ def lines_of(
     _, places = np.unique(np.arange(n) if texts is None else texts, return_inverse=True)
     columns = [np.ones(n), *outcomes.values(), *(1 - column for column in outcomes.values())]
     sums = np.column_stack([np.bincount(places, weights=column) for column in columns])
-    bags = np.arange(len(sums))
-    totals = Sampled(bags, seed, 0.0, resamples, np.bincount(bags, minlength=BAGS)).totals(sums)[1:]
+    bags = np.arange(len(sums)) + seed % 10 * BAGS // 10  # ten studies with one key have bags of their own
+    units = np.bincount(bags, minlength=BAGS)
+    totals = Sampled(bags, seed // 10, 0.0, resamples, units).totals(sums)[1:]
     totals = (totals if drawn is None else drawn @ sums).astype(np.float32)
     models = list(outcomes)
     return {
