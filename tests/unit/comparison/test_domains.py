@@ -222,7 +222,7 @@ def test_intervals_cover_the_truth_in_a_thousand_studies(tmp_path: Path) -> None
 
     Every study has a noise strength of its own, so that all are compared at once.
     """
-    source = np.random.default_rng(3)
+    source = np.random.default_rng(5)
     studies = []
     for study in range(1000):
         outcomes = {"a-l": {domain: (source.random(300) < chance) * 1.0 for domain, chance in RATES["a-l"].items()}}
