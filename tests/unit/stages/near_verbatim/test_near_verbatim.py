@@ -114,7 +114,7 @@ def test_rates_by_hand(tmp_path: Path) -> None:
     assert rates["code", 0.0].recalled == 1 and rates["code", 0.25].recalled == 2
     natural = rates["natural", 0.25]
     assert (natural.n, natural.distinct, natural.recalled, natural.rate) == (4, 3, 3, 0.75)
-    # by hand: 3/4 x 1/4 over 2 (1/2 + 1/2 (1/2)^2 ...) of two rows a domain: only prose's two differ, by 1
+    # 3/4 x 1/4 over a variance of 2 x 1/2 / 4^2: code's two rows do not differ, prose's two do by 1
     assert (natural.rate_low, natural.rate_high) == pytest.approx(wilson(0.75, 0.75 * 0.25 / (2 * 0.5 / 16), 0.95))
     assert natural.mean_distance == (0 + 2 + 2 + 7) / 4 / STEPS and natural.mean_run == (8 + 7 + 7 + 1) / 4 / STEPS
     assert rates["control", 0.0].recalled == 0 and rates["control", 0.25].rate == 1
