@@ -251,3 +251,11 @@ def test_metadata_headers_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "METADATA"
     path.write_text("Name: x\nVersion: 1\n\nThe description.\n\nIts end.\n")
     assert corpus._text(SourceFile("x/METADATA", path)) == "The description.\n\nIts end.\n"
+
+
+def test_a_domain_whose_files_give_more(options: dict[str, Any], tmp_path: Path) -> None:
+    """Prevents few files from giving few documents where their domain says otherwise, and others from giving more."""
+    options["sources"]["web"] |= {"patterns": ["python/http/server.py"], "documents": 5, "passages_per_file": 5}
+    made = Built(options, tmp_path)
+    assert [document["id"][-2:] for document in made.documents("web")] == [f"#{index}" for index in range(5)]
+    assert {document["id"][-2:] for document in made.documents("mail")} == {"#0", "#1"}

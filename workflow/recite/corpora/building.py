@@ -68,7 +68,7 @@ def build_corpus(options: Mapping[str, Any], documents: Mapping[str, Path], cont
     for domain, source in options["sources"].items():
         files = find_files(source["packages"], source["patterns"])
         files.sort(key=lambda file: (hash64(options["seed"], domain, file.name), file.name))
-        passages, used = _take(domain, files, source["documents"], options)
+        passages, used = _take(domain, files, source["documents"], options | source)
         if len(passages) < source["documents"]:
             raise ReciteError(
                 f"corpus {options['name']}: domain {domain} has only {len(passages)} of {source['documents']} "
