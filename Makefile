@@ -61,10 +61,11 @@ bench-sampling: .venv/installed
 bench-aggregation: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.aggregation $(OPTIONS)
 
-## Counts of 10,000 spans in 50 MB of text, index included, beside `bytes.count`: seconds and ratio.
+## How often the 95% intervals hold the truth: simulated studies of a known population, both estimands.
 bench-coverage: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.coverage $(OPTIONS)
 
+## Counts of 10,000 spans in 50 MB of text, index included, beside `bytes.count`: seconds and ratio.
 bench-frequency: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.frequency $(OPTIONS)
 

@@ -31,9 +31,8 @@ def main() -> None:
     print("|---|" + "---:|" * len(CELLS))
     for name in found[0]:
         print(f"| {name} | {' | '.join(f'{100 * held[name]:.1f}%' for held in found)} |")
-    print(
-        f"\n{arguments.studies} studies each; one standard error is {100 * (0.95 * 0.05 / arguments.studies) ** 0.5:.1f} points."
-    )
+    error = 100 * (0.95 * 0.05 / arguments.studies) ** 0.5
+    print(f"\n{arguments.studies} studies each; one standard error is {error:.1f} points.")
 
 
 if __name__ == "__main__":
