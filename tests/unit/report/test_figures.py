@@ -174,7 +174,7 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
 HEADS_OF_A_LAYER = 2
 
 
-def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], group: str = "all") -> None:
     """Lines of one model in the table of heads."""
     for rows, domain in (("natural", "all"), ("natural", "code"), ("natural", "prose"), ("planted", "all")):
         for layer, head in product(range(LAYERS), range(HEADS_OF_A_LAYER)):
@@ -183,30 +183,42 @@ def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) ->
             about |= {"n": 30, "distinct": 20, "rank": 1 + layer * HEADS_OF_A_LAYER + head}
             about["heads"] = LAYERS * HEADS_OF_A_LAYER
             ends = spread("hits_drop", share) | spread("log_probability_drop", 2 * share)
+            about |= {
+                f"{name}_drop_{end}": 0.1 for name in ("hits", "log_probability") for end in ("p_value", "q_value")
+            }
+            about |= {"group": group}
             lines["heads"].append(model | about | ends)
 
 
-def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], group: str = "all") -> None:
     """Lines of one model in the tables of overlap and power."""
     for measure, share in product(("hits", "log_probability"), (0.5, 0.1, 0.2)):
         for comparison, domain in (("within", "all"), ("within", "code"), ("between", "all"), ("universal", "all")):
             about = {"measure": measure, "comparison": comparison, "domain_a": domain, "domain_b": domain}
-            about |= {"share": share, "k": 2, "heads": 6, "domains": 2, "n": 30, "distinct": 20}
+            about |= {"group": group, "share": share, "k": 2, "heads": 6, "domains": 2, "n": 30, "distinct": 20}
             found = spread("overlap", (11 * len(lines["overlap"]) % 89) / 100) | spread("chance", share / 2)
             lines["overlap"].append(model | about | found)
     for rows, domain, measure in product(("natural", "planted"), ("all", "code"), ("hits", "log_probability")):
         for place, n in enumerate((30, 2500, 10_000)):
             median = (len(lines["power"]) % 83 + 1) / 100
             about = {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": not place, "heads": 6}
-            about |= {"measured_n": 30, "measured_distinct": 20, "visible": 0.5}
+            about |= {"group": group, "measured_n": 30, "measured_distinct": 20, "visible": 0.5}
             lines["power"].append(model | about | {"smallest": median / 2, "median": median, "largest": median + 0.1})
 
 
-def _add_screening(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+def _add_screening(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], group: str = "all") -> None:
     """Lines of one model in the table of screening."""
     for domain, measure, share in product(("all", "code"), ("hits", "log_probability"), (0.5, 0.2)):
         about = {"rows": "natural", "domain": domain, "measure": measure, "share": share, "n": 30, "distinct": 20}
-        about |= {"heads": 6, "k": 1, "ablated": 4, "chance": share, "rank_correlation": 0.5, "cost": 0.7}
+        about |= {
+            "group": group,
+            "heads": 6,
+            "k": 1,
+            "ablated": 4,
+            "chance": share,
+            "rank_correlation": 0.5,
+            "cost": 0.7,
+        }
         lines["screening"].append(model | about | spread("recall", (11 * len(lines["screening"]) % 89) / 100))
 
 

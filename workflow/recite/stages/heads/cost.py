@@ -3,9 +3,20 @@
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.heads.asked import SECTION, batch_rows, block_end, blocks, models, parts, screens
+from recite.stages.heads.asked import (
+    SECTION,
+    batch_rows,
+    block_end,
+    blocks,
+    classes,
+    first_rows,
+    models,
+    parts,
+    screens,
+)
 from recite.stages.heads.asked import rows as rows_of
 from recite.study.declaration import Cost, Wildcards
+from recite.study.study import Study
 
 LISTED = 1.5
 """Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""
@@ -22,7 +33,7 @@ DRAWN_BYTES = 12
 DRAWN_SECONDS = 4e-6
 """Reading a row's score and hashing its name, on one core."""
 DRAWING_SECONDS = 2
-"""Resampling a domain of a model."""
+"""Resampling a domain of a model and group."""
 
 
 def ablation_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
@@ -120,5 +131,10 @@ def summary(planner: Planner, wildcards: Wildcards) -> Cost:
     for model in models(study):
         rows = sum(sum(shards.values()) for shards in parts(study, model).values())
         numbers += rows * sum(_heads(planner, model, first)[1] for first in blocks(study, model))
-    groups = sum(len(study.domains_of(model)) + 1 for model in models(study))
+    groups = sum((len(study.domains_of(model)) + 1) * _groups(study, model) for model in models(study))
     return Cost(costs.START_SECONDS + numbers * HEAD_SECONDS + groups * DRAWING_SECONDS)
+
+
+def _groups(study: Study, model: str) -> int:
+    """Groups of a model's rows."""
+    return len(classes(study)) + bool(first_rows(study, model))
