@@ -13,7 +13,11 @@ from recite.study.study import Study, load_study
 from recite.tables import Table
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTES = {"domains": {"prose": "free_text", "code": "structural"}, "files": {"patterns": ["*.jsonl"], "domain": "kind"}}
+NOTES = {
+    "domains": {"prose": "free_text", "code": "structural"},
+    "classes": {"prose": "mail", "code": "source_code"},
+    "files": {"patterns": ["*.jsonl"], "domain": "kind"},
+}
 """A corpus of one's own."""
 
 

@@ -33,7 +33,8 @@ def test_safetensors_gguf_and_plain_lines(fresh: Checkout, tmp_path: Path) -> No
         "packed": {"corpus": "notes", "path": str(packed), "tokenizer": str(mine / "tokenizer.json")},
     }
     files = {"folder": str(notes), "patterns": ["*.jsonl"], "domain": "kind"}
-    corpora = {"notes": {"domains": {"mail": "free_text", "code": "structural"}, "files": files}}
+    classes = {"mail": "mail", "code": "source_code"}
+    corpora = {"notes": {"domains": {"mail": "free_text", "code": "structural"}, "classes": classes, "files": files}}
     study = {
         "study": "own",
         "seed": 1,

@@ -80,14 +80,15 @@ def parquet(label: str) -> bytes:
 
 
 def public_index(root: Path) -> CountsServer:
-    """What stands for the public API: one index of some passages, cut by a tokenizer of its own, under four names."""
+    """What stands for the public API: one index of some passages, cut by a tokenizer of its own, under five names."""
     (root / "llama").mkdir()
     write_tokenizer(root / "llama", "openllama")
     texts = [text for label in ("Pile-CC", "Github", "crawl", "arxiv", "wiki", "dclm") for text in passages(label)]
     build_index(texts, units_of(root / "llama/tokenizer.model"), root / "llama/index", threads=1, gigabytes=1)
-    names = ("piletrain", "rpj", "dolma-v1_7", "olmo-2-0325-32b-instruct")
+    names = ("piletrain_llama", "rpj_llama_s4", "dolma-v1_7_llama", "olmo-mix-1124_llama")
+    names += ("olmo-3-7b-pretrain-shared_olmo2",)
     index = Index([root / "llama/index"])
-    return CountsServer({f"v4_{name}_llama{'_s4' if name == 'rpj' else ''}": index for name in names})
+    return CountsServer({f"v4_{name}": index for name in names})
 
 
 def corpus_files() -> dict[str, bytes]:
@@ -167,7 +168,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     config["frequency"] |= {"families": list(dict.fromkeys(MODELS.values()))}
     config["frequency"]["public"] = {
         "endpoint": server.address,
-        "tokenizer": "llama/tokenizer.model",
+        "tokenizers": dict.fromkeys(["llama-2", "olmo-2"], "llama/tokenizer.model"),
         "requests_per_second": 1000,
     }
     config |= {"models_file": "models.yaml", "corpora_file": "corpora.yaml", "aggregation": {"resamples": 100}}
@@ -196,14 +197,17 @@ def test_every_family_comes_to_the_figures(paper: Checkout) -> None:
 def test_public_counts_where_there_are_any(paper: Checkout, family: str) -> None:
     """A corpus that the public index lacks must be counted all the same, by its bytes."""
     path = paper.root / f"results/paper/frequencies/{family}/public.parquet"
-    by = "bytes" if family in ("starcoder", "olmo3") else "public"
-    assert read_metadata(path)["options"]["by"] == by
+    by = "bytes" if family == "starcoder" else "public"
+    told = read_metadata(path)["options"]
+    assert told["by"] == by
+    whose = {"starcoder": None, "olmo3": "olmo-2"}.get(family, "llama-2")
+    assert told.get("tokenizer") == whose
     table = FREQUENCIES.read(path).to_pandas()
     assert len(table) == 2 * ROWS
     if by == "bytes":
         assert (table["sequence"] <= table[["context", "continuation"]].min(axis=1)).all()
         assert (table["sequence"] >= 1).all()
-        assert (paper.root / f"results/paper/indexes/{'starcoderdata' if family == 'starcoder' else 'dolma3'}").exists()
+        assert (paper.root / "results/paper/indexes/starcoderdata").exists()
     else:
         assert (table["token_frequency"] > 0).all()
         assert len(path.with_name(".public.jsonl").read_text().splitlines()) > ROWS

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from recite.checkpoints.architectures import ARCHITECTURES, Shape
-from recite.checkpoints.training import build_model, epoch_order, train_model
+from recite.checkpoints.training import NO_TARGET, build_model, epoch_order, read_rows, train_model
 from recite.corpora.tables.training import TRAINING_ROWS
 from recite.corpora.tokenization import train_tokenizer
 from recite.errors import ReciteError
@@ -79,6 +79,44 @@ def test_recipe_reaches_the_weights(tmp_path: Path, inputs: dict[str, Path]) -> 
         train_model(options("openllama", **change), folder=tmp_path / str(index), threads=1, **inputs)
         digests.add(sha256_file(tmp_path / str(index) / "model.safetensors"))
     assert len(digests) == len(changes)
+
+
+def with_short_rows(folder: Path, inputs: dict[str, Path], lengths: list[int]) -> dict[str, Path]:
+    """The same rows, cut to these lengths in turn."""
+    folder.mkdir(exist_ok=True)
+    table = TRAINING_ROWS.read(inputs["rows"]).to_pydict()
+    table["tokens"] = [row[: lengths[index % len(lengths)]] for index, row in enumerate(table["tokens"])]
+    TRAINING_ROWS.write(folder / "rows.parquet", table, {})
+    return inputs | {"rows": folder / "rows.parquet"}
+
+
+@pytest.mark.parametrize("bos", [False, True])
+def test_what_fills_short_rows_is_not_learned(
+    tmp_path: Path, family: str, bos: bool, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prevents the filling from entering the loss, or the tokens before it."""
+    short = with_short_rows(tmp_path, inputs, [16, 3, 11])
+    train_model(options(family, bos=bos), folder=tmp_path / "one", threads=1, **short)
+    tokens = read_rows(short["rows"])
+    assert (tokens != NO_TARGET).sum(dim=1)[:3].tolist() == [16, 3, 11]
+    filled = torch.full_like(tokens, 9)
+    monkeypatch.setattr(torch.Tensor, "where", lambda self, kept, _: torch.where(kept, self, filled[:, :1]))
+    train_model(options(family, bos=bos), folder=tmp_path / "other", threads=1, **short)
+    digests = {sha256_file(tmp_path / name / "model.safetensors") for name in ("one", "other")}
+    assert len(digests) == 1
+    seen = read_json(tmp_path / "one/training.json")["tokens_seen"]
+    assert seen == 14 * 16 + 13 * 3 + 13 * 11
+
+
+def test_short_rows_are_learned(tmp_path: Path, inputs: dict[str, Path]) -> None:
+    """Prevents rows that are shorter than the longest from being passed over: their own loss is what falls."""
+    short = with_short_rows(tmp_path, inputs, [8])
+    longer = with_short_rows(tmp_path / "more", inputs, [8, 8, 8, 16])
+    for name, given in (("short", short), ("longer", longer)):
+        train_model(options("pythia", epochs=4), folder=tmp_path / name, threads=1, **given)
+    losses = [read_json(tmp_path / name / "training.json")["loss"] for name in ("short", "longer")]
+    assert all(loss[-1] < loss[0] for loss in losses)
+    assert losses[1][-1] == pytest.approx(losses[0][-1], rel=0.3)
 
 
 def test_divergence_is_a_sentence(tmp_path: Path, inputs: dict[str, Path]) -> None:

@@ -27,6 +27,7 @@ OPTIONS = {
     "controls": {"source": "mail", "repetitions": {"1": 2, "2": 1, "10": 2}},
 }
 REPETITIONS = [1, 1, 2, 10, 10]
+PLANTED = ("control", "repeats", "unseen")
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ class Built:
     """A built corpus, read without the library's readers."""
 
     def __init__(self, options: dict[str, Any], folder: Path) -> None:
-        self.files = {name: folder / f"{name}.jsonl.zst" for name in [*options["sources"], "control", "repeats"]}
+        self.files = {name: folder / f"{name}.jsonl.zst" for name in [*options["sources"], *PLANTED]}
         self.controls, self.manifest = folder / "controls.parquet", folder / "manifest.json"
         build_corpus(options, self.files, self.controls, self.manifest)
 
@@ -186,6 +187,23 @@ def test_no_control_holds_another(tmp_path: Path) -> None:
     options = OPTIONS | {"passage_characters": 64, "controls": {"source": "x", "repetitions": {"2": 2}}}
     first, second = choose_controls(options, files, [])
     assert first.text not in second.text and second.text not in first.text
+
+
+def test_texts_of_no_copy_stand_by_themselves(built: Built, options: dict[str, Any], tmp_path: Path) -> None:
+    """Prevents a text of no copy among those to train on, and other planted texts for its sake."""
+    options["controls"]["repetitions"] |= {"0": 3}
+    made = Built(options, tmp_path)
+    assert made.documents("control") == built.documents("control") and built.documents("unseen") == []
+    assert made.documents("repeats") == built.documents("repeats")
+    counts = CONTROLS.read(made.controls).to_pydict()
+    listed = dict(zip(counts["document_id"], counts["repetitions"], strict=True))
+    unseen = made.documents("unseen")
+    assert [document["domain"] for document in unseen] == ["control"] * 3
+    assert [document["id"] for document in unseen] == [name for name, copies in listed.items() if copies == 0]
+    others = [document["text"] for name in made.files if name != "unseen" for document in made.documents(name)]
+    assert not any(document["text"][:50] in other for document in unseen for other in others)
+    manifest = read_json(made.manifest)
+    assert (manifest["controls"], manifest["unseen"]) == (5, 3)
 
 
 def test_find_files_names_and_patterns() -> None:

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from recite.corpora.special_tokens import BOS_ID, END_OF_TEXT
 from recite.corpora.tables.training import TRAINING_ROWS
 from recite.corpora.tokenization import tokenize_corpus, train_tokenizer
+from recite.errors import ReciteError
 from recite.files import sha256_file
 from recite.tables import read_metadata
 
@@ -108,6 +109,22 @@ def test_a_document_of_exactly_one_row_is_kept(tmp_path: Path) -> None:
     options = {"row_tokens": 8, "vocabulary": 257}  # the bytes and the special token: no merges
     tokenize_corpus(options, [documents], tmp_path / "t.json", tmp_path / "c.json", tmp_path / "rows")
     assert TRAINING_ROWS.read(tmp_path / "rows")["document_id"].to_pylist() == ["8", "9"]
+
+
+def test_whole_documents(tmp_path: Path) -> None:
+    """Prevents a document that is sampled anywhere from being cut, or left out where it is short."""
+    documents = tmp_path / "x.jsonl.zst"
+    lines = [json.dumps({"id": f"d{n}", "domain": "x", "text": "\x01" * n}) for n in (7, 9, 8)]
+    documents.write_bytes(zstandard.compress("\n".join(lines).encode()))
+    made = [tmp_path / name for name in ("t.json", "c.json", "rows")]
+    options = {"row_tokens": 9, "vocabulary": 257, "whole": True}
+    tokenize_corpus(options, [documents], *made)
+    rows = TRAINING_ROWS.read(made[-1]).to_pydict()
+    assert dict(zip(rows["document_id"], map(len, rows["tokens"]), strict=True)) == {"d7": 7, "d9": 9, "d8": 8}
+    assert read_metadata(made[-1])["too_short"] == 0
+    with pytest.raises(ReciteError, match=r"document d9 has 9 tokens, training\.row_tokens is 8: .* to 9, or"):
+        tokenize_corpus(options | {"row_tokens": 8}, [documents], *made[:2], tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_metadata_names_the_inputs(made: Made) -> None:

@@ -116,7 +116,9 @@ def _add_countings(lines: dict[str, list[dict[str, Any]]], family: str) -> None:
     for place, measure in enumerate(("sequence", "context", "continuation")):
         shares = {"texts": 90, "equal": 0.9 - place / 10, "missed": place / 100}
         who = {"family": family, "measure": measure, "counting": "own", "reference": "bytes"}
-        lines["countings"].append(who | shares | spread("bias", -place / 10) | spread("correlation", 0.5))
+        lines["countings"].append(
+            who | shares | {"tokens": "llama-2"} | spread("bias", -place / 10) | spread("correlation", 0.5)
+        )
 
 
 def _add_factors(lines: dict[str, list[dict[str, Any]]]) -> None:
@@ -523,6 +525,18 @@ def test_controls_show_a_panel_per_family(tables: Tables) -> None:
     for family, found in zip(FAMILIES, shown, strict=True):
         table = tables["control_rates"]
         assert found == pairs(table[table["family"] == family], "repetitions", "rate")
+
+
+def test_controls_of_no_copy_are_shown() -> None:
+    """Prevents texts of no copy from falling off a logarithmic axis."""
+    tables = make_tables(FAMILIES, SIZES)
+    table = tables["control_rates"]
+    least = table["repetitions"].min()
+    table["repetitions"] = table["repetitions"].replace(least, 0)
+    axes, shown = panels("controls", tables)
+    assert axes[0].get_xticklabels()[0].get_text() == "0"
+    places = sorted({x for x, _ in shown[0]})
+    assert places == sorted({max(count, 0.5) for count in table["repetitions"]})
 
 
 def test_distribution_shows_the_shares(tables: Tables) -> None:

@@ -153,11 +153,14 @@ LINES |= {
         | spread("shift", math.nan, math.nan, math.nan)
     ],
     "countings": [
-        {"family": "a", "measure": measure, "counting": "bytes", "reference": "own", "texts": 480}
+        {"family": "a", "measure": measure, "counting": counting, "reference": "own", "tokens": tokens, "texts": 480}
         | {"equal": 0.75, "missed": 0.125}
         | spread("bias", -0.5, -0.75, -0.25)
         | spread("correlation", correlation, 0.5, 0.875)
-        for measure, correlation in (("sequence", 0.625), ("context", math.nan))
+        for counting, tokens, measure, correlation in (
+            ("bytes", "", "sequence", 0.625),
+            ("public", "llama-2", "context", math.nan),
+        )
     ],
     "claims": [
         {"claim": name, "text": f"Claims {name}.", "statistic": "a share", "value": value, "low": value - 0.1}
@@ -423,8 +426,8 @@ def test_corpus_frequency(page: str, tmp_path: Path) -> None:
         ["a-s", "planted", "480", "11.1%", "6.0", "3.0 to not reached", "97.5%"],
     ]
     assert found[6:] == [
-        ["a", "bytes", "sequence", "480", "75.0%", "12.5%", "-0.50 [-0.75, -0.25]", "0.62 [0.50, 0.88]"],
-        ["a", "bytes", "context", "480", "75.0%", "12.5%", "-0.50 [-0.75, -0.25]", "–"],
+        ["a", "bytes", "bytes", "sequence", "480", "75.0%", "12.5%", "-0.50 [-0.75, -0.25]", "0.62 [0.50, 0.88]"],
+        ["a", "public", "llama-2", "context", "480", "75.0%", "12.5%", "-0.50 [-0.75, -0.25]", "–"],
     ]
     assert len(header) == len(found[0]) and len(found[4]) == len(found[6])
     assert "at which the rate has left its floor" in page and "counted otherwise than by own" in page

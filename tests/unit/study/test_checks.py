@@ -1,5 +1,6 @@
 """What no schema can say: the sentence for every mistake that spans config files."""
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -75,11 +76,6 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ),
         ("training", {"row_tokens": 63}, r"windows of 64 tokens, but training\.row_tokens is 63"),
         ("sampling", {"continuation_tokens": 33}, r"windows of 65 tokens, but training\.row_tokens is 64"),
-        (
-            "sampling",
-            {"window": "offset"},
-            r"sampling\.window is offset, but models trained here see only the head of each document",
-        ),
         (
             "scoring",
             {"dtypes": {"pythia-xxl": "bfloat16"}},
@@ -198,6 +194,11 @@ def test_missing_corpora_file(config: dict[str, Any]) -> None:
             ("build", "controls", "source"),
             "prose",
             r"mini\.build\.controls\.source: 'prose' is not a source of that corpus",
+        ),
+        (
+            ("build", "sources", "unseen"),
+            {"packages": ["python"], "patterns": ["*.py"], "documents": 1},
+            r"mini\.build\.sources: unseen is the name of a file of planted texts; call the domain otherwise",
         ),
         (("build", "seeds"), 3, r"mini\.build: unknown key 'seeds'; did you mean 'seed'"),
     ],
@@ -326,6 +327,16 @@ def test_registered_model_of_a_corpus_that_is_built(tmp_path: Path, at_root: Non
             {"files": {"patterns": ["*"], "domain": "kind", "revision": "main"}},
             r"notes\.files\.revision: 'main' does not match",
         ),
+        ({"classes": {"prose": "mail"}}, r"notes\.classes: code has no class of text; give it one"),
+        (
+            {"classes": NOTES["classes"] | {"verse": "books"}},
+            r"notes\.classes: 'verse' is not a domain of that corpus \(known: prose, code\)",
+        ),
+        ({"classes": NOTES["classes"] | {"prose": "letters"}}, r"notes\.classes\.prose: 'letters' is "),
+        (
+            {"classes": NOTES["classes"] | {"prose": "planted"}},
+            r"notes\.classes: prose is of kind free_text, but of class planted; planted texts, and no others, are",
+        ),
         ({"build": {}}, r"notes\.build: key 'seed' is missing"),
     ],
 )
@@ -338,7 +349,7 @@ def test_mistakes_in_a_corpus_of_files(tmp_path: Path, at_root: None, change: di
 def test_corpus_that_is_neither_or_both(tmp_path: Path, at_root: None, drop: bool) -> None:
     """A corpus that lies nowhere, or in two ways."""
     mini = shipped("corpora")["mini"]
-    corpora = {"notes": {"domains": NOTES["domains"]} if drop else mini | NOTES}
+    corpora = {"notes": {key: NOTES[key] for key in ("domains", "classes")} if drop else mini | NOTES}
     assert_refused(
         own_study(tmp_path, MINE, corpora), r"corpora\.yaml: notes must say how it is made \(build\) or where"
     )
@@ -348,6 +359,7 @@ def test_corpus_that_is_neither_or_both(tmp_path: Path, at_root: None, drop: boo
 def test_domain_of_two_kinds(tmp_path: Path, at_root: None, chosen: Any) -> None:
     """Rates are by domain over all corpora: one name for two kinds would count rows as what they are not."""
     web = NOTES | {"domains": {"code": "free_text", "chat": "free_text"}}
+    web["classes"] = {"code": "source_code", "chat": "forum"}
     registry = {"mine": {"corpus": "notes"}, "other": {"corpus": "web"}}
     config = own_study(tmp_path, registry, {"notes": NOTES, "web": web})
     if chosen:
@@ -359,6 +371,23 @@ def test_domain_of_two_kinds(tmp_path: Path, at_root: None, chosen: Any) -> None
     config["sampling"]["domains"] = {"web": ["chat"]}
     study = load(config, "own.yaml")
     assert study.domains == {"notes": NOTES["domains"], "web": {"chat": "free_text"}}
+    assert study.text_classes == {"notes": NOTES["classes"], "web": {"chat": "forum"}}
+
+
+def test_classes_of_the_papers_corpora() -> None:
+    """Prevents corpora of different families from having fewer sorts of text in common than the config tells."""
+    corpora = shipped("corpora")
+    names = [name for name in corpora if name != "mini"]
+    shared = {
+        (first, second): len({*corpora[first]["classes"].values()} & {*corpora[second]["classes"].values()})
+        for first, second in combinations(names, 2)
+    }
+    lines = (ROOT / "config" / "corpora.yaml").read_text().partition("Classes that two corpora share:\n#\n")[2]
+    header, *told = [line.strip("# ").split() for line in lines.partition("\n#\n")[0].splitlines()]
+    assert header == names[1:]
+    table = {(row[0], name): int(n) for row in told for name, n in zip(names[-len(row[1:]) :], row[1:], strict=True)}
+    assert table == shared
+    assert sum(n >= 6 for n in shared.values()) == 3
 
 
 def test_a_factorial_that_cannot_be(config: dict[str, Any]) -> None:

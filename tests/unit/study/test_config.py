@@ -94,9 +94,9 @@ def test_config_that_is_no_mapping(empty: Any) -> None:
         check_config(empty, "study", "study.yaml")
 
 
-@pytest.mark.parametrize("count", [0, -2, 1.5])
-def test_repetition_counts_are_positive_integers(count: float) -> None:
-    """Prevents a control listed with zero copies, which the corpus does not have; YAML keys may be numbers."""
+@pytest.mark.parametrize("count", [-2, 1.5])
+def test_repetition_counts_are_integers(count: float) -> None:
+    """Prevents a control of a number of copies that no corpus can have; YAML keys may be numbers."""
     corpora = read_yaml(CONFIG / "corpora.yaml")
     corpora["mini"]["build"]["controls"]["repetitions"] = {count: 4}
     with pytest.raises(ReciteError, match=r"corpora\.yaml: .*repetitions"):
@@ -239,7 +239,8 @@ def test_home_in_every_path(small: dict[str, Any], monkeypatch: pytest.MonkeyPat
     """Prevents `~` from being taken for a folder of that name; what only begins with one stays as it is."""
     monkeypatch.setenv("HOME", "/home/ada")
     files = {"patterns": ["~*"], "domain": "~", "folder": "~/corpora"}
-    corpora = check_config({"notes": {"domains": {"a": "free_text"}, "files": files}}, "corpora", "corpora.yaml")
+    entry: dict[str, Any] = {"domains": {"a": "free_text"}, "classes": {"a": "mail"}, "files": files}
+    corpora = check_config({"notes": entry}, "corpora", "corpora.yaml")
     assert (files["folder"], files["patterns"], files["domain"]) == ("/home/ada/corpora", ["~*"], "~")
     assert corpora["notes"]["files"] is files
     entry = {"corpus": "notes", "path": "~/models/a.gguf", "tokenizer": "~/tokenizer.json"}

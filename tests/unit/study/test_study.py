@@ -13,6 +13,7 @@ from recite.catalogue import STAGES
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.inspection import empty_model
 from recite.checkpoints.registration import checkpoint_facts
+from recite.errors import ReciteError
 from recite.planning.limits import Limits
 from recite.stages.frequency import stage as frequency
 from recite.stages.heads import asked as heads
@@ -158,6 +159,7 @@ def test_which_domains_are_sampled_changes_no_options(config: dict[str, Any]) ->
 def test_a_domain_more_in_the_registry_changes_no_sample(tmp_path: Path, config: dict[str, Any]) -> None:
     """Prevents a domain that is added to a corpus from drawing the samples of the others, or scoring them, again."""
     more = deepcopy(NOTES) | {"domains": NOTES["domains"] | {"chat": "free_text"}}
+    more["classes"]["chat"] = "forum"
     before, after = (
         load(own_study(tmp_path, {"mine": {"corpus": "notes"}}, {"notes": notes}), "own.yaml")
         for notes in (NOTES, more)
@@ -360,15 +362,35 @@ def test_public_index_where_there_is_one(paper: dict[str, Any]) -> None:
     assert {family: told["by"] for family, told in made.items()} == {
         "pythia": "public",
         "starcoder": "bytes",
-        "olmo3": "bytes",
+        "olmo3": "public",
     }
-    assert made["pythia"]["index"] == "v4_piletrain_llama"
-    assert made["pythia"]["public"]["endpoint"] == "https://api.infini-gram.io/"
-    indexes = {family: frequency.index_of(study, family, "public") for family in ("pythia", "olmo3")}
-    assert indexes == {"pythia": "", "olmo3": "bytes"}
-    assert "index" not in made["olmo3"] and "public" not in made["olmo3"]
+    assert (made["pythia"]["index"], made["pythia"]["tokenizer"]) == ("v4_piletrain_llama", "llama-2")
+    assert made["pythia"]["public"] == {
+        "endpoint": "https://api.infini-gram.io/",
+        "connections": 4,
+        "requests_per_second": 10,
+        "tokenizer": "data/tokenizers/llama-2/tokenizer.model",
+    }
+    indexes = {family: frequency.index_of(study, family, "public") for family in ("pythia", "starcoder")}
+    assert indexes == {"pythia": "", "starcoder": "bytes"}
+    assert not {"index", "public", "tokenizer"} & made["starcoder"].keys()
+    assert made["olmo3"]["index"].endswith("_olmo2") and made["olmo3"]["tokenizer"] == "olmo-2"
+    assert made["olmo3"]["public"]["tokenizer"] == "data/tokenizers/olmo-2/tokenizer.json"
     counted = {model.split("-")[0] for model in frequency.counted_models(study)}
     assert counted == {"pythia", "starcoderbase", "olmo3"}
+
+
+def test_tokens_of_a_public_index(tmp_path: Path, config: dict[str, Any]) -> None:
+    """Prevents texts from being cut by another tokenizer than a public index, and one whose file nobody told."""
+    corpora = read_yaml(Path("config/corpora.yaml"))
+    corpora["pile"]["infini_gram"]["tokenizer"] = "gpt-neox"
+    own = own_study(tmp_path, {"mine": {"corpus": "pile"}}, corpora, frequency={"countings": ["public"]})
+    with pytest.raises(ReciteError, match=r"tokenizers names no file of gpt-neox, whose tokens the index of pile"):
+        load(own, "own.yaml")
+    own["frequency"]["public"] = {"tokenizers": {"gpt-neox": "there/tokenizer.json"}}
+    made = options(load(own, "own.yaml"), "frequency", family="mine", counting="public")
+    assert (made["tokenizer"], made["public"]["tokenizer"]) == ("gpt-neox", "there/tokenizer.json")
+    assert options(loaded(config), "frequency", family="olmo1", counting="other")["tokenizer"] == "openllama"
 
 
 def test_figures_of_the_mini_study(config: dict[str, Any]) -> None:

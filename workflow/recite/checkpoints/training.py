@@ -30,6 +30,7 @@ WEIGHT_DECAY = 0.01
 BETAS = (0.9, 0.95)
 CLIP_NORM = 1.0
 NO_TARGET = -100
+"""Where there is no next token to learn; in rows, what fills those that are shorter than the longest."""
 MARGIN_POSITIONS = 64
 """Positions beyond the row that a model can address."""
 
@@ -51,7 +52,7 @@ def train_model(
     model = build_model(family, Shape(**options["shape"]), vocabulary, tokens.shape[1], recipe["seed"])
     parameters = sum(parameter.numel() for parameter in model.parameters())
     order = torch.cat([epoch_order(tokens, recipe, epoch) for epoch in range(recipe["epochs"])])
-    print(f"{parameters:,} parameters, {len(order)} rows of {tokens.shape[1]} tokens")
+    print(f"{parameters:,} parameters, {len(order)} rows of {tokens.shape[1]} tokens at most")
     losses = _optimize(model, tokens, order, options)
     folder.mkdir(parents=True, exist_ok=True)
     for source in (tokenizer, tokenizer_config):
@@ -66,7 +67,7 @@ def train_model(
             "rows_sha256": sha256_file(rows),
             "order_blake2b": f"{hash64(canonical_json(order.tolist())):016x}",
             "documents": len(tokens),
-            "tokens_seen": order.numel() * tokens.shape[1],
+            "tokens_seen": int((tokens != NO_TARGET).sum(dim=1)[order].sum()),
             "loss": losses,
             "weights_sha256": sha256_file(folder / "model.safetensors"),
         },
@@ -74,11 +75,12 @@ def train_model(
 
 
 def read_rows(path: Path) -> Tensor:
-    """Training rows as an int64 tensor (rows, tokens)."""
+    """Training rows as an int64 tensor (rows, tokens of the longest), the shorter ones filled with NO_TARGET."""
     table = TRAINING_ROWS.read(path)
     if not table.num_rows:
         raise ReciteError(f"{path} holds no training row: no document is long enough; shorten training.row_tokens.")
-    return torch.tensor(table["tokens"].to_pylist())
+    rows = [torch.tensor(row) for row in table["tokens"].to_pylist()]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=NO_TARGET)
 
 
 def build_model(family: str, shape: Shape, vocabulary: int, row_tokens: int, seed: int) -> transformers.PreTrainedModel:
@@ -129,6 +131,8 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
         tokens = torch.cat([torch.full_like(tokens[:, :1], BOS_ID), tokens], dim=1)
     # Nothing follows a row's last token. A target that is passed over spares a copy of all other positions' logits.
     targets = torch.cat([tokens[:, 1:], torch.full_like(tokens[:, :1], NO_TARGET)], dim=1)
+    # What fills a row stands behind all of its tokens, which do not attend to it: any token will do.
+    tokens = tokens.where(tokens != NO_TARGET, BOS_ID)
     steps = math.ceil(len(order) / recipe["batch_rows"])
     peak = recipe["learning_rate"] * math.sqrt(REFERENCE_WIDTH / width)
     parameters = list(model.parameters())

@@ -2,7 +2,8 @@
 
 Documents are passages from the heads of files, where natural duplication lives: licence headers,
 boilerplate, shared licence texts. Controls are texts that occur nowhere else, each planted a known
-number of times, so that every frequency and rate downstream can be held against the truth.
+number of times, so that every frequency and rate downstream can be held against the truth. Those of no
+copy are sampled like the others, and nothing that trains or counts is handed their file.
 """
 
 import fnmatch
@@ -27,6 +28,8 @@ STANDARD_LIBRARY = "python"
 CONTROL = "control"
 REPEATS = "repeats"
 """Domain of a control's further copies: in the training data, never sampled."""
+UNSEEN = "unseen"
+"""File of the control domain's texts that have no copy: sampled, never in the training data."""
 ZSTD_LEVEL = 9
 PARAGRAPH_END = re.compile(r"\n(?:[ \t]*\n)+")
 
@@ -46,7 +49,7 @@ class Passage(NamedTuple):
 
 
 class Control(NamedTuple):
-    """A planted text: its document's identifier, how many documents hold it, the text."""
+    """A planted text: its document's identifier, how many documents to train on hold it, the text."""
 
     id: str
     repetitions: int
@@ -56,8 +59,8 @@ class Control(NamedTuple):
 def build_corpus(options: Mapping[str, Any], documents: Mapping[str, Path], controls: Path, manifest: Path) -> None:
     """Write one `.jsonl.zst` file of documents per domain, the table of controls and a manifest.
 
-    `options` is the corpus's name and `build` entry; `documents` maps each source domain, `control`
-    and `repeats` to its file. The choice depends only on the seed and on the files' names.
+    `options` is the corpus's name and `build` entry; `documents` maps each source domain, `control`,
+    `repeats` and `unseen` to its file. The choice depends only on the seed and on the files' names.
     """
     chosen: dict[str, list[Passage]] = {}
     counts: dict[str, dict[str, int]] = {}
@@ -76,16 +79,18 @@ def build_corpus(options: Mapping[str, Any], documents: Mapping[str, Path], cont
         if domain == options["controls"]["source"]:
             spare = files[used:]
     planted = choose_controls(options, spare, [passage.text for texts in chosen.values() for passage in texts])
-    chosen[CONTROL] = [Passage(control.id, control.text) for control in planted]
+    chosen[CONTROL] = [Passage(control.id, control.text) for control in planted if control.repetitions]
     chosen[REPEATS] = [Passage(f"{c.id}+{copy}", c.text) for c in planted for copy in range(1, c.repetitions)]
-    for domain, passages in chosen.items():
-        _write_documents(documents[domain], domain, passages)
+    chosen[UNSEEN] = [Passage(control.id, control.text) for control in planted if not control.repetitions]
+    for name, passages in chosen.items():
+        _write_documents(documents[name], CONTROL if name == UNSEEN else name, passages)
     columns = {"document_id": [c.id for c in planted], "repetitions": [c.repetitions for c in planted]}
     CONTROLS.write(controls, columns, {"corpus": options["name"]})
     packages = {name for source in options["sources"].values() for name in source["packages"]}
     made = {
         "sources": counts,
-        "controls": len(planted),
+        "controls": len(chosen[CONTROL]),
+        "unseen": len(chosen[UNSEEN]),
         "versions": {name: _version(name) for name in sorted(packages)},
         "sha256": {domain: sha256_file(path) for domain, path in documents.items()},
     }
@@ -120,11 +125,13 @@ def cut_passages(text: str, size: int, most: int) -> list[str]:
 
 
 def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], texts: Sequence[str]) -> list[Control]:
-    """One control text from each spare file whose beginning occurs in no other document."""
+    """One control text from each spare file whose beginning occurs in no other document; those of no copy come last."""
     size = options["passage_characters"]
     head = size // 4
     by_count = {int(count): rows for count, rows in options["controls"]["repetitions"].items()}
-    wanted = [count for count, rows in sorted(by_count.items()) for _ in range(rows)]
+    # Texts go to counts in order: those to be planted are the same with and without any of no copy.
+    counts = sorted(by_count, key=lambda count: (count == 0, count))
+    wanted = [count for count in counts for _ in range(by_count[count])]
     everything = "\0".join(texts)
     planted: list[Control] = []
     for file in spare:

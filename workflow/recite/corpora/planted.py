@@ -11,7 +11,7 @@ from recite.errors import ReciteError
 
 
 def known_copies(planted: Sequence[Path], controls: Path) -> dict[int, int]:
-    """row_id -> known repetition count of every row of some sample shards of the planted domains."""
+    """row_id -> known repetition count, 0 for none, of every row of some sample shards of the planted domains."""
     rows = pa.concat_tables([SAMPLES.read(path, ["row_id", "document_id"]) for path in planted])
     table = CONTROLS.read(controls)
     counts = dict(zip(table["document_id"].to_pylist(), table["repetitions"].to_pylist(), strict=True))

@@ -19,7 +19,7 @@ from recite.progress import Progress
 
 
 class Rows(NamedTuple):
-    """Sampled rows: ids, sequence ids, domains, inclusion probabilities; context and continuation (rows, tokens) int64."""
+    """Sampled rows: ids, sequence ids, domains, inclusion probabilities; context and continuation: (rows, tokens)."""
 
     ids: list[int]
     sequences: list[int]

@@ -1,9 +1,9 @@
 """Statistics of claims: a number over several models, with two intervals.
 
 For these models: the models' resamples are the same draws of the same documents, so the statistic is computed in every
-resample, and percentiles give its sampling error. For models of such families: each family left out in turn (the delete-one
-jackknife, Tukey 1958), and Student's t over the families; of a mean over families that is the t-interval of their values. A
-census has no sampling error, but its families are still few.
+resample, and percentiles give its sampling error. For models of such families: each family left out in turn (the
+delete-one jackknife, Tukey 1958), and Student's t over the families; of a mean over families that is the t-interval of
+their values. A census has no sampling error, but its families are still few.
 """
 
 import math
@@ -124,12 +124,11 @@ def found(
 
 
 def leave_one_out(draws: Sequence[Draw], joint: Joint) -> np.ndarray:
-    """The statistic as seen without each family in turn, (families,); without its resamples."""
-    seen = [draw._replace(values=draw.values[:1]) for draw in draws]
+    """The statistic as seen without each family in turn, (families,); none of too few families."""
     names = list(by_family(draws))
     if len(names) < FEWEST_FAMILIES:
         return np.array([])
-    return np.array([joint([draw for draw in seen if draw.family != name])[0] for name in names])
+    return np.array([joint([draw for draw in draws if draw.family != name])[0] for name in names])
 
 
 def families_interval(value: float, without: np.ndarray, confidence: float) -> Interval:

@@ -1,8 +1,9 @@
 """How rows were sampled, which is how they are resampled: the sampling frame of some rows.
 
-What a study's intervals are about is its config's `aggregation.estimand`. `corpus`: the documents of this corpus, of which
-each domain's sample is a known share; documents are resampled within domains, and a census has no sampling error. `texts`:
-distinct texts of a population without end; the rows of one text are one unit, and texts are resampled within domains.
+What a study's intervals are about is its config's `aggregation.estimand`. `corpus`: the documents of this corpus, of
+which each domain's sample is a known share; documents are resampled within domains, and a census has no sampling error.
+`texts`: distinct texts of a population without end; the rows of one text are one unit, and texts are resampled within
+domains.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,8 +29,8 @@ class Frame(NamedTuple):
 
     kinds: sampled domain -> kind, in the study's order. starts: domain -> its rows. Columns (rows,): row_ids, texts
     (ids of the rows' texts) and units (names of what was sampled). fractions: domain -> share of the units that is in
-    the sample, 0 where there is no end of them. bags: domain -> units of its whole sample by bag, (BAGS,); none where the
-    rows are not the whole sample.
+    the sample, 0 where there is no end of them. bags: domain -> units of its whole sample by bag, (BAGS,); none where
+    the rows are not the whole sample.
     """
 
     corpus: str
@@ -62,9 +63,9 @@ class Frame(NamedTuple):
                 starts[domain] = slice(first, first + count)
                 fractions[domain] = self.fractions[domain] * count / (part.stop - part.start)
                 first += count
-        columns = (column[chosen] for column in (self.row_ids, self.texts, self.units))
-        bags = {domain: _units_by_bag(self.units[chosen][part]) for domain, part in starts.items()} if self.bags else {}
-        return Frame(self.corpus, self.kinds, starts, *columns, fractions, bags)
+        row_ids, texts, units = (column[chosen] for column in (self.row_ids, self.texts, self.units))
+        bags = {domain: _units_by_bag(units[part]) for domain, part in starts.items()} if self.bags else {}
+        return Frame(self.corpus, self.kinds, starts, row_ids, texts, units, fractions, bags)
 
     def domains_of(self, rows: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """The domains of some rows, ascending indices, each with the places of its own among them."""
@@ -77,8 +78,9 @@ class Frame(NamedTuple):
 def read_frame(table: pa.Table, model: str, options: Mapping[str, Any], whole: bool = True) -> tuple[np.ndarray, Frame]:
     """The order of a table's rows that is by domain, then by row id, and their frame in that order.
 
-    `table` has COLUMNS, of the `whole` sample or of some rows of it; `options` are the study's aggregation options: `corpora` (model -> corpus), `kinds` (corpus ->
-    domain -> kind) and `estimand`. ReciteError for a row that is there twice, or of a domain that is not sampled.
+    `table` has COLUMNS, of the `whole` sample or of some rows of it; `options` are the study's aggregation options:
+    `corpora` (model -> corpus), `kinds` (corpus -> domain -> kind) and `estimand`. ReciteError for a row that is there
+    twice, or of a domain that is not sampled.
     """
     corpus = options["corpora"][model]
     kinds = options["kinds"][corpus]

@@ -19,8 +19,8 @@ FEWEST = 5
 class Bags(NamedTuple):
     """Some rows by bag of sampled units, domain by domain.
 
-    rows: indices into the model's rows, ascending. places: the bag of each, from 0 through all domains. distinct: texts.
-    strata: the bags of each domain.
+    rows: indices into the model's rows, ascending. places: the bag of each, from 0 through all domains. distinct:
+    texts. strata: the bags of each domain.
     """
 
     rows: np.ndarray
@@ -29,14 +29,14 @@ class Bags(NamedTuple):
     strata: tuple[Sampled, ...]
 
     @property
-    def count(self) -> int:
+    def bags(self) -> int:
         """Bags that hold a row."""
         return sum(len(stratum.bags) for stratum in self.strata)
 
     @property
     def sizes(self) -> np.ndarray:
         """Rows of each bag, (bags,)."""
-        return np.bincount(self.places, minlength=self.count)
+        return np.bincount(self.places, minlength=self.bags)
 
     @property
     def weights(self) -> np.ndarray:
@@ -46,7 +46,7 @@ class Bags(NamedTuple):
     def sums(self, values: np.ndarray) -> np.ndarray:
         """What each bag adds to each column of `values` (rows of the model, columns): (bags, columns) float64."""
         chosen = values[self.rows]
-        columns = [np.bincount(self.places, weights=column, minlength=self.count) for column in chosen.T]
+        columns = [np.bincount(self.places, weights=column, minlength=self.bags) for column in chosen.T]
         return np.column_stack(columns)
 
     def totals(self, sums: np.ndarray) -> np.ndarray:

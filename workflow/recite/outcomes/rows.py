@@ -27,8 +27,8 @@ class Outcomes(NamedTuple):
     """What one model made of its rows, under one disturbance at most; rows by domain, then by row id.
 
     noise_layer, alpha: disturbed layer and noise strength, both 0 where undisturbed. steps: tokens of the continuation.
-    frame: how the rows were sampled. Columns (rows,): ranks (each row's place in its domain's sample), hits, and at_risk
-    (whether the smallest margin is under the dtype's noise).
+    frame: how the rows were sampled. Columns (rows,): ranks (each row's place in its domain's sample), hits, and
+    at_risk (whether the smallest margin is under the dtype's noise).
     """
 
     model: str
@@ -75,8 +75,8 @@ def _run(made: Mapping[str, Any]) -> Run:
 def read_outcomes(paths: Sequence[Path], table: Table, options: Mapping[str, Any]) -> Outcomes:
     """All scores of one model and strength; ReciteError for a row scored twice, or of a domain that is not sampled.
 
-    `options` are the study's aggregation options, of which `margin_tolerance` (dtype -> logit) and those of `read_frame`
-    are used.
+    `options` are the study's aggregation options, of which `margin_tolerance` (dtype -> logit) and those of
+    `read_frame` are used.
     """
     made = read_metadata(paths[0])
     model, family = made["options"]["model"], made["options"]["family"]

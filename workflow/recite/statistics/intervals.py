@@ -21,8 +21,9 @@ class Interval(NamedTuple):
 class Stratum(NamedTuple):
     """The sampled units of one domain.
 
-    sizes: (units,) rows of each unit. sums: (units,) how many of them have the outcome. fraction: share of all units that
-    was sampled, 0 where there is no end of them. others: further units of the domain's sample, which have no such rows.
+    sizes: (units,) rows of each unit. sums: (units,) how many of them have the outcome. fraction: share of all units
+    that was sampled, 0 where there is no end of them. others: further units of the domain's sample, which have no such
+    rows.
     """
 
     sizes: np.ndarray
@@ -74,10 +75,16 @@ def interval(replicates: np.ndarray, confidence: float) -> Interval:
 
 
 def around(values: np.ndarray, confidence: float) -> Interval:
-    """Normal interval, within [0, 1], of a statistic whose values are as seen and then under resamples.
+    """`around_mean` of a statistic that lies in [0, 1]."""
+    low, high = around_mean(values, confidence)
+    return Interval(max(0.0, low), min(1.0, high))
+
+
+def around_mean(values: np.ndarray, confidence: float) -> Interval:
+    """Normal interval of a statistic whose values are as seen and then under resamples.
 
     By the resamples' standard error: a statistic of ranked sets is noisier under resamples and its values are lower, so
     that percentiles would lie beside what was seen.
     """
     half = float(stats.norm.ppf((1 + confidence) / 2)) * float(values[1:].std(ddof=1))
-    return Interval(max(0.0, float(values[0]) - half), min(1.0, float(values[0]) + half))
+    return Interval(float(values[0]) - half, float(values[0]) + half)

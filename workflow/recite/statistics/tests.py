@@ -19,6 +19,12 @@ def sign_p_value(replicates: np.ndarray) -> float:
     return min(1.0, 2 * (1 + rarer) / (1 + len(defined)))
 
 
+def permutation_p_value(values: np.ndarray) -> float:
+    """One-sided: how often a permutation, the seen order of the first place included, reaches the first value."""
+    defined = values[~np.isnan(values)]
+    return float((defined >= values[0] - ROUNDING).mean())
+
+
 def adjusted(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """q-values that hold the false discovery rate over all of `p_values` (Benjamini & Hochberg 1995)."""
     values = np.asarray(p_values, float)

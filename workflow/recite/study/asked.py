@@ -65,6 +65,14 @@ class Asked:
             sampled[corpus] = {domain: kinds[domain] for domain in names}
         return sampled
 
+    @cached_property
+    def text_classes(self) -> dict[str, dict[str, str]]:
+        """Corpus -> its sampled domains with their classes of text, which corpora share."""
+        return {
+            corpus: {domain: self.corpora[corpus]["classes"][domain] for domain in kinds}
+            for corpus, kinds in self.domains.items()
+        }
+
     def domains_of(self, model: str) -> dict[str, str]:
         """The sampled domains of a model's corpus, with their kinds."""
         return self.domains[self.models[model].corpus]

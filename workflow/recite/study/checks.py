@@ -12,6 +12,9 @@ from recite.checkpoints.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.study.asked import Asked
 
+PLANTED_FILES = ("control", "repeats", "unseen")
+"""What the files of a built corpus's planted texts are called."""
+
 
 def check_figures(config: Mapping[str, Any], figures: Collection[str], source: str) -> None:
     """The figures that the config names are there."""
@@ -38,16 +41,41 @@ def check_corpora(corpora: Mapping[str, Any], corpora_file: Path) -> None:
         planted = [domain for domain, kind in corpus["domains"].items() if kind == "planted"]
         if "files" in corpus:
             _check_files(name, corpus, planted, corpora_file)
-            continue
-        build = corpus["build"]
-        for domain in build["sources"]:
-            known(domain, corpus["domains"], f"{corpora_file}: {name}.build.sources", "domain of that corpus")
-        source = build["controls"]["source"]
-        known(source, build["sources"], f"{corpora_file}: {name}.build.controls.source", "source of that corpus")
-        if planted != ["control"]:
+        else:
+            _check_build(name, corpus, planted, corpora_file)
+        _check_classes(name, corpus, corpora_file)
+
+
+def _check_build(name: str, corpus: Mapping[str, Any], planted: list[str], corpora_file: Path) -> None:
+    build = corpus["build"]
+    taken = [domain for domain in PLANTED_FILES if domain in build["sources"]]
+    if taken:
+        raise ReciteError(
+            f"{corpora_file}: {name}.build.sources: {taken[0]} is the name of a file of planted texts; call the "
+            "domain otherwise."
+        )
+    for domain in build["sources"]:
+        known(domain, corpus["domains"], f"{corpora_file}: {name}.build.sources", "domain of that corpus")
+    source = build["controls"]["source"]
+    known(source, build["sources"], f"{corpora_file}: {name}.build.controls.source", "source of that corpus")
+    if planted != ["control"]:
+        raise ReciteError(
+            f"{corpora_file}: {name}.domains must have one domain of kind planted, called control, for the "
+            f"texts of build.controls; it has {', '.join(planted) or 'none'}."
+        )
+
+
+def _check_classes(name: str, corpus: Mapping[str, Any], corpora_file: Path) -> None:
+    """Every domain, and nothing else, has a class of text; that of planted texts is theirs alone."""
+    for domain in corpus["classes"]:
+        known(domain, corpus["domains"], f"{corpora_file}: {name}.classes", "domain of that corpus")
+    for domain, kind in corpus["domains"].items():
+        if domain not in corpus["classes"]:
+            raise ReciteError(f"{corpora_file}: {name}.classes: {domain} has no class of text; give it one.")
+        if (kind == "planted") != (corpus["classes"][domain] == "planted"):
             raise ReciteError(
-                f"{corpora_file}: {name}.domains must have one domain of kind planted, called control, for the "
-                f"texts of build.controls; it has {', '.join(planted) or 'none'}."
+                f"{corpora_file}: {name}.classes: {domain} is of kind {kind}, but of class "
+                f"{corpus['classes'][domain]}; planted texts, and no others, are of class planted."
             )
 
 
@@ -130,11 +158,6 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
         _check_factorial(training, source)
     for size, entry in training["sizes"].items():
         _check_shape(Shape(**entry), f"{source}: training.sizes.{size}")
-    if sampling["window"] != "head":
-        raise ReciteError(
-            f"{source}: sampling.window is {sampling['window']}, but models trained here see only the head of each "
-            "document; set it to head."
-        )
     window = sampling["context_tokens"] + sampling["continuation_tokens"]
     if window > training["row_tokens"]:
         raise ReciteError(

@@ -24,7 +24,13 @@ DOMAIN = (
 RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),
     Column("distinct", pa.uint64(), "text", "distinct texts among the rows; rows of equal text have equal scores"),
-    Column("effective_n", pa.float64(), "row", "independent rows that would carry as much information on the rate"),
+    Column(
+        "effective_n",
+        pa.float64(),
+        "row",
+        "independent rows that would carry as much information on the rate; infinite for a census",
+        finite=False,
+    ),
     Column(
         "memorized",
         pa.uint64(),
@@ -48,9 +54,9 @@ COUNTED = (
 
 
 def with_interval(name: str, meaning: str, unit: str = "", finite: bool = True) -> tuple[Column, ...]:
-    """A statistic with its bootstrap interval over texts."""
+    """A statistic with its bootstrap interval, over what the study's estimand resamples."""
     return (
         Column(name, pa.float64(), unit, meaning, finite),
-        Column(f"{name}_low", pa.float64(), unit, f"lower end of the bootstrap interval of {name} over texts", finite),
-        Column(f"{name}_high", pa.float64(), unit, f"upper end of the bootstrap interval of {name} over texts", finite),
+        Column(f"{name}_low", pa.float64(), unit, f"lower end of the bootstrap interval of {name}", finite),
+        Column(f"{name}_high", pa.float64(), unit, f"upper end of the bootstrap interval of {name}", finite),
     )

@@ -15,6 +15,8 @@ from counts_server import CountsServer
 from recite.corpora.tables.samples import SAMPLES
 from recite.corpora.tokenizer import load_tokenizer
 from recite.errors import ReciteError
+from recite.files import sha256_file
+from recite.stages.frequency.countings import read_frequencies
 from recite.stages.frequency.measure import count_rows, frequency_columns, row_spans
 from recite.stages.frequency.ngrams import Index, Span, build_index, units_of
 from recite.stages.frequency.rows import FREQUENCIES
@@ -156,14 +158,18 @@ def test_public_index(tmp_path: Path, own: Path) -> None:
     local = counted(tmp_path, options("other"), [shard], other)
     server = CountsServer({"v4_texts": Index([tmp_path / "index"])})
     public = {"endpoint": server.address, "connections": 2, "requests_per_second": 10_000, "tokenizer": "there"}
-    made = options("public", index="v4_texts", public=public)
+    made = options("public", index="v4_texts", tokenizer="texts-400", public=public)
     for output in ("first", "second"):
         count_rows(made, [shard], [], other, tmp_path / "cache.jsonl", tmp_path / output)
         pd.testing.assert_frame_equal(FREQUENCIES.read(tmp_path / output).to_pandas(), local)
     server.close()
     assert len(server.asked) == len(set(server.asked))
     assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
-    assert "public" not in read_metadata(tmp_path / "first")["options"]
+    told = read_metadata(tmp_path / "first")
+    assert "public" not in told["options"]
+    assert told["options"]["tokenizer"] == "texts-400" and told["tokenizer_sha256"] == sha256_file(other)
+    found = read_frequencies([tmp_path / "first"], ["public"])
+    assert found["pythia"]["public"].tokens == "texts-400"
 
 
 def test_rows_longer_than_the_api_takes(tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

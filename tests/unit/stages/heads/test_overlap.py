@@ -35,7 +35,8 @@ THREE = {"code": "structural", "prose": "free_text", "control": "free_text"}
 
 
 def table_of(folder: Path, paths: list[Path], kinds: dict[str, str] = THREE) -> pd.DataFrame:
-    measure_overlap(options_of(kinds), paths, [drawn_of(folder, Rows())], folder / "overlap.parquet")
+    outputs = {name: folder / f"{name}.parquet" for name in ("overlap", "draws")}
+    measure_overlap(options_of(kinds), paths, [drawn_of(folder, Rows())], outputs)
     return OVERLAP.read(folder / "overlap.parquet").to_pandas()
 
 

@@ -9,40 +9,50 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recite.comparison.claims.tables import CLAIMS
-from recite.outcomes.findings import Finding, Statistics
+from recite.comparison.claims.tables import CLAIM_FAMILIES, CLAIMS
+from recite.outcomes.draws import read_draws
+from recite.outcomes.findings import Finding, Measured, Statistics
 from recite.tables.declared import read_frames
 
 SUPPORTED, NOT_SUPPORTED, UNDECIDED, NOT_MEASURED = "supported", "not supported", "undecided", "not measured"
+FAMILIES, MODELS = "families", "models"
+"""What a verdict is about: models of such families, or these models."""
+LEVEL = 0.05
+"""What the p-value of a claim that has one must not exceed."""
+UNKNOWN = Finding(math.nan, math.nan, math.nan, math.nan, math.nan, 0, 0)
 
 
-def judge(options: Mapping[str, Any], tables: Sequence[Path], claims: Path) -> None:
-    """Write the table claims.
+def judge(
+    options: Mapping[str, Any], tables: Sequence[Path], draws: Sequence[Path], outputs: Mapping[str, Path]
+) -> None:
+    """Write the tables claims and claim_families.
 
     `options` hold `claims`, the entries of the claims file with their names; `statistics`, claim -> the module that
-    holds its statistic; and `tables`, table -> the module that declares it.
+    holds its statistic; `tables`, table -> the module that declares it; and the level of intervals.
     """
-    frames = read_frames(tables, options["tables"])
-    lines = []
+    measured = Measured(read_frames(tables, options["tables"]), read_draws(draws), options["confidence"])
+    lines, families = [], []
     for claim in options["claims"]:
-        needed, statistic = statistics_in(options["statistics"][claim["name"]])[claim["name"]]
-        finding = statistic(frames) if set(needed) <= set(frames) else None
-        if finding is not None and math.isnan(finding.value + finding.low + finding.high):
-            finding = None
-        shown = finding or Finding(math.nan, math.nan, math.nan, 0)
+        name = claim["name"]
+        finding = statistics_in(options["statistics"][name])[name](measured)
+        shown = finding or UNKNOWN
         sign, bound = (">", claim["above"]) if "above" in claim else ("<", claim["below"])
+        over = about(claim, finding)
         lines.append(
             {
-                "claim": claim["name"],
+                "claim": name,
                 "text": claim["claim"],
                 "statistic": claim["statistic"],
-                **shown._asdict(),
+                **{key: value for key, value in shown._asdict().items() if key != "parts"},
+                "over": over,
                 "rule": f"{sign} {bound:g}",
-                "verdict": verdict(finding, sign, bound),
+                "verdict": verdict(finding, over, sign, bound),
                 "figure": claim["figure"],
             }
         )
-    CLAIMS.write_lines(claims, lines, {"claims": list(options["claims"])})
+        families += [{"claim": name, **part._asdict()} for part in shown.parts]
+    for table, found in ((CLAIMS, lines), (CLAIM_FAMILIES, families)):
+        table.write_lines(outputs[table.name], found, {"claims": list(options["claims"])})
 
 
 def statistics_in(module: str) -> Statistics:
@@ -51,10 +61,24 @@ def statistics_in(module: str) -> Statistics:
     return found
 
 
-def verdict(finding: Finding | None, sign: str, bound: float) -> str:
-    """Supported where the whole interval lies on the claim's side of the bound, not supported where none of it does."""
+def about(claim: Mapping[str, Any], finding: Finding | None) -> str:
+    """What the verdict is about: as the claim's rule says, but these models where there are too few families."""
+    few = finding is None or math.isnan(finding.families_low)
+    return MODELS if few else str(claim["over"])
+
+
+def verdict(finding: Finding | None, over: str, sign: str, bound: float) -> str:
+    """Supported where the whole interval lies on the claim's side of the bound, not supported where none of it does.
+
+    Where the claim has a permutation test, it must not be by chance either.
+    """
     if finding is None:
         return NOT_MEASURED
-    low, high = (finding.low, finding.high) if sign == ">" else (-finding.high, -finding.low)
+    ends = (finding.families_low, finding.families_high) if over == FAMILIES else (finding.low, finding.high)
+    if any(math.isnan(end) for end in ends):
+        return NOT_MEASURED
+    low, high = ends if sign == ">" else (-ends[1], -ends[0])
     bound = bound if sign == ">" else -bound
-    return SUPPORTED if low > bound else NOT_SUPPORTED if high <= bound else UNDECIDED
+    if low > bound:
+        return UNDECIDED if finding.p_value > LEVEL else SUPPORTED
+    return NOT_SUPPORTED if high <= bound else UNDECIDED

@@ -1,5 +1,7 @@
 """Domains: structural against free text, and how alike models are in what they memorize where."""
 
+from typing import Any
+
 from recite.planning.planner import short
 from recite.study.declaration import Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -10,6 +12,11 @@ def _inputs(study: Study, wildcards: Wildcards) -> Files:
     return {"replicates": [study.file(name, "replicates", {}) for name in makers]}
 
 
+def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    classes = {name: study.text_classes[model.corpus] for name, model in study.models.items()}
+    return {"confidence": study.config["aggregation"]["confidence"], "classes": classes}
+
+
 STAGE = Stage(
     "recite.comparison.domains",
     (
@@ -17,8 +24,9 @@ STAGE = Stage(
             "domains",
             run="recite.comparison.domains.summarize:compare_domains",
             inputs=_inputs,
+            outputs={"draws": "draws/domains.parquet"},
             tables=("kinds", "profiles"),
-            options=lambda study, wildcards: {"confidence": study.config["aggregation"]["confidence"]},
+            options=_options,
             cost=short,
         ),
     ),

@@ -36,11 +36,11 @@ PROFILES = Table(
     (
         *(column._replace(name=f"{column.name}_a") for column in MODEL),
         *(column._replace(name=f"{column.name}_b") for column in MODEL),
-        Column("domains", pa.uint64(), "domain", "natural domains that both models have, by name; three or more"),
-        Column("rows", pa.uint64(), "row", "the fewer of the two models' rows in these domains"),
+        Column("classes", pa.uint64(), "class", "classes of text that both models' corpora have; three or more"),
+        Column("rows", pa.uint64(), "row", "the fewer of the two models' rows in these classes"),
         *with_interval(
             "similarity",
-            "Pearson correlation of the two models' rates by domain; NaN where a model has equal rates",
+            "correlation of the two models' rates by class of text, sampling noise taken off; NaN if nothing is left",
             finite=False,
         ),
     ),

@@ -32,7 +32,8 @@ STAGE = Stage(
             "Families",
             ("factorial",),
             (
-                "Share of the variance of the models' profiles over layers that the architecture, the recipe "
+                "Share of the variance of the models' profiles over layers, raw and by their shape alone (as the "
+                "similarities of families compare them), that the architecture, the recipe "
                 "(order of the data, learning rate, epochs), the two together, and the seed of weights and order "
                 "explain: omega squared of a balanced two-way layout with seeds as replicates. Bars are bootstrap "
                 "intervals over seeds."

@@ -18,10 +18,12 @@ from recite.comparison.factorial.tables import FACTORIAL
 from recite.comparison.signatures.tables import SIGNATURES
 from recite.errors import ReciteError
 from recite.files import hash64
-from recite.statistics.intervals import interval
+from recite.statistics.intervals import ROUNDING, interval
 from recite.study.models import Crossed
 
 FACTORS = ("architecture", "recipe", "both", "seed")
+RAW, SHAPE = "raw", "shape"
+"""Profiles as measured, of which a model's level is part; and as signatures compare them, by correlation."""
 Line = dict[str, Any]
 
 
@@ -35,8 +37,9 @@ def explain_signatures(options: Mapping[str, Any], signatures: Path, factorial: 
     lines: list[Line] = []
     for measure, part in table.groupby("measure"):
         values = profiles_by_cell(part, crossed)
-        rng = np.random.default_rng(hash64(options["seed"], "factorial", measure))
-        lines += [{"measure": measure} | line for line in factor_lines(values, options, rng)]
+        for profile, these in ((RAW, values), (SHAPE, shapes(values))):
+            rng = np.random.default_rng(hash64(options["seed"], "factorial", measure))
+            lines += [{"measure": measure, "profile": profile} | line for line in factor_lines(these, options, rng)]
     FACTORIAL.write_lines(factorial, lines, {"options": dict(options)})
 
 
@@ -55,6 +58,13 @@ def profiles_by_cell(table: pd.DataFrame, crossed: Mapping[str, Crossed]) -> np.
     for family, place in crossed.items():
         values[tuple(side.index(level) for side, level in zip(sides, place, strict=True))] = by_family[family]
     return values
+
+
+def shapes(values: np.ndarray) -> np.ndarray:
+    """Profiles, (..., depths), about their means and of length 1; flat ones are 0."""
+    about = values - values.mean(axis=-1, keepdims=True)
+    length = np.sqrt((about**2).sum(axis=-1, keepdims=True))
+    return np.divide(about, length, out=np.zeros_like(about), where=length > ROUNDING)
 
 
 def sums_of_squares(values: np.ndarray) -> np.ndarray:

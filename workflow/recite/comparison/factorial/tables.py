@@ -9,6 +9,12 @@ FACTORIAL = Table(
     "factorial",
     (
         MEASURE,
+        Column(
+            "profile",
+            pa.string(),
+            "",
+            "raw: as measured; shape: about their means over depth, of equal size, as correlations compare them",
+        ),
         Column("factor", pa.string(), "", "architecture, recipe, both (their interaction) or seed (what is left)"),
         Column("models", pa.uint64(), "model", "models: architectures x recipes x seeds"),
         Column("degrees", pa.uint64(), "", "degrees of freedom"),

@@ -16,10 +16,10 @@ def sections(told: Told) -> list[str]:
 
 def _factorial(table: pd.DataFrame) -> str:
     lines = ["## Recipe or architecture\n", "Share of the variance of profiles over layers, beyond chance:\n"]
-    lines.append("| measure | factor | models | share | interval | p |")
-    lines.append("|---|---|---:|---:|---|---:|")
+    lines.append("| measure | profile | factor | models | share | interval | p |")
+    lines.append("|---|---|---|---:|---:|---|---:|")
     lines += [
-        f"| {row.measure} | {row.factor} | {row.models} | {cells.share(row.share)} | {cells.between(row, 'share')} "
+        f"| {row.measure} | {row.profile} | {row.factor} | {row.models} | {cells.share(row.share)} | {cells.between(row, 'share')} "
         f"| {'–' if math.isnan(row.p_value) else cells.probability(row.p_value)} |"
         for row in table.itertuples()
     ]

@@ -1,7 +1,7 @@
 """Claims on model size.
 
-The paper: memorization grows log-linearly with model size. That is two claims: it grows within families, and on a straight
-line over the logarithm.
+The paper: memorization grows log-linearly with model size. That is two claims: it grows within families, and on a
+straight line over the logarithm.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from recite.outcomes.draws import Draw
-from recite.outcomes.findings import Finding, Measured, Statistics, by_family, found
+from recite.outcomes.findings import Finding, Measured, Part, Statistics, by_family, found
 
 
 def scaling(measured: Measured) -> Finding | None:
@@ -69,12 +69,19 @@ def _apart(parts: Sequence[np.ndarray], power: int = 1) -> np.ndarray:
 
 def absolute(finding: Finding) -> Finding:
     """The size of a statistic: an interval that holds 0 begins there."""
-    ends = {}
-    for name in ("", "families_"):
-        low, high = getattr(finding, f"{name}low"), getattr(finding, f"{name}high")
-        ends[f"{name}low"] = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-        ends[f"{name}high"] = max(abs(low), abs(high))
-    return finding._replace(value=abs(finding.value), **ends)
+    low, high = _sizes(finding.low, finding.high)
+    families_low, families_high = _sizes(finding.families_low, finding.families_high)
+    parts = tuple(
+        Part(part.family, part.models, abs(part.value), *_sizes(part.low, part.high)) for part in finding.parts
+    )
+    return Finding(
+        abs(finding.value), low, high, families_low, families_high, finding.models, finding.families, parts=parts
+    )
+
+
+def _sizes(low: float, high: float) -> tuple[float, float]:
+    """Ends of the size of what lies between two ends."""
+    return (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
 
 
 STATISTICS: Statistics = {

@@ -15,7 +15,7 @@ STAGE = Stage(
             cost=short,
         ),
     ),
-    claims=("scaling",),
+    claims=("scaling", "log_linear"),
     words=True,
     figures={
         "scaling": Figure(

@@ -16,7 +16,7 @@ STAGE = Stage(
             cost=short,
         ),
     ),
-    claims=("family_signature",),
+    claims=("family_signature", "signature_recovery", "signature_lens"),
     words=True,
     figures={
         "signatures": Figure(

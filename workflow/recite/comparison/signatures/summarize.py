@@ -2,7 +2,9 @@
 
 A model's profile is a number for every layer: what ablating one of its heads costs, how much similarity it has
 regained, or how probable it makes the true token. Profiles are compared on a common relative depth (the paper's
-comparison of families); whether families matter is asked by a permutation of their names over the models (Good 2005).
+comparison of families). Sizes differ between models of a family, so what a tenfold size does to a profile within
+families is taken off before. Whether families matter is asked by a permutation of their names over the models (Good
+2005).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +17,13 @@ import pandas as pd
 
 from recite.comparison.signatures.tables import SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
 from recite.files import hash64
+from recite.outcomes.findings import families_interval
 from recite.outcomes.frame import NATURAL
 from recite.stages.heads.tables import HEADS
 from recite.stages.lens.tables import LENS
 from recite.stages.recovery.tables import RECOVERY
 from recite.statistics.intervals import wilson
-from recite.statistics.tests import adjusted, correlation
+from recite.statistics.tests import adjusted, correlation, permutation_p_value
 from recite.tables import Table
 
 DEPTHS = 20
@@ -64,7 +67,7 @@ def compare_signatures(options: Mapping[str, Any], tables: Sequence[Path], outpu
             place = about | profile.who | {"layers": len(profile.depths)}
             points = zip(depths.tolist(), values.tolist(), strict=True)
             lines["signatures"] += [place | {"depth": depth, "value": value} for depth, value in points]
-        similarity = correlations(np.array(drawn))
+        similarity = correlations(without_size(np.array(drawn), [profile.who for profile in profiles]))
         for (i, a), (j, b) in combinations(enumerate(profiles), 2):
             sides = {f"{key}_{side}": one.who[key] for side, one in (("a", a), ("b", b)) for key in WHO}
             lines["signature_pairs"].append(about | sides | {"similarity": similarity[i, j]})
@@ -125,6 +128,22 @@ def correlations(values: np.ndarray) -> np.ndarray:
     return correlation(values[:, None], values[None])
 
 
+def without_size(values: np.ndarray, whose: Sequence[Line]) -> np.ndarray:
+    """Profiles, (models, depths), as if all models had their mean log size: by its common slope within families.
+
+    Unchanged where no family has two sizes.
+    """
+    x = np.log10([float(who["parameters"]) for who in whose])
+    _, families = np.unique([who["family"] for who in whose], return_inverse=True)
+    apart, rest = x.copy(), values.copy()
+    for family in range(families.max() + 1):
+        own = families == family
+        apart[own] -= apart[own].mean()
+        rest[own] -= values[own].mean(axis=0)
+    spread = float(apart @ apart)
+    return values - np.outer(x - x.mean(), apart @ rest / spread) if spread > 0 else values
+
+
 def comparison_lines(alike: Alike, measure: str, options: Mapping[str, Any]) -> Iterator[Line]:
     """The line of one measure in the table of tests; none without two families of which one has two models."""
     varies = ~np.isnan(np.diag(alike.similarity))
@@ -140,6 +159,7 @@ def comparison_lines(alike: Alike, measure: str, options: Mapping[str, Any]) -> 
     within = np.equal.outer(alike.families, alike.families)
     apart = ~np.eye(count, dtype=bool)
     asked = int(sizes[sizes > 1].sum())
+    low_of_families, high_of_families = families_interval(gains[0], without_each(alike), options["confidence"])
     low, high = wilson(right[0] / asked, asked, options["confidence"])
     yield {
         "models": count,
@@ -147,6 +167,8 @@ def comparison_lines(alike: Alike, measure: str, options: Mapping[str, Any]) -> 
         "within": alike.similarity[within & apart].mean(),
         "between": alike.similarity[~within].mean(),
         "difference": gains[0],
+        "difference_low": low_of_families,
+        "difference_high": high_of_families,
         "p_value": permutation_p_value(gains),
         "identified": int(right[0]),
         "asked": asked,
@@ -167,6 +189,13 @@ def statistics(alike: Alike) -> tuple[float, int]:
     return gain, int((alike.families[nearest] == alike.families).sum())
 
 
-def permutation_p_value(values: np.ndarray) -> float:
-    """One-sided: how often a permutation, the seen order of the first place included, reaches the first value."""
-    return float((values >= values[0] - 1e-12).mean())
+def without_each(alike: Alike) -> np.ndarray:
+    """The difference without each family in turn, (families,); NaN where no two models of one family are left."""
+    found = []
+    for family in np.unique(alike.families):
+        kept = alike.families != family
+        names = alike.families[kept]
+        enough = len(np.unique(names)) > 1 and np.bincount(names).max() > 1
+        rest = Alike(alike.similarity[np.ix_(kept, kept)], names)
+        found.append(statistics(rest)[0] if enough else np.nan)
+    return np.array(found)

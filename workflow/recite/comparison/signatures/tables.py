@@ -29,7 +29,13 @@ SIGNATURE_PAIRS = Table(
         MEASURE,
         *(column._replace(name=f"{column.name}_a") for column in MODEL),
         *(column._replace(name=f"{column.name}_b") for column in MODEL),
-        Column("similarity", pa.float64(), "", "Pearson correlation over depth; NaN where a profile is flat", False),
+        Column(
+            "similarity",
+            pa.float64(),
+            "",
+            "correlation over depth, model size regressed out; NaN where a profile is flat",
+            False,
+        ),
     ),
 )
 SIGNATURE_TESTS = Table(
@@ -41,6 +47,14 @@ SIGNATURE_TESTS = Table(
         Column("within", pa.float64(), "", "mean similarity of two models of one family"),
         Column("between", pa.float64(), "", "mean similarity of two models of two families"),
         Column("difference", pa.float64(), "", "within - between"),
+        Column(
+            "difference_low",
+            pa.float64(),
+            "",
+            "lower end of its interval for models of such families, each left out in turn; NaN for fewer than three",
+            finite=False,
+        ),
+        Column("difference_high", pa.float64(), "", "upper end of that interval", finite=False),
         Column("p_value", pa.float64(), "", "of the hypothesis that families do not matter, by permutation"),
         Column("q_value", pa.float64(), "", "p_value adjusted for all lines of the table (Benjamini-Hochberg)"),
         Column("identified", pa.uint64(), "model", "models whose most similar other model is of their family"),

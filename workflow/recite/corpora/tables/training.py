@@ -8,14 +8,14 @@ TRAINING_ROWS = Table(
     "training_rows",
     (
         Column("document_id", pa.string(), "", "document of the corpus"),
-        Column("tokens", TOKENS, "token id", "the document's first tokens, one training row"),
+        Column("tokens", TOKENS, "token id", "the document's first tokens, or all of them: one training row"),
     ),
 )
 
 CONTROLS = Table(
     "controls",
     (
-        Column("document_id", pa.string(), "", "planted document; its text occurs nowhere else in the corpus"),
-        Column("repetitions", pa.uint32(), "document", "how many documents of the corpus hold this text"),
+        Column("document_id", pa.string(), "", "planted document; its text occurs nowhere else"),
+        Column("repetitions", pa.uint32(), "document", "how many documents to train on hold this text"),
     ),
 )

@@ -22,8 +22,8 @@ Line = dict[str, Any]
 class Suffixes(NamedTuple):
     """What one model's memorized rows need of their contexts; rows by domain.
 
-    length: tokens of a context. frame: how the rows were sampled. Columns (rows,): masks, and shortest as in the table of
-    suffixes.
+    length: tokens of a context. frame: how the rows were sampled. Columns (rows,): masks, and shortest as in the table
+    of suffixes.
     """
 
     model: str

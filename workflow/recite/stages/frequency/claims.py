@@ -1,26 +1,15 @@
-"""The claim on corpus frequency."""
+"""The claim on corpus frequency.
 
-import math
+The paper: memorization sets in beyond a threshold of corpus frequency. Smooth growth has none.
+"""
 
-from recite.outcomes.findings import (
-    Finding,
-    Statistics,
-    Tables,
-    largest,
-    mean_of,
-)
-from recite.outcomes.frame import NATURAL
+from recite.outcomes.findings import Finding, Measured, Statistics, mean_of_largest
 
 
-def frequency(tables: Tables) -> Finding | None:
-    """Thresholds by the study's first way of counting, of the models whose rate rises so far in all of the interval."""
-    table = tables["thresholds"]
-    first = table["counting"].iloc[:1].to_list()
-    kept = table[(table["rows"] == NATURAL) & (table["measure"] == "sequence") & table["counting"].isin(first)]
-    kept = largest(kept)
-    return mean_of(kept[kept["threshold_high"] < math.inf], "threshold")
+def frequency(measured: Measured) -> Finding | None:
+    return mean_of_largest(measured, "kink")
 
 
 STATISTICS: Statistics = {
-    "frequency": (("thresholds",), frequency),
+    "frequency": frequency,
 }

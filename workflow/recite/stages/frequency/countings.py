@@ -20,12 +20,14 @@ TOKEN_FREQUENCY = "token_frequency"
 class Frequencies(NamedTuple):
     """What one way of counting found for a family's rows, by row id.
 
-    row_ids, texts: (rows,) uint64. values: measure -> (rows,) counts, or the mean frequency of the tokens.
+    row_ids, texts: (rows,) uint64. values: measure -> (rows,) counts, or the mean frequency of the tokens. tokens:
+    whose were counted, a family's or a tokenizer's name; "" for bytes.
     """
 
     row_ids: np.ndarray
     texts: np.ndarray
     values: dict[str, np.ndarray]
+    tokens: str = ""
 
     def of(self, row_ids: np.ndarray, measure: str) -> np.ndarray:
         """The values of some rows, all of which were counted."""
@@ -35,9 +37,12 @@ class Frequencies(NamedTuple):
 def read_frequencies(paths: Sequence[Path], countings: Sequence[str]) -> dict[str, dict[str, Frequencies]]:
     """Family -> counting -> what it found, in the order of `countings`; only rows that all of these have counted."""
     tables: dict[str, dict[str, pa.Table]] = {}
+    tokens: dict[tuple[str, str], str] = {}
     for path in paths:
         made = read_metadata(path)["options"]
         tables.setdefault(made["family"], {})[made["counting"]] = FREQUENCIES.read(path).sort_by("row_id")
+        whose = made["family"] if made.get("by") == "own" else made.get("tokenizer", "")
+        tokens[made["family"], made["counting"]] = whose
     found: dict[str, dict[str, Frequencies]] = {}
     for family, counted in sorted(tables.items()):
         row_ids = {counting: table["row_id"].to_numpy() for counting, table in counted.items()}
@@ -48,7 +53,8 @@ def read_frequencies(paths: Sequence[Path], countings: Sequence[str]) -> dict[st
         for counting in countings:
             rows = counted[counting].take(pa.array(np.searchsorted(row_ids[counting], shared)))
             values = {name: rows[name].to_numpy() for name in (*SPANS, TOKEN_FREQUENCY)}
-            found[family][counting] = Frequencies(shared, rows["sequence_id"].to_numpy(), values)
+            texts = rows["sequence_id"].to_numpy()
+            found[family][counting] = Frequencies(shared, texts, values, tokens[family, counting])
     return found
 
 
@@ -61,7 +67,7 @@ def counting_lines(family: str, counted: Mapping[str, Frequencies], confidence: 
             known, counts = (of.values[measure][once].astype(float) for of in (truth, found))
             both = (known > 0) & (counts > 0)
             line: dict[str, Any] = {"family": family, "measure": measure, "counting": counting, "reference": reference}
-            line |= {"texts": len(once), "equal": float((known == counts).mean())}
+            line |= {"tokens": found.tokens, "texts": len(once), "equal": float((known == counts).mean())}
             line["missed"] = float((known > 0)[counts == 0].sum() / max(1, (known > 0).sum()))
             ratios = np.log2(counts[both] / known[both])
             statistics = {

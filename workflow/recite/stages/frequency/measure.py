@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from recite.corpora.tables.samples import SAMPLES
 from recite.errors import ReciteError
+from recite.files import sha256_file
 from recite.stages.frequency.ngrams import Index, Span, Units, units_of
 from recite.stages.frequency.public_counts import LONGEST_SPAN, PublicIndex
 from recite.stages.frequency.rows import FREQUENCIES
@@ -65,9 +66,10 @@ def count_rows(
 ) -> None:
     """Write the frequencies of a family's rows, of every domain the first `rows_per_domain` (None: all).
 
-    `options` give family, counting, `by` (bytes, own, other, public), rows_per_domain and, for the public API, public
-    and its index. `indexes` are the folders of a local index, `tokenizer` what cuts text for the units that are not
-    bytes, `cache` the file of the API's answers. Rows with a span that the API does not take are left out and counted.
+    `options` give family, counting, `by` (bytes, own, other, public), rows_per_domain, for others' tokens the name of
+    their tokenizer and, for the public API, public and its index. `indexes` are the folders of a local index,
+    `tokenizer` what cuts text for the units that are not bytes, `cache` the file of the API's answers. Rows with a span
+    that the API does not take are left out and counted.
     """
     rows = read_rows(shards, options["rows_per_domain"])
     units = units_of(tokenizer)
@@ -87,6 +89,7 @@ def count_rows(
     columns["domain"] = rows["domain"].cast(pa.string()).dictionary_encode()
     metadata: dict[str, Any] = {"options": {key: value for key, value in options.items() if key != "public"}}
     metadata |= {"too_long": int((~taken).sum()), "corpus_units": counter.counts([()])[0]}
+    metadata |= {"tokenizer_sha256": sha256_file(tokenizer)} if tokenizer else {}
     FREQUENCIES.write(frequencies, columns | frequency_columns(spans, counter), metadata)
 
 

@@ -6,7 +6,7 @@ from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.inputs import scores_of, shard_files, tokenizer
-from recite.stages.sampling.stage import all_documents, groups, layout
+from recite.stages.sampling.stage import groups, layout, training_documents
 from recite.study.asked import Asked
 from recite.study.checks import known
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
@@ -74,6 +74,20 @@ def _check(study: Asked, source: str) -> None:
             f"{source}: frequency.countings has other, but frequency.other does not say whose tokenizer that is; "
             "name a family of this study."
         )
+    if "public" in section["countings"]:
+        _check_public(study, section, source)
+
+
+def _check_public(study: Asked, section: dict[str, Any], source: str) -> None:
+    """Of every public index that is asked the study knows the tokenizer."""
+    for family in section.get("families", study.families):
+        corpus = study.families[family].corpus
+        tokenizer = study.corpora[corpus].get("infini_gram", {}).get("tokenizer")
+        if tokenizer and tokenizer not in section["public"]["tokenizers"]:
+            raise ReciteError(
+                f"{source}: frequency.public.tokenizers names no file of {tokenizer}, whose tokens the index of "
+                f"{corpus} holds; add one, or leave out family {family}."
+            )
 
 
 def _counted(study: Study) -> list[Wildcards]:
@@ -99,7 +113,7 @@ def _index_jobs(study: Study) -> list[Wildcards]:
 def _index_inputs(study: Study, wildcards: Wildcards) -> Files:
     units = wildcards["units"]
     cut = {} if units == "bytes" else {"tokenizer": tokenizer(study, units)}
-    return {"documents": all_documents(study, wildcards["corpus"]), **cut}
+    return {"documents": training_documents(study, wildcards["corpus"]), **cut}
 
 
 def _index_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
@@ -127,11 +141,12 @@ def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     family, counting = wildcards["family"], wildcards["counting"]
     section, by = study.config[SECTION], counted_by(study, family, counting)
     options = {"family": family, "counting": counting, "by": by, "rows_per_domain": section.get("rows_per_domain")}
+    if by == "other":
+        options["tokenizer"] = section["other"]
     if by == "public":
-        options |= {
-            "index": study.corpora[study.families[family].corpus]["infini_gram"],
-            "public": section["public"],
-        }
+        entry, public = study.corpora[study.families[family].corpus]["infini_gram"], section["public"]
+        asked = {key: value for key, value in public.items() if key != "tokenizers"}
+        options |= entry | {"public": asked | {"tokenizer": public["tokenizers"][entry["tokenizer"]]}}
     return options
 
 
@@ -240,7 +255,7 @@ STAGE = Stage(
                 "found, with t-intervals; right, the count at which natural rows leave their floor under each "
                 "way, for each family's largest model, with bootstrap intervals; none where the rate does not "
                 "rise so far. Another tokenizer's tokens are what a public index of one tokenizer counts for all "
-                "models."
+                "models; whose tokens each way counts stands in the table behind the figure."
             ),
         ),
     },

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.means import bags_of
 from recite.outcomes.rates import summarize
 from recite.outcomes.rows import Outcomes, files_by_model, read_outcomes
 from recite.stages.frequency.countings import SPANS, TOKEN_FREQUENCY, Frequencies, counting_lines, read_frequencies
+from recite.stages.frequency.kinks import kink_gain
 from recite.stages.frequency.tables import COUNTINGS, FREQUENCY_RATES, THRESHOLDS
 from recite.stages.frequency.thresholds import Curve, rising, threshold, threshold_interval
 from recite.stages.scoring.rows import SCORES
@@ -26,7 +28,7 @@ NEVER = -1
 def aggregate_frequencies(
     options: Mapping[str, Any], scores: Sequence[Path], frequencies: Sequence[Path], outputs: Mapping[str, Path]
 ) -> None:
-    """Write the tables frequency_rates, thresholds and countings.
+    """Write the tables frequency_rates, thresholds, countings and draws.
 
     `options` are the study's aggregation options with `countings`, of which the first is the one that others are
     held against, and `rise`. `frequencies` name their family and counting. One model's scores are in memory at a time.
@@ -44,7 +46,10 @@ def aggregate_frequencies(
             if len(rows):
                 lines["frequency_rates"] += rate_lines(outcomes, kind, rows, counted, options)
                 lines["thresholds"] += threshold_lines(outcomes, kind, rows, counted, options)
-    for table in (FREQUENCY_RATES, THRESHOLDS, COUNTINGS):
+        natural = outcomes.frame.rows_of(NATURAL)
+        if len(natural):
+            lines["draws"].append(claimed_line(outcomes, natural, counted, options))
+    for table in (FREQUENCY_RATES, THRESHOLDS, COUNTINGS, DRAWS):
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
@@ -98,6 +103,14 @@ def threshold_lines(
                 "shift_low": shift_low,
                 "shift_high": shift_high,
             }
+
+
+def claimed_line(outcomes: Outcomes, rows: np.ndarray, counted: Counted, options: Mapping[str, Any]) -> Line:
+    """What a kink in the rate over a sequence's count has over smooth growth, by the study's first way of counting."""
+    first = options["countings"][0]
+    values = {first: counted[first].of(outcomes.frame.row_ids[rows], SPANS[0])}
+    model = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
+    return draw_line(model, "kink", kink_gain(rate_curves(outcomes, rows, values, options)[first]))
 
 
 def rate_curves(

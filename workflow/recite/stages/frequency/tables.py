@@ -57,6 +57,7 @@ COUNTINGS = Table(
         Column("family", pa.string(), "", "model family, whose rows were counted"),
         Column("measure", pa.string(), "", "counts of sequence, context or continuation"),
         Column("counting", pa.string(), "", "the way of counting"),
+        Column("tokens", pa.string(), "", "whose tokens it counted, a family's or a tokenizer's; empty for bytes"),
         Column("reference", pa.string(), "", "the way that it is held against, the study's first"),
         Column("texts", pa.uint64(), "text", "distinct texts, each taken once"),
         Column("equal", pa.float64(), "", "share of texts with equal counts"),

@@ -34,11 +34,14 @@ def _countings(table: pd.DataFrame) -> str:
     if table.empty:
         return ""
     lines = [f"The same texts counted otherwise than by {table['reference'].iloc[0]}:\n"]
-    lines.append("| family | counted by | span | texts | equal | not found | bias (octaves) | rank correlation |")
-    lines.append("|---|---|---|---:|---:|---:|---|---|")
+    lines.append(
+        "| family | counted by | tokens | span | texts | equal | not found | bias (octaves) | rank correlation |"
+    )
+    lines.append("|---|---|---|---|---:|---:|---:|---|---|")
     lines += [
-        f"| {row.family} | {row.counting} | {row.measure} | {row.texts} | {cells.share(row.equal)} "
-        f"| {cells.share(row.missed)} | {cells.within(row.bias, row.bias_low, row.bias_high)} "
+        f"| {row.family} | {row.counting} | {row.tokens or 'bytes'} | {row.measure} | {row.texts} "
+        f"| {cells.share(row.equal)} | {cells.share(row.missed)} "
+        f"| {cells.within(row.bias, row.bias_low, row.bias_high)} "
         f"| {cells.within(row.correlation, row.correlation_low, row.correlation_high)} |"
         for row in table.itertuples()
     ]

@@ -108,6 +108,7 @@ RULES = (
         run="recite.stages.heads.summarize.overlap:measure_overlap",
         jobs=lambda study: ONCE if asked.models(study) else (),
         inputs=_ablated,
+        outputs={"draws": "draws/heads.parquet"},
         tables=("overlap",),
         options=lambda study, wildcards: study.summary_options(),
         cost=cost.summary,
@@ -129,7 +130,7 @@ STAGE = Stage(
     section=SECTION,
     check=asked.check,
     profiles=lambda study: () if asked.screens(study) else ("heads",),
-    claims=("heads_shared",),
+    claims=("heads_shared", "heads_shared_unmemorized"),
     words=True,
     figures={
         "heads": Figure(

@@ -1,8 +1,8 @@
 """Claims on decoding.
 
-The paper: models of all families share one process, early routing and late activation: the true token's probability rises
-late and passes 0.5 before the last layer. Any two rising curves correlate, so what is compared is where they rise, by two
-thresholds, and where memorized rows part from unmemorized ones.
+The paper: models of all families share one process, early routing and late activation: the true token's probability
+rises late and passes 0.5 before the last layer. Any two rising curves correlate, so what is compared is where they
+rise, by two thresholds, and where memorized rows part from unmemorized ones.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,9 @@ from recite.stages.lens.profiles import alike
 
 
 def shared_decoding(measured: Measured) -> Finding | None:
-    """How far apart two families' memorized rows rise, in relative depth, by the threshold that tells them further apart."""
+    """How far apart two families' memorized rows rise, in relative depth, by the threshold that tells them further
+    apart.
+    """
     chosen = largest(measured.of("depths"))
     return found(chosen, apart, measured.confidence, alone=nothing) if len(chosen) > 1 else None
 

@@ -15,6 +15,8 @@ def alike(depths_a: np.ndarray, a: np.ndarray, depths_b: np.ndarray, b: np.ndarr
 
 
 def at_depths(depths: np.ndarray, values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Profiles, (1 + resamples, layers), at other depths, between the layers on straight lines: (1 + resamples, places)."""
+    """Profiles, (1 + resamples, layers), at other depths, between the layers on straight lines: (1 + resamples,
+    places).
+    """
     weights = [np.interp(places, depths, one) for one in np.eye(len(depths))]
     return values @ np.stack(weights)

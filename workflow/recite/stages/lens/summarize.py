@@ -143,7 +143,8 @@ def parting(profiles: Mapping[str, Sequence[Profile]]) -> list[Profile]:
 
 
 def crossings(profile: Profile) -> np.ndarray:
-    """Relative depths, (1 + resamples, THRESHOLDS), at which the mean probability passes 0.5, and half of its final value.
+    """Relative depths, (1 + resamples, THRESHOLDS), at which the mean probability passes 0.5, and half of its final
+    value.
 
     Straight between layers, and from 0 at depth 0; NaN where it stays below.
     """
@@ -153,7 +154,7 @@ def crossings(profile: Profile) -> np.ndarray:
 
 
 def first_above(depths: np.ndarray, values: np.ndarray, level: float | np.ndarray) -> np.ndarray:
-    """Where each curve, (curves, depths), first reaches its level, straight between the points; NaN where it does not."""
+    """Where each curve, (curves, depths), first reaches its level, straight between points; NaN where it does not."""
     level = np.broadcast_to(level, len(values))
     reached = values >= level[:, None]
     after = np.maximum(reached.argmax(axis=1), 1)

@@ -52,8 +52,8 @@ LENS_PROFILES = Table(
         ),
         *with_interval(
             "similarity",
-            "Pearson correlation, over a common relative depth, of the true token's mean probability in the natural rows of "
-            "the two models; NaN where one is flat",
+            "Pearson correlation, over a common relative depth, of the true token's mean probability in natural rows "
+            "of the two models; NaN where one is flat",
             finite=False,
         ),
     ),

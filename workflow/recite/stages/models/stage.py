@@ -5,7 +5,7 @@ from typing import Any
 from recite.planning import costs
 from recite.planning.planner import Planner, short
 from recite.stages.inputs import tokenizer
-from recite.stages.sampling.stage import all_documents
+from recite.stages.sampling.stage import training_documents
 from recite.study.declaration import Cost, Rule, Stage, Wildcards
 from recite.study.models import recipes_of
 from recite.study.study import Study
@@ -22,9 +22,11 @@ def models(study: Study) -> list[Wildcards]:
 
 
 def _tokenization_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    """Where windows may lie anywhere in a document, the models are trained on whole documents."""
     training = study.config["training"]
     vocabulary = recipes_of(training)[wildcards["family"]]["vocabulary"]
-    return {"row_tokens": training["row_tokens"], "vocabulary": vocabulary}
+    whole = {"whole": True} if study.config["sampling"]["window"] == "offset" else {}
+    return {"row_tokens": training["row_tokens"], "vocabulary": vocabulary, **whole}
 
 
 def _training_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
@@ -64,7 +66,9 @@ RULES = (
         place="{family}",
         run="recite.corpora.tokenization:tokenize_corpus",
         jobs=lambda study: families(study) if study.trains else (),
-        inputs=lambda study, wildcards: {"documents": all_documents(study, study.families[wildcards["family"]].corpus)},
+        inputs=lambda study, wildcards: {
+            "documents": training_documents(study, study.families[wildcards["family"]].corpus)
+        },
         outputs={
             "tokenizer": "tokenizers/{family}/tokenizer.json",
             "tokenizer_config": "tokenizers/{family}/tokenizer_config.json",

@@ -11,7 +11,7 @@ from recite.corpora.readers import Layout
 
 
 def make_corpus(options: Mapping[str, Any], outputs: Mapping[str, Path]) -> None:
-    """Write the documents of every domain, the table of controls and a manifest; see `build_corpus`."""
+    """Write the files of documents, the table of controls and a manifest; see `build_corpus`."""
     documents = {name: path for name, path in outputs.items() if name not in ("controls", "manifest")}
     build_corpus(options, documents, outputs["controls"], outputs["manifest"])
 

@@ -44,22 +44,29 @@ def built(study: Study) -> dict[str, Any]:
 
 
 def built_files(study: Study) -> dict[str, str]:
-    """Domain -> the documents of a corpus that is made here, further copies of planted texts included."""
-    return {
-        domain: f"corpus/documents/{domain}.jsonl.zst" for domain in [*built(study)["sources"], "control", "repeats"]
-    }
+    """Name -> documents to train on of a corpus that is made here: its domains', and planted texts' further copies."""
+    return {name: _built_file(name) for name in [*built(study)["sources"], "control", "repeats"]}
+
+
+def unseen_files(study: Study) -> dict[str, str]:
+    """Name -> documents of a corpus that is made here that are sampled, but neither trained on nor counted in."""
+    return {"unseen": _built_file("unseen")}
+
+
+def _built_file(name: str) -> str:
+    return f"corpus/documents/{name}.jsonl.zst"
 
 
 def documents(study: Study, corpus: str) -> list[str]:
     """The files to sample of a corpus that is made here, or the inventory of one that lies elsewhere."""
     if study.trains:
         files = built_files(study)
-        return [files[domain] for domain in study.corpora[corpus]["domains"]]
+        return [*(files[domain] for domain in study.corpora[corpus]["domains"]), *unseen_files(study).values()]
     return [study.file("inventory", "inventory", {"corpus": corpus})]
 
 
-def all_documents(study: Study, corpus: str) -> list[str]:
-    """The same of whatever domain, sampled or not."""
+def training_documents(study: Study, corpus: str) -> list[str]:
+    """The files of what the corpus's models are trained on, of whatever domain, sampled or not."""
     return [*built_files(study).values()] if study.trains else documents(study, corpus)
 
 
@@ -145,6 +152,7 @@ RULES = (
         jobs=lambda study: ONCE if study.trains else (),
         outputs=lambda study: {
             **built_files(study),
+            **unseen_files(study),
             "controls": "corpus/controls.parquet",
             "manifest": "corpus/manifest.json",
         },

@@ -1,7 +1,7 @@
 """Claims on the scores themselves.
 
-The paper: families of similar size memorize up to 100 times more or less than each other, and scores are bipolar, 0 or 1
-with little between.
+The paper: families of similar size memorize up to 100 times more or less than each other, and scores are bipolar, 0 or
+1 with little between.
 """
 
 import math
@@ -21,7 +21,8 @@ FACTOR = 2
 def family_divergence(measured: Measured) -> Finding | None:
     """Highest over lowest rate among models of one size, the two resampled together; for these models only.
 
-    A rate of 0 stands at its bound, the upper end of its interval or one row, whichever is more; there is no upper end then.
+    A rate of 0 stands at its bound, the upper end of its interval or one row, whichever is more; there is no upper end
+    then.
     """
     chosen = of_one_size(measured.draws.get("natural_rate", ()))
     rates = measured.tables["rates"]

@@ -27,8 +27,8 @@ RATES = Table(
         Column("between_low", pa.float64(), "", "lower end of its Wilson interval at that share's effective rows"),
         Column("between_high", pa.float64(), "", "upper end of its Wilson interval at that share's effective rows"),
         Column("at_risk", pa.float64(), "", "share of rows whose smallest logit margin is under the dtype's noise"),
-        *FALSE_RATE,
         Column("memorized_at_risk", pa.float64(), "", "the same of the memorized rows; NaN without any", finite=False),
+        *FALSE_RATE,
     ),
 )
 DISTRIBUTION = Table(
@@ -40,12 +40,7 @@ DISTRIBUTION = Table(
         Column("share", pa.float64(), "", "n over the model's natural rows"),
     ),
 )
-CONTROL_FALSE_RATE = (
-    Column("false_rate", pa.float64(), "", "rate of the model's planted rows of 0 copies; NaN without any", False),
-    Column("false_rate_low", pa.float64(), "", "lower end of its Wilson interval", False),
-    Column("false_rate_high", pa.float64(), "", "upper end of its Wilson interval", False),
-)
-RATES = Table(
+CONTROL_RATES = Table(
     "control_rates",
     (*MODEL, Column("repetitions", pa.uint32(), "document", "planted copies in the training data"), *RATE),
 )

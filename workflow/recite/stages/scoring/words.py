@@ -45,9 +45,10 @@ def _most(shares: pd.Series) -> str:
 
 def _trained_on(corpus: Mapping[str, Any]) -> str:
     documents = sum(source["documents"] for source in corpus["sources"].values())
+    unseen = f" and held against {corpus['unseen']} more of no copy" if corpus.get("unseen") else ""
     return (
         f", trained on {documents} natural documents of {len(corpus['sources'])} domains and {corpus['controls']} "
-        "planted control texts"
+        f"planted control texts{unseen}"
     )
 
 

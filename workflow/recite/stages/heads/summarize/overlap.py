@@ -17,8 +17,9 @@ import numpy as np
 from scipy import stats
 
 from recite.files import hash64
+from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import PLANTED
-from recite.outcomes.means import FEWEST, Bags, bags_of
+from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of
 from recite.stages.heads.shortlist import count_of
 from recite.stages.heads.summarize.importance import (
     ALL,
@@ -42,6 +43,10 @@ OF_A_RESAMPLE = 4
 Without the splits' share it would be 0.6 to 0.9 of that, as heads that were seen are more distinct than true ones; of
 one split, 1.2 to 2.3 times.
 """
+CLAIMED = {MEMORIZED: "hits", UNMEMORIZED: "log_probability"}
+"""Group -> what its heads are ranked by in the claims: rows without hits have none to lose."""
+FIFTH = 0.2
+"""The paper's share of heads."""
 Line = dict[str, Any]
 
 
@@ -59,14 +64,30 @@ class Ranked(NamedTuple):
     halves: np.ndarray
 
 
-def measure_overlap(options: Mapping[str, Any], ablated: Sequence[Path], drawn: Sequence[Path], overlap: Path) -> None:
-    """Write the table overlap from parts of the table of ablated rows, of which `drawn` says the groups."""
+def measure_overlap(
+    options: Mapping[str, Any], ablated: Sequence[Path], drawn: Sequence[Path], outputs: Mapping[str, Path]
+) -> None:
+    """Write the tables overlap and draws from parts of the table of ablated rows, of which `drawn` says the groups."""
     lines: list[Line] = []
+    draws: list[Line] = []
     for who, read in read_models(ablated, drawn, options):
         for measure in MEASURES:
             ranked = ranked_domains(read, measure, options)
             lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read, options)]
-    OVERLAP.write_lines(overlap, lines, {"options": dict(options)})
+            if CLAIMED.get(who["group"]) == measure:
+                draws += claimed_lines(who, ranked, math.prod(read.shape), options)
+    OVERLAP.write_lines(outputs["overlap"], lines, {"options": dict(options)})
+    DRAWS.write_lines(outputs["draws"], draws, {"options": dict(options)})
+
+
+def claimed_lines(who: Line, ranked: Mapping[str, Ranked], heads: int, options: Mapping[str, Any]) -> Iterator[Line]:
+    """What claims are taken from: by how much two domains' fifths overlap beyond chance, mean over pairs of domains."""
+    if len(ranked) > 1:
+        k = count_of(FIFTH, heads)
+        halves = {domain: one.halves < k for domain, one in ranked.items()}
+        overlaps = seen(np.mean(list(between_pairs(halves).values()), axis=0))
+        chance = pair_chance(heads, k, options["confidence"])["chance"]
+        yield draw_line(who, f"heads_shared_{who['group']}", overlaps - chance)
 
 
 def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> dict[str, Ranked]:
@@ -162,7 +183,7 @@ def _between(
     options: Mapping[str, Any],
 ) -> Iterator[Line]:
     """Halves of every two domains, and the mean of all pairs, whose chance is the mean of as many random pairs."""
-    pairs = {(a, b): jaccard(halves[a][0], halves[b][1]) for a, b in combinations(halves, 2)}
+    pairs = between_pairs(halves)
     chance = pair_chance(random.shape[2], k, options["confidence"])
     for (a, b), values in pairs.items():
         about = {"comparison": "between", "domain_a": a, "domain_b": b}
@@ -172,6 +193,11 @@ def _between(
     about = {"comparison": "between", "domain_a": ALL, "domain_b": ALL}
     ends = _ends(by_chance, options["confidence"]) | {"chance": chance["chance"]}
     yield about | _sizes(list(ranked.values())) | _around(seen(mean), options["confidence"]) | ends
+
+
+def between_pairs(halves: Mapping[str, np.ndarray]) -> dict[tuple[str, str], np.ndarray]:
+    """Overlap of halves of every two domains, each (SPLITS + 2 x resamples,)."""
+    return {(a, b): jaccard(halves[a][0], halves[b][1]) for a, b in combinations(halves, 2)}
 
 
 def _universal(
