@@ -771,10 +771,46 @@ def test_overlap_shows_a_panel_per_family(tables: Tables) -> None:
         assert found == pairs(part, "share", "overlap")
         handles, labels = panel.get_legend_handles_labels()
         lines = {label: handle.lines[0] for handle, label in zip(handles, labels, strict=True) if label != "chance"}
-        for label, comparison in (("two domains", "between"), ("halves of one domain", "within")):
+        for label, comparison in (("halves of two domains", "between"), ("halves of one domain", "within")):
             line = part[part["comparison"] == comparison].sort_values("share")
             assert lines[label].get_ydata() == pytest.approx(line["overlap"].to_numpy())
         assert "n = 30 rows, 20 texts, 2 domains" in panel.get_title()
+
+
+def by_class(tables: Tables, *groups: str) -> Tables:
+    """The tables of heads with rows of these classes in place of all rows, each with numbers of its own."""
+    found = dict(tables)
+    for name in ("heads", "overlap", "power", "screening"):
+        parts = [tables[name].assign(group=group, n=tables[name]["n"] + n) for n, group in enumerate(groups, start=1)]
+        found[name] = pd.concat(parts, ignore_index=True)
+    return found
+
+
+def test_memorized_rows_stand_beside_unmemorized_ones(tables: Tables) -> None:
+    """Prevents classes from being averaged, and hits that unmemorized rows cannot lose from being shown."""
+    both = by_class(tables, "half", "memorized", "unmemorized")
+    axes, _ = panels("heads", both)
+    titles = [panel.get_title().split(": ")[1] for panel in axes if panel.get_title()]
+    expected = ["memorized, n = 32 rows, 20 texts"] * 2 + ["unmemorized, n = 33 rows, 20 texts"]
+    assert titles == expected * len(FAMILIES)
+    axes, _ = panels("overlap", both)
+    for panel in axes:
+        _, labels = panel.get_legend_handles_labels()
+        assert len(labels) == 7 and sum(label.endswith(", unmemorized") for label in labels) == 3
+    for figure in ("power", "screening"):
+        assert set(behind(both, figure)["group"]) == {"memorized", "half", "unmemorized"}
+        with style.style():
+            assert set(drawing(figure)(both)[1]["group"]) == {"memorized"}
+
+
+def test_a_family_without_memorized_rows(tables: Tables) -> None:
+    """Prevents a family that recites nothing from stopping the figure, or from taking another one's place."""
+    both = by_class(tables, "memorized", "unmemorized")
+    first = both["heads"]["family"] == FAMILIES[0]
+    both["heads"] = both["heads"][~(first & (both["heads"]["group"] == "memorized"))]
+    axes, _ = panels("heads", both)
+    titles = [panel.get_title() for panel in axes if panel.get_title()]
+    assert len(titles) == 3 * len(FAMILIES) - 2 and "unmemorized" in titles[0]
 
 
 def test_power_shows_every_number_of_rows(tables: Tables) -> None:
