@@ -122,7 +122,7 @@ def test_halves_share_no_text(tmp_path: Path) -> None:
     assert set(members.sum(axis=1)) <= {4, 5}
     assert len(np.unique(members, axis=0)) > 50
     read = read_ablated(write_ablated(tmp_path, Rows()), options_of(THREE))
-    first, second = ranked_domains(read, "hits", options_of(THREE))["code"].halves
+    first, second = ranked_domains(read, options_of(THREE))["hits"]["code"].halves
     assert first.shape == (SPLITS + 800, COUNT)
     assert not np.array_equal(first, second)
 
@@ -199,7 +199,7 @@ def noise(seed: int, options: dict[str, Any]) -> Ablated:
 def overlaps_of(seed: int, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Lines of a simulated study, of all domains and three tenths of the heads, by comparison."""
     read = noise(seed, options)
-    lines = overlap_lines(ranked_domains(read, "hits", options), read, options)
+    lines = overlap_lines(ranked_domains(read, options)["hits"], read, options)
     return {line["comparison"]: line for line in lines if line["share"] == 0.3 and line["domain_a"] == "all"}
 
 

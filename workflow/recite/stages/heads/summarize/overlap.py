@@ -25,7 +25,7 @@ from recite.stages.heads.summarize.importance import (
     ALL,
     MEASURES,
     Ablated,
-    drawn_ranks,
+    both_drawn,
     ranks,
     read_models,
     weighted_means,
@@ -71,8 +71,7 @@ def measure_overlap(
     lines: list[Line] = []
     draws: list[Line] = []
     for who, read in read_models(ablated, drawn, options):
-        for measure in MEASURES:
-            ranked = ranked_domains(read, measure, options)
+        for measure, ranked in ranked_domains(read, options).items():
             lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read, options)]
             if CLAIMED.get(who["group"]) == measure:
                 draws += claimed_lines(who, ranked, math.prod(read.shape), options)
@@ -90,26 +89,26 @@ def claimed_lines(who: Line, ranked: Mapping[str, Ranked], heads: int, options: 
         yield draw_line(who, f"heads_shared_{who['group']}", overlaps - chance)
 
 
-def ranked_domains(read: Ablated, measure: str, options: Mapping[str, Any]) -> dict[str, Ranked]:
-    """The heads' ranks in every natural domain that has texts enough."""
-    found = {}
+def ranked_domains(read: Ablated, options: Mapping[str, Any]) -> dict[str, dict[str, Ranked]]:
+    """Measure -> natural domain that has texts enough -> the heads' ranks there."""
+    found: dict[str, dict[str, Ranked]] = {measure: {} for measure in MEASURES}
     for domain, part in read.frame.starts.items():
         bags = bags_of(read.frame, np.arange(part.start, part.stop), options)
         if read.frame.kinds[domain] == PLANTED or bags.distinct < FEWEST:
             continue
         rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
         members = random_halves(len(bags.sizes), SPLITS + 2 * options["resamples"], rng)
-        halves = [half_ranks(read, bags, half_weights(side, bags.weights), measure) for side in (members, ~members)]
-        found[domain] = Ranked(bags.distinct, len(bags.rows), drawn_ranks(read, bags, measure), np.stack(halves))
+        weights, whole = bags.weights, both_drawn(read, bags)
+        halves = [drops_of_half(read, bags, half_weights(side, weights)) for side in (members, ~members)]
+        for measure, domains in found.items():
+            of_halves = np.stack([ranks(*half, measure).astype(np.int16) for half in halves])
+            domains[domain] = Ranked(bags.distinct, len(bags.rows), ranks(*whole, measure), of_halves)
     return found
 
 
-def half_ranks(read: Ablated, bags: Bags, weights: np.ndarray, measure: str) -> np.ndarray:
-    """Ranks of the heads under weights of the bags, (weights, heads)."""
-    hits, log_probability = (
-        weighted_means(bags, weights, values, read.layers) for values in (read.hits, read.log_probability)
-    )
-    return ranks(hits, log_probability, measure).astype(np.int16)
+def drops_of_half(read: Ablated, bags: Bags, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean drops in hits and in log-probability under weights of the bags, each (weights, heads)."""
+    return weighted_means(bags, weights, read.hits), weighted_means(bags, weights, read.log_probability)
 
 
 def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarray:
