@@ -19,8 +19,8 @@ def _factorial(table: pd.DataFrame) -> str:
     lines.append("| measure | profile | factor | models | share | interval | p |")
     lines.append("|---|---|---|---:|---:|---|---:|")
     lines += [
-        f"| {row.measure} | {row.profile} | {row.factor} | {row.models} | {cells.share(row.share)} | {cells.between(row, 'share')} "
-        f"| {'–' if math.isnan(row.p_value) else cells.probability(row.p_value)} |"
+        f"| {row.measure} | {row.profile} | {row.factor} | {row.models} | {cells.share(row.share)} "
+        f"| {cells.between(row, 'share')} | {'–' if math.isnan(row.p_value) else cells.probability(row.p_value)} |"
         for row in table.itertuples()
     ]
     return "\n".join(lines) + "\n"

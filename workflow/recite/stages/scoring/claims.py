@@ -25,10 +25,10 @@ def family_divergence(measured: Measured) -> Finding | None:
     then.
     """
     chosen = of_one_size(measured.draws.get("natural_rate", ()))
-    rates = measured.tables["rates"]
-    rates = rates[rates["domain"] == NATURAL].set_index("model")
     if len(chosen) < 2 or not any(draw.values[0, 0] for draw in chosen):
         return None
+    rates = measured.tables["rates"]
+    rates = rates[rates["domain"] == NATURAL].set_index("model")
     ordered = sorted(chosen, key=lambda draw: (draw.values[0, 0], draw.model))
     lowest, highest = (ordered[place].values[:, 0] for place in (0, -1))
     least = 1 / float(rates.loc[ordered[0].model, "n"])
