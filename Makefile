@@ -10,7 +10,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo quick test test-faults test-many check bench bench-sampling bench-aggregation bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -60,6 +60,10 @@ bench-sampling: .venv/installed
 ## The aggregation of ten million scores: seconds and peak memory.
 bench-aggregation: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.aggregation $(OPTIONS)
+
+## How often the 95% intervals hold the truth: simulated studies of a known population, both estimands.
+bench-coverage: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench.coverage $(OPTIONS)
 
 ## Counts of 10,000 spans in 50 MB of text, index included, beside `bytes.count`: seconds and ratio.
 bench-frequency: .venv/installed

@@ -52,8 +52,10 @@ ABLATED |= {"figures": 7}
 """What follows from a model's rows without its heads."""
 SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 21}
 """All that sums up."""
-ANEW = SUMMED | {"ablation": 2}
-"""What follows from a model that is disturbed and has its heads ablated, layer by layer."""
+DRAWN = {"ablation_rows": 1, "ablation": 2}
+"""One model's heads ablated, layer by layer, in rows that are drawn anew."""
+ANEW = SUMMED | DRAWN
+"""What follows from a model that is disturbed and has its heads ablated."""
 SCORED = {"scoring": 4, "compressibility": 2, "noise": 1, "recovery": 1, "lens": 2}
 """Every model's own jobs, but for the ablation."""
 SWEPT = dict.fromkeys(("noise", "recovery", "noise_aggregation", "recovery_aggregation"), 1)
@@ -98,7 +100,7 @@ EDITS = {
         {"compressibility": 1, "compressibility_aggregation": 1, "ledger": 1, "figures": 2, "summary": 1},
     ),
     "another model with its heads ablated": Edit(
-        config((ABLATION, ABLATION.replace("]", ", starcoder-s]"))), {"ablation": 2, **ABLATED}
+        config((ABLATION, ABLATION.replace("]", ", starcoder-s]"))), DRAWN | ABLATED
     ),
     # Code.
     "changed plot code": Edit(
@@ -118,7 +120,7 @@ EDITS = {
     ),
     "changed statistic of a claim": Edit(code("stages/lens/claims"), {"ledger": 1, "figures": 1, "summary": 1}),
     "changed scoring code": Edit(
-        code("stages/scoring/measure"), {"scoring": 4, "compressibility": 2, "lens": 2, **DOWNSTREAM}
+        code("stages/scoring/measure"), {"scoring": 4, "compressibility": 2, "lens": 2, **ANEW}
     ),
     "changed noise code": Edit(code("stages/noise/measure"), {"noise": 1, **NOISY}),
     "changed engine": Edit(code("engine/continuation"), SCORED | ANEW),
@@ -164,14 +166,17 @@ EDITS = {
     ),
     "measured batch sizes": Edit(
         config(("batch_rows: 16", "batch_rows: auto")),
-        {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, "lens": 2, **DOWNSTREAM},
+        {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, "lens": 2, **ANEW},
     ),
     "both layers' heads in a job": Edit(config(("layers_per_job: 1", "layers_per_job: 2")), {"ablation": 1, **ABLATED}),
     "heads screened": Edit(
         config(("layers_per_job: 1", "layers_per_job: 1\n  screening: {share: 0.5}")),
         {"screening": 1, "ablation": 2, **ABLATED, "figures": 6},
     ),
-    "fewer rows ablated": Edit(config(("rows_per_domain: 10", "rows_per_domain: 9")), {"ablation": 2, **ABLATED}),
+    "fewer rows ablated": Edit(config(("rows_per_domain: 10", "rows_per_domain: 9")), DRAWN | ABLATED),
+    "rows ablated by class": Edit(
+        config(("rows_per_domain: 10", "rows_per_domain: 10\n  classes: {memorized: 2}")), DRAWN | ABLATED
+    ),
     "heads replaced by means": Edit(
         config(("layers_per_job: 1", "layers_per_job: 1\n  replacement: dataset_mean")),
         {"ablation_means": 1, "ablation": 2, **ABLATED},

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recite.comparison.signatures.measures import MEASURES
 from recite.comparison.signatures.summarize import (
     Alike,
     common_depths,
@@ -58,7 +59,9 @@ def recovery(models: dict[str, list[float]], alpha: float = 0.5, layer: int = 0)
     return pd.DataFrame(lines)[RECOVERY.names]
 
 
-def heads(models: dict[str, list[list[float]]], rows: str = "natural", domain: str = "all") -> pd.DataFrame:
+def heads(
+    models: dict[str, list[list[float]]], rows: str = "natural", domain: str = "all", group: str = "all"
+) -> pd.DataFrame:
     """Lines of the table heads with these drops by layer and head; those of log-probability are their negatives."""
     lines = []
     for model, layers in models.items():
@@ -74,9 +77,11 @@ def heads(models: dict[str, list[list[float]]], rows: str = "natural", domain: s
                     "n": 9,
                     "distinct": 9,
                     "rank": 1,
+                    "group": group,
                 }
                 found = {f"hits_drop{end}": value for end in ("", "_low", "_high")}
                 found |= {f"log_probability_drop{end}": -value for end in ("", "_low", "_high")}
+                found |= {f"{name}_drop_{p}_value": 0.5 for name in ("hits", "log_probability") for p in "pq"}
                 lines.append(about | place | found)
     return pd.DataFrame(lines)[HEADS.names]
 
@@ -92,6 +97,22 @@ def test_heads_of_a_layer_are_taken_together() -> None:
         values = [(sign * profile.values).round(9).tolist() for profile in found[measure]]
         assert values == [[0.2, 0.1, 0.6], [0.4, 0.2, 0.0]]
         assert found[measure][0].depths.tolist() == [1 / 3, 2 / 3, 1]
+
+
+def test_rows_of_a_class_have_a_profile_of_their_own() -> None:
+    """Prevents a mean over classes, of which every row of two groups would count twice."""
+    models = {"a-1": [[0.1, 0.3], [0.0, 0.2], [0.5, 0.7]], "b-1": [[0.4] * 4, [0.2] * 4, [0.0] * 4]}
+    other = {model: layers[::-1] for model, layers in models.items()}
+    found = measured({"heads": pd.concat([heads(models), heads(other, group="memorized")])})
+    measures = ["ablation", "ablation_log_probability", "ablation_memorized", "ablation_memorized_log_probability"]
+    assert list(found) == measures and set(found) < set(MEASURES)
+    for whole, own in (measures[::2], measures[1::2]):
+        values = [[profile.values.tolist() for profile in found[name]] for name in (whole, own)]
+        assert values[0] == [value[::-1] for value in values[1]]
+    assert list(measured({"heads": heads(models, group="unmemorized")})) == [
+        "ablation_unmemorized",
+        "ablation_unmemorized_log_probability",
+    ]
 
 
 def compared(folder: Path, **frames: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -189,6 +189,35 @@ def test_no_control_holds_another(tmp_path: Path) -> None:
     assert first.text not in second.text and second.text not in first.text
 
 
+def parts(text: str, size: int) -> set[str]:
+    return {text[start : start + size] for start in range(len(text) - size + 1)}
+
+
+def test_nothing_of_a_control_occurs_elsewhere(options: dict[str, Any], tmp_path: Path) -> None:
+    """Prevents a planted truth that holds of the head alone where windows lie anywhere in a document."""
+    options["controls"]["repetitions"] = {"0": 4, "1": 4, "3": 4}
+    options["sources"]["web"] |= {"documents": 40, "patterns": ["python/*/*.py"]}
+    options["sources"]["mail"]["patterns"] = ["python/*/*.py"]
+    options["whole"] = True
+    made = Built(options, tmp_path)
+    natural = [document["text"] for domain in ("mail", "web") for document in made.documents(domain)]
+    texts = [document["text"] for name in ("control", "unseen") for document in made.documents(name)]
+    assert len(texts) == 12
+    for index, text in enumerate(texts):
+        others = "\0".join([*natural, *texts[:index], *texts[index + 1 :]])
+        assert all(part not in others and text.count(part) == 1 for part in parts(text, 50))
+
+
+def test_a_control_that_repeats_itself_is_not_planted(tmp_path: Path) -> None:
+    """Prevents a window that occurs more often than its document."""
+    files = [
+        control_file(tmp_path, "a", "one line twice, " * 5),
+        control_file(tmp_path, "b", " ".join(map(str, range(30)))),
+    ]
+    options = OPTIONS | {"passage_characters": 64, "controls": {"source": "x", "repetitions": {"2": 1}}, "whole": True}
+    assert [control.text[:3] for control in choose_controls(options, files, [])] == ["0 1"]
+
+
 def test_texts_of_no_copy_stand_by_themselves(built: Built, options: dict[str, Any], tmp_path: Path) -> None:
     """Prevents a text of no copy among those to train on, and other planted texts for its sake."""
     options["controls"]["repetitions"] |= {"0": 3}
@@ -251,3 +280,11 @@ def test_metadata_headers_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "METADATA"
     path.write_text("Name: x\nVersion: 1\n\nThe description.\n\nIts end.\n")
     assert corpus._text(SourceFile("x/METADATA", path)) == "The description.\n\nIts end.\n"
+
+
+def test_a_domain_whose_files_give_more(options: dict[str, Any], tmp_path: Path) -> None:
+    """Prevents few files from giving few documents where their domain says otherwise, and others from giving more."""
+    options["sources"]["web"] |= {"patterns": ["python/http/server.py"], "documents": 5, "passages_per_file": 5}
+    made = Built(options, tmp_path)
+    assert [document["id"][-2:] for document in made.documents("web")] == [f"#{index}" for index in range(5)]
+    assert {document["id"][-2:] for document in made.documents("mail")} == {"#0", "#1"}

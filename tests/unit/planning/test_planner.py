@@ -221,7 +221,7 @@ def test_candidates_are_never_more_than_the_text() -> None:
 
 def test_training_costs_six_operations_a_parameter_and_token() -> None:
     made = planner("mini", Machine(efficiency=1.0))
-    texts = 5 * 150 + 24 + 48 + 96 + 128 + 192 + 384 + 512
+    texts = 6 * 150 + 24 + 48 + 96 + 128 + 192 + 384 + 512
     facts = made.costs["pythia-l"].facts
     job = named(made)["training/pythia-l"]
     assert job.gpus == 0

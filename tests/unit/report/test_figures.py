@@ -176,7 +176,7 @@ def _add_layers(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -
 HEADS_OF_A_LAYER = 2
 
 
-def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], group: str = "all") -> None:
     """Lines of one model in the table of heads."""
     for rows, domain in (("natural", "all"), ("natural", "code"), ("natural", "prose"), ("planted", "all")):
         for layer, head in product(range(LAYERS), range(HEADS_OF_A_LAYER)):
@@ -185,30 +185,42 @@ def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) ->
             about |= {"n": 30, "distinct": 20, "rank": 1 + layer * HEADS_OF_A_LAYER + head}
             about["heads"] = LAYERS * HEADS_OF_A_LAYER
             ends = spread("hits_drop", share) | spread("log_probability_drop", 2 * share)
+            about |= {
+                f"{name}_drop_{end}": 0.1 for name in ("hits", "log_probability") for end in ("p_value", "q_value")
+            }
+            about |= {"group": group}
             lines["heads"].append(model | about | ends)
 
 
-def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], group: str = "all") -> None:
     """Lines of one model in the tables of overlap and power."""
     for measure, share in product(("hits", "log_probability"), (0.5, 0.1, 0.2)):
         for comparison, domain in (("within", "all"), ("within", "code"), ("between", "all"), ("universal", "all")):
             about = {"measure": measure, "comparison": comparison, "domain_a": domain, "domain_b": domain}
-            about |= {"share": share, "k": 2, "heads": 6, "domains": 2, "n": 30, "distinct": 20}
+            about |= {"group": group, "share": share, "k": 2, "heads": 6, "domains": 2, "n": 30, "distinct": 20}
             found = spread("overlap", (11 * len(lines["overlap"]) % 89) / 100) | spread("chance", share / 2)
             lines["overlap"].append(model | about | found)
     for rows, domain, measure in product(("natural", "planted"), ("all", "code"), ("hits", "log_probability")):
         for place, n in enumerate((30, 2500, 10_000)):
             median = (len(lines["power"]) % 83 + 1) / 100
             about = {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": not place, "heads": 6}
-            about |= {"measured_n": 30, "measured_distinct": 20, "visible": 0.5}
+            about |= {"group": group, "measured_n": 30, "measured_distinct": 20, "visible": 0.5}
             lines["power"].append(model | about | {"smallest": median / 2, "median": median, "largest": median + 0.1})
 
 
-def _add_screening(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any]) -> None:
+def _add_screening(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], group: str = "all") -> None:
     """Lines of one model in the table of screening."""
     for domain, measure, share in product(("all", "code"), ("hits", "log_probability"), (0.5, 0.2)):
         about = {"rows": "natural", "domain": domain, "measure": measure, "share": share, "n": 30, "distinct": 20}
-        about |= {"heads": 6, "k": 1, "ablated": 4, "chance": share, "rank_correlation": 0.5, "cost": 0.7}
+        about |= {
+            "group": group,
+            "heads": 6,
+            "k": 1,
+            "ablated": 4,
+            "chance": share,
+            "rank_correlation": 0.5,
+            "cost": 0.7,
+        }
         lines["screening"].append(model | about | spread("recall", (11 * len(lines["screening"]) % 89) / 100))
 
 
@@ -759,10 +771,46 @@ def test_overlap_shows_a_panel_per_family(tables: Tables) -> None:
         assert found == pairs(part, "share", "overlap")
         handles, labels = panel.get_legend_handles_labels()
         lines = {label: handle.lines[0] for handle, label in zip(handles, labels, strict=True) if label != "chance"}
-        for label, comparison in (("two domains", "between"), ("halves of one domain", "within")):
+        for label, comparison in (("halves of two domains", "between"), ("halves of one domain", "within")):
             line = part[part["comparison"] == comparison].sort_values("share")
             assert lines[label].get_ydata() == pytest.approx(line["overlap"].to_numpy())
         assert "n = 30 rows, 20 texts, 2 domains" in panel.get_title()
+
+
+def by_class(tables: Tables, *groups: str) -> Tables:
+    """The tables of heads with rows of these classes in place of all rows, each with numbers of its own."""
+    found = dict(tables)
+    for name in ("heads", "overlap", "power", "screening"):
+        parts = [tables[name].assign(group=group, n=tables[name]["n"] + n) for n, group in enumerate(groups, start=1)]
+        found[name] = pd.concat(parts, ignore_index=True)
+    return found
+
+
+def test_memorized_rows_stand_beside_unmemorized_ones(tables: Tables) -> None:
+    """Prevents classes from being averaged, and hits that unmemorized rows cannot lose from being shown."""
+    both = by_class(tables, "half", "memorized", "unmemorized")
+    axes, _ = panels("heads", both)
+    titles = [panel.get_title().split(": ")[1] for panel in axes if panel.get_title()]
+    expected = ["memorized, n = 32 rows, 20 texts"] * 2 + ["unmemorized, n = 33 rows, 20 texts"]
+    assert titles == expected * len(FAMILIES)
+    axes, _ = panels("overlap", both)
+    for panel in axes:
+        _, labels = panel.get_legend_handles_labels()
+        assert len(labels) == 7 and sum(label.endswith(", unmemorized") for label in labels) == 3
+    for figure in ("power", "screening"):
+        assert set(behind(both, figure)["group"]) == {"memorized", "half", "unmemorized"}
+        with style.style():
+            assert set(drawing(figure)(both)[1]["group"]) == {"memorized"}
+
+
+def test_a_family_without_memorized_rows(tables: Tables) -> None:
+    """Prevents a family that recites nothing from stopping the figure, or from taking another one's place."""
+    both = by_class(tables, "memorized", "unmemorized")
+    first = both["heads"]["family"] == FAMILIES[0]
+    both["heads"] = both["heads"][~(first & (both["heads"]["group"] == "memorized"))]
+    axes, _ = panels("heads", both)
+    titles = [panel.get_title() for panel in axes if panel.get_title()]
+    assert len(titles) == 3 * len(FAMILIES) - 2 and "unmemorized" in titles[0]
 
 
 def test_power_shows_every_number_of_rows(tables: Tables) -> None:

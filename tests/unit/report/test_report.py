@@ -227,16 +227,18 @@ LINES |= {
     "heads": [
         model("a-l")
         | {"rows": rows, "domain": domain, "layer": layer, "head": layer + 1, "depth": (layer + 1) / 2, "n": 40}
-        | {"distinct": 30, "rank": 2 - layer, "heads": 2}
+        | {"group": "memorized", "distinct": 30, "rank": 2 - layer, "heads": 2}
         | spread("hits_drop", 0.1 + layer / 8, layer / 4 - 0.125, 0.5)
-        | spread("log_probability_drop", 0.25, -0.25, 0.5)
+        | {"hits_drop_p_value": 0.03, "hits_drop_q_value": 0.06 - layer / 32}
+        | spread("log_probability_drop", layer / 2 - 0.25, -0.25, 0.5)
+        | {"log_probability_drop_p_value": 0.01, "log_probability_drop_q_value": 0.02 + layer / 32}
         for rows, domain in (("natural", "all"), ("natural", "code"), ("planted", "all"))
         for layer in (0, 1)
     ],
     "overlap": [
         model(name)
         | {"measure": measure, "comparison": comparison, "domain_a": domain, "domain_b": domain, "share": share}
-        | {"k": 12, "heads": 60, "domains": 5, "n": 20, "distinct": 18}
+        | {"group": "all", "k": 12, "heads": 60, "domains": 5, "n": 20, "distinct": 18}
         | spread("overlap", overlap, 0.25, 0.75)
         | spread("chance", 0.125, 0.0, 0.25)
         for name, measure, comparison, domain, share, overlap in (
@@ -251,7 +253,7 @@ LINES |= {
     "screening": [
         model("a-l")
         | {"rows": rows, "domain": domain, "measure": measure, "share": share, "n": 40, "distinct": 30, "heads": 60}
-        | {"k": 12, "chance": share, "rank_correlation": 0.625, "ablated": 40, "cost": share + 0.25}
+        | {"group": "all", "k": 12, "chance": share, "rank_correlation": 0.625, "ablated": 40, "cost": share + 0.25}
         | spread("recall", recall - 0.5 + share, 0.25, 1.0)
         for rows, domain, measure, recall in (
             ("natural", "all", "hits", 0.75),
@@ -264,7 +266,14 @@ LINES |= {
     "power": [
         model("a-l")
         | {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": n == 40, "measured_n": 40, "heads": 60}
-        | {"measured_distinct": 30, "smallest": 0.0, "median": effect, "largest": 1.0, "visible": visible}
+        | {
+            "group": "half",
+            "measured_distinct": 30,
+            "smallest": 0.0,
+            "median": effect,
+            "largest": 1.0,
+            "visible": visible,
+        }
         for rows, domain in (("natural", "all"), ("natural", "code"), ("planted", "all"))
         for measure, n, effect, visible in (
             ("hits", 40, 0.08, 0.25),
@@ -564,7 +573,7 @@ def test_lens(page: str, tmp_path: Path) -> None:
 def test_heads(page: str, tmp_path: Path) -> None:
     """Prevents a single domain's numbers, and a head that ranks second, from standing for the first."""
     header, _, *found = rows(page, "Head ablation")
-    assert found == [["a-l", "40", "30", "2", "1", "0", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
+    assert found == [["a-l", "memorized", "40", "30", "2", "1", "0", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
     assert len(header) == len(found[0])
     assert "Head ablation" not in summary(tmp_path, left_out="heads")
 
@@ -574,30 +583,30 @@ def test_heads_that_were_screened(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "were ablated." not in summary(tmp_path)
     monkeypatch.setitem(LINES, "heads", [line | {"heads": 5} for line in LINES["heads"]])
     page = summary(tmp_path)
-    assert rows(page, "Head ablation")[2][3] == "2 of 5"
+    assert rows(page, "Head ablation")[2][4] == "2 of 5"
     assert "Only the heads that a first-order estimate put forward were ablated." in page
 
 
 def test_screening(page: str, tmp_path: Path) -> None:
     """Prevents single domains and planted rows from entering, and a share under another one's name."""
     header, _, *found = rows(page, "Screening of heads")
-    assert header[3:6] == ["20%", "30%", "50%"]
+    assert header[4:7] == ["20%", "30%", "50%"]
     assert found == [
-        ["a-l", "60", "hits", "45%", "55%", "75%", "25 to 100", "0.62", "0.75"],
-        ["a-l", "60", "log_probability", "70%", "80%", "100%", "25 to 100", "0.62", "0.75"],
+        ["a-l", "all", "60", "hits", "45%", "55%", "75%", "25 to 100", "0.62", "0.75"],
+        ["a-l", "all", "60", "log_probability", "70%", "80%", "100%", "25 to 100", "0.62", "0.75"],
     ]
     assert "Screening of heads" not in summary(tmp_path, left_out="screening")
 
 
 def test_overlap_and_power(page: str) -> None:
     """Prevents single domains, other shares of the heads and the other importance from entering."""
-    assert "| a-l | 12 of 60 | 5 | halves of a domain | 70.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
-    assert "| a-l | 12 of 60 | 5 | two domains | 50.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
-    assert "| a-l | 12 of 60 | 5 | in all domains, of all heads | 5.0% |" in page
+    assert "| a-l | all | 12 of 60 | 5 | halves of a domain | 70.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
+    assert "| a-l | all | 12 of 60 | 5 | halves of two domains | 50.0% | 25.0 to 75.0 | 12.5% | 0.0 to 25.0 |" in page
+    assert "| a-l | all | 12 of 60 | 5 | in all domains, of all heads | 5.0% |" in page
     assert page.count("| 12 of 60 |") == 3
-    assert "| a-l | 40 | 8.00 | 25% | 0.3000 | 50% |" in page
-    assert "| a-l | 10,000 | 0.50 | 90% | 0.0200 | 100% |" in page
-    assert page.count("| a-l | 10,000 |") == 1
+    assert "| a-l | half | 40 | 8.00 | 25% | 0.3000 | 50% |" in page
+    assert "| a-l | half | 10,000 | 0.50 | 90% | 0.0200 | 100% |" in page
+    assert page.count("| a-l | half | 10,000 |") == 1
 
 
 def test_published_numbers_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     drawn = {"corpus": "mini", "domain": "code", **sampling}
     assert options(study, "sampling", family="olmo1", domain="code") == drawn
     candidates = options(study, "candidates", corpus="mini")
-    most = {"seed": config["seed"], "corpus": "mini", "most": rows * 5 // 4 + 1, "excerpt": 1024, "place": "head"}
+    most = {"seed": config["seed"], "corpus": "mini", "most": -(-rows * 5 // 4) + 1, "excerpt": 1024, "place": "head"}
     labels = {domain: domain for domain in shipped("corpora")["mini"]["domains"]}
     read = {"text": "text", "id": "id", "domain": "domain"}
     assert layout(study, "mini") == read
@@ -119,7 +119,7 @@ def test_parts_cover_every_shard_once(config: dict[str, Any]) -> None:
         assert study.shards(entry.family) == shards
         parts = study.parts(model)
         assert [shard for part in parts.values() for shard in part] == shards
-        assert [len(part) for part in parts.values()] == [4, 4, 4, 4, 2]
+        assert [len(part) for part in parts.values()] == [4, 4, 4, 4, 4, 1]
         assert all(name == part[0] for name, part in parts.items())
 
 
@@ -244,8 +244,7 @@ def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> No
         "control-0002": 5,
     }
     assert {shard: rows for part in heads.parts(study, "pythia-l").values() for shard, rows in part.items()} == whole
-    drawing = {"model": "pythia-l", "seed": 2026, "memorized": 1.0, "half": 0.5, "unmemorized": 0.0}
-    drawing |= {"first": 25, "classes": {}, "domains": ["code", "control"]}
+    drawing = {"model": "pythia-l", "first": 25, "classes": {}, "domains": ["code", "control"]}
     assert options(study, "ablation_rows", model="pythia-l") == drawing
     assert options(study, "ablation_rows", model="olmo2-l")["first"] == 12
 
@@ -258,6 +257,7 @@ def test_rows_of_classes_may_be_in_every_part(config: dict[str, Any]) -> None:
     assert {part: list(shards) for part, shards in heads.parts(study, "pythia-l").items()} == study.parts("pythia-l")
     drawing = options(study, "ablation_rows", model="pythia-l")
     assert (drawing["first"], drawing["classes"]) == (0, {"memorized": 5, "half": 100})
+    assert [drawing[name] for name in ("seed", "memorized", "half", "unmemorized")] == [2026, 1.0, 0.5, 0.0]
     assert options(study, "ablation_rows", model="olmo1-l")["first"] == 3
     assert loaded(config, ablation={"rows_per_domain": 7}).config["ablation"]["classes"] == drawing["classes"]
 

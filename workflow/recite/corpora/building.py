@@ -68,7 +68,7 @@ def build_corpus(options: Mapping[str, Any], documents: Mapping[str, Path], cont
     for domain, source in options["sources"].items():
         files = find_files(source["packages"], source["patterns"])
         files.sort(key=lambda file: (hash64(options["seed"], domain, file.name), file.name))
-        passages, used = _take(domain, files, source["documents"], options)
+        passages, used = _take(domain, files, source["documents"], options | source)
         if len(passages) < source["documents"]:
             raise ReciteError(
                 f"corpus {options['name']}: domain {domain} has only {len(passages)} of {source['documents']} "
@@ -125,9 +125,13 @@ def cut_passages(text: str, size: int, most: int) -> list[str]:
 
 
 def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], texts: Sequence[str]) -> list[Control]:
-    """One control text from each spare file whose beginning occurs in no other document; those of no copy come last."""
+    """One control text from each spare file whose beginning occurs in no other document; those of no copy come last.
+
+    With `whole` among the options nothing of a text, from a quarter of a passage on, occurs elsewhere or twice in it.
+    """
     size = options["passage_characters"]
     head = size // 4
+    is_found = _any_part if options.get("whole") else _its_head
     by_count = {int(count): rows for count, rows in options["controls"]["repetitions"].items()}
     # Texts go to counts in order: those to be planted are the same with and without any of no copy.
     counts = sorted(by_count, key=lambda count: (count == 0, count))
@@ -141,7 +145,7 @@ def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], tex
         if len(pieces) < 3:
             continue
         text = pieces[2]
-        if text[:head] in everything or any(control.text[:head] in text for control in planted):
+        if is_found(text, head, everything) or any(control.text[:head] in text for control in planted):
             continue
         count = wanted[len(planted)]
         planted.append(Control(f"{CONTROL}/x{count}/{len(planted):03d}", count, text))
@@ -152,6 +156,18 @@ def choose_controls(options: Mapping[str, Any], spare: Iterable[SourceFile], tex
             f"of domain {options['controls']['source']}; plant fewer, or add packages to that domain."
         )
     return planted
+
+
+def _its_head(text: str, size: int, everything: str) -> bool:
+    """Whether the first `size` characters of a text occur in another."""
+    return text[:size] in everything
+
+
+def _any_part(text: str, size: int, everything: str) -> bool:
+    """Whether `size` characters of a text occur in another, or twice in it: some aligned part of half of that does."""
+    half = size // 2
+    parts = (text[start : start + half] for start in range(0, len(text), half))
+    return any(part in everything or text.count(part) > 1 for part in parts if len(part) == half)
 
 
 def _take(domain: str, files: Sequence[SourceFile], most: int, options: Mapping[str, Any]) -> tuple[list[Passage], int]:

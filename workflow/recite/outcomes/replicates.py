@@ -97,17 +97,24 @@ def together(parts: Sequence[Drawn]) -> Drawn:
     return Drawn(*(np.sum(counts, axis=0) for counts in zip(*parts, strict=True)))
 
 
-def replicate_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Every domain's counts, as seen and under resamples."""
+def resampled(outcomes: Outcomes, options: Mapping[str, Any]) -> Resampled:
+    """Every domain's counts of one model, as seen and under resamples."""
     frame, score = outcomes.frame, outcomes.hits / outcomes.steps
-    counted = np.column_stack(
-        [np.ones(len(score)), score >= options["memorized"], score <= options["unmemorized"]]
-    ).astype(float)
+    classes = [np.ones(len(score)), score >= options["memorized"], score <= options["unmemorized"]]
+    counted = np.column_stack(classes).astype(float)
+    found = {}
     for domain, part in frame.starts.items():
         bags = bags_of(frame, np.arange(part.start, part.stop), options)
-        drawn = Drawn(*bags.totals(bags.sums(counted)).T)
+        found[domain] = Drawn(*bags.totals(bags.sums(counted)).T)
+    about = (outcomes.model, outcomes.family, outcomes.parameters, outcomes.noise_layer, outcomes.alpha)
+    return Resampled(*about, frame.kinds, found)
+
+
+def replicate_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
+    """The same as lines of the table."""
+    for domain, drawn in resampled(outcomes, options).domains.items():
         line = who(outcomes) | {"noise_layer": outcomes.noise_layer, "alpha": outcomes.alpha}
-        line |= {"domain": domain, "kind": frame.kinds[domain]}
+        line |= {"domain": domain, "kind": outcomes.frame.kinds[domain]}
         for name, values in drawn._asdict().items():
             line |= {name: int(values[0]), f"drawn_{name}": values[1:].astype(np.float32)}
         yield line

@@ -1,7 +1,6 @@
 """Trace: one row behind a figure, from the document in the corpus to every table that holds it."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -101,9 +100,9 @@ def _short(text: str) -> str:
 
 
 def _values(values: dict[str, Any]) -> str:
-    """The row's values, without its names and without lists."""
+    """The row's values, without its names and without lists and bytes."""
     kept = {key: value for key, value in values.items() if key not in ("row_id", "sequence_id", "domain")}
-    return ", ".join(f"{key} {_number(value)}" for key, value in kept.items() if not isinstance(value, Sequence))
+    return ", ".join(f"{key} {_number(value)}" for key, value in kept.items() if not isinstance(value, list | bytes))
 
 
 def _number(value: Any) -> str:

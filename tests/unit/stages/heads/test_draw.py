@@ -18,6 +18,8 @@ from recite.stages.heads.measure.ablation import measure_heads, measure_means, r
 from recite.stages.heads.measure.chosen import donors_of, read_chosen, taken
 from recite.stages.heads.measure.screening import screen_heads
 from recite.stages.heads.rows import ABLATED, ABLATION_ROWS, SCREENED
+from recite.stages.heads.summarize.ranking import aggregate_ablation
+from recite.stages.heads.tables import HEADS as HEADS_TABLE
 from recite.stages.scoring.rows import SCORES
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
@@ -141,6 +143,37 @@ def test_no_row_was_drawn(
         made = read_metadata(path)
         assert made["ablated"] == ([] if screened else list(range(LAYERS * HEADS)))
         assert (made["continuation_tokens"], made["layers"], made["heads"]) == (STEPS, LAYERS, HEADS)
+
+
+def test_a_part_without_rows_beside_one_with_them(
+    tmp_path: Path, shards: list[Path], checkpoint_folder: Callable[[str], Path], context: Tensor
+) -> None:
+    """From scores to the importance of heads: prevents an empty file from stopping the summary or changing it."""
+    rows, weights = sample(context), checkpoint_folder("olmo2") / "model.safetensors"
+    columns: dict[str, Any] = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
+    columns |= {"inclusion_probability": [0.5] * 8, "hits": [8, 0, 0, 4, 0, 0, 4, 0], "first_mismatch": [0] * 8}
+    made = {"continuation_tokens": TOKENS}
+    SCORES.write(tmp_path / "s.parquet", columns | {"generated": [[1]] * 8, "margin": [1.0] * 8}, made)
+    options = options_of(model="m", domains=["code", "prose"], classes={"memorized": 3, "half": 1})
+    draw_rows(options, [tmp_path / "s.parquet"], tmp_path / "drawn.parquet")
+    paths = [tmp_path / "code" / "a.parquet", tmp_path / "rest" / "a.parquet"]
+    draws = ABLATION_ROWS.read(tmp_path / "drawn.parquet").to_pandas()
+    few = write_drawn(tmp_path / "few.parquet", [(50, "code", "memorized")], "m")
+    for drawn in (tmp_path / "drawn.parquet", few):
+        for path, shard in zip(paths, shards, strict=True):
+            measure_heads(job(), [shard], drawn, weights, None, None, path, threads=1)
+        study = {"seed": 1, "kinds": {"texts": {"code": "structural", "prose": "free_text"}}, "corpora": {"m": "texts"}}
+        study |= {"confidence": 0.9, "resamples": 100, "estimand": "texts"}
+        aggregate_ablation(study, paths, [drawn], {"heads": tmp_path / "heads.parquet"})
+        table = HEADS_TABLE.read(tmp_path / "heads.parquet").to_pandas()
+        counts = table.groupby(["group", "domain"])["n"].first().to_dict()
+        if drawn == few:
+            assert [len(ABLATED.read(path)) for path in paths] == [1, 0]
+            assert counts == {("memorized", "all"): 1, ("memorized", "code"): 1}
+        else:
+            assert draws[["row_id", "group"]].to_numpy().tolist() == [[50, "memorized"], [53, "half"], [56, "half"]]
+            expected = {("memorized", "all"): 1, ("memorized", "code"): 1, ("half", "all"): 2}
+            assert counts == expected | {("half", "code"): 1, ("half", "prose"): 1}
 
 
 def test_rows_as_tensors_and_lists(context: Tensor) -> None:

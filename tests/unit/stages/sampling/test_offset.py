@@ -75,6 +75,11 @@ def test_windows_lie_in_documents_trained_on(study: Study, documents: dict[str, 
         assert any(tokens[place : place + len(window)] == window for place in range(len(tokens)))
 
 
+def test_planted_truth_holds_of_whole_documents(study: Study) -> None:
+    """Prevents controls of which only the head is known to occur nowhere else from being sampled anywhere."""
+    assert study.rules["corpus"].options(study, {})["whole"] is True
+
+
 def test_a_document_that_is_longer_than_a_training_row(
     study: Study, documents: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -88,3 +93,4 @@ def test_heads_are_trained_on_as_they_are_sampled() -> None:
     """Prevents a study of windows at the head from making other training rows."""
     study = loaded(shipped("mini"))
     assert "whole" not in study.rules["tokenization"].options(study, {"family": "pythia"})
+    assert "whole" not in study.rules["corpus"].options(study, {})

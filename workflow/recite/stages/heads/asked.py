@@ -83,10 +83,10 @@ def batch_rows(study: Study, model: str) -> int:
 
 
 def drawing_options(study: Study, model: str) -> dict[str, Any]:
-    """How many rows of each domain, and what makes a class."""
-    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+    """How many rows of each domain, and where there are classes, what makes them and decides their rows."""
     own = {"first": first_rows(study, model), "classes": classes(study), "domains": list(study.domains_of(model))}
-    return {"model": model, "seed": study.seed} | thresholds | own
+    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+    return {"model": model} | own | ({"seed": study.seed, **thresholds} if classes(study) else {})
 
 
 def run_options(study: Study, model: str) -> dict[str, Any]:

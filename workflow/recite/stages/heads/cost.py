@@ -3,7 +3,17 @@
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
-from recite.stages.heads.asked import SECTION, batch_rows, block_end, blocks, models, parts, screens
+from recite.stages.heads.asked import (
+    SECTION,
+    batch_rows,
+    block_end,
+    blocks,
+    classes,
+    first_rows,
+    models,
+    parts,
+    screens,
+)
 from recite.stages.heads.asked import rows as rows_of
 from recite.study.declaration import Cost, Wildcards
 
@@ -17,12 +27,14 @@ ESTIMATE_BYTES = 20
 """Bytes of how much a head is estimated to matter in a domain."""
 HEAD_SECONDS = 1e-7
 """Reading a row's number of one head, on one core: 20,000 and 300,000 rows."""
+HALVES_SECONDS = 3.5e-6
+"""Ranking one head in the halves of a domain's texts under one resample, on one core: 48 and 1,024 heads."""
 DRAWN_BYTES = 12
 """Bytes that name an ablated row."""
 DRAWN_SECONDS = 4e-6
 """Reading a row's score and hashing its name, on one core."""
 DRAWING_SECONDS = 2
-"""Resampling a domain of a model."""
+"""Resampling a domain of a model and group."""
 
 
 def ablation_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
@@ -119,6 +131,25 @@ def summary(planner: Planner, wildcards: Wildcards) -> Cost:
     numbers = 0
     for model in models(study):
         rows = sum(sum(shards.values()) for shards in parts(study, model).values())
-        numbers += rows * sum(_heads(planner, model, first)[1] for first in blocks(study, model))
-    groups = sum(len(study.domains_of(model)) + 1 for model in models(study))
-    return Cost(costs.START_SECONDS + numbers * HEAD_SECONDS + groups * DRAWING_SECONDS)
+        numbers += rows * _ablated_heads(planner, model)
+    resampled = sum(_resampled(planner, model) for model in models(study))
+    return Cost(costs.START_SECONDS + numbers * HEAD_SECONDS + resampled * DRAWING_SECONDS)
+
+
+def overlap(planner: Planner, wildcards: Wildcards) -> Cost:
+    """The same, and of ranking the heads in halves of every domain."""
+    study = planner.study
+    ranked = sum(_resampled(planner, model) * _ablated_heads(planner, model) for model in models(study))
+    seconds = ranked * study.config["aggregation"]["resamples"] * HALVES_SECONDS
+    return Cost(summary(planner, wildcards).seconds + seconds)
+
+
+def _ablated_heads(planner: Planner, model: str) -> int:
+    """Heads of a model that are ablated."""
+    return sum(_heads(planner, model, first)[1] for first in blocks(planner.study, model))
+
+
+def _resampled(planner: Planner, model: str) -> int:
+    """Domains of a model's groups, and all together in each."""
+    groups = len(classes(planner.study)) + bool(first_rows(planner.study, model))
+    return groups * (len(planner.study.domains_of(model)) + 1)

@@ -18,13 +18,15 @@ from recite.tables import read_metadata
 def draw_rows(options: Mapping[str, Any], scores: Sequence[Path], drawn: Path) -> None:
     """Write the rows of one model that are ablated, by domain, group and row id; a row may stand in several groups.
 
-    `options` holds the seed, the sampled `domains`, `first` (rows of each domain whatever their class, as they stand in
-    `scores`), `classes` (class -> rows of it in each domain) and the thresholds of the classes. Where a domain has
-    fewer, all of them are taken.
+    `options` holds the sampled `domains`, `first` (rows of each domain whatever their class, as they stand in `scores`)
+    and `classes` (class -> rows of it in each domain); with classes their thresholds, too, and the seed. Where a domain
+    has fewer, all of them are taken.
     """
     table = one_table(SCORES.read(path, ["row_id", "domain", "hits"]) for path in scores)
     row_ids, hits = (table[name].to_numpy() for name in ("row_id", "hits"))
-    members = classes(hits, read_metadata(scores[0])["continuation_tokens"], options)
+    members = {ALL: np.ones(len(hits), bool)}
+    if options["classes"]:
+        members |= classes(hits, read_metadata(scores[0])["continuation_tokens"], options)
     names = np.array(table["domain"].to_pylist(), dtype=object)
     columns: dict[str, list[Any]] = {name: [] for name in ABLATION_ROWS.names}
     for domain in options["domains"]:

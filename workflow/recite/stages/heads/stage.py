@@ -111,7 +111,7 @@ RULES = (
         outputs={"draws": "draws/heads.parquet"},
         tables=("overlap",),
         options=lambda study, wildcards: study.summary_options(),
-        cost=cost.summary,
+        cost=cost.overlap,
     ),
     Rule(
         "power",

@@ -38,9 +38,10 @@ def layout(study: Study, corpus: str) -> dict[str, Any]:
 
 
 def built(study: Study) -> dict[str, Any]:
-    """Name and `build` entry of the corpus that is made here."""
+    """Name and `build` entry of the corpus that is made here, and whether all of a document may be sampled."""
     corpus = study.config["training"]["corpus"]
-    return {"name": corpus, **study.corpora[corpus]["build"]}
+    whole = {"whole": True} if study.config["sampling"]["window"] == "offset" else {}
+    return {"name": corpus, **study.corpora[corpus]["build"], **whole}
 
 
 def built_files(study: Study) -> dict[str, str]:

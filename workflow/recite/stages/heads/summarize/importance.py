@@ -19,6 +19,10 @@ ALL = "all"
 """In place of a domain: all domains of that kind of rows."""
 GROUPS = (outcomes.ALL, outcomes.MEMORIZED, outcomes.HALF, outcomes.UNMEMORIZED)
 """Rows by their score, in the order of the tables."""
+COLUMNS = 256
+"""Heads that are summed up at once."""
+DECIMALS = 9
+"""Of a mean number of hits."""
 MEASURES = ("hits", "log_probability")
 """What a head's importance is taken by."""
 
@@ -43,11 +47,6 @@ class Ablated(NamedTuple):
     hits: np.ndarray
     log_probability: np.ndarray
     estimate: np.ndarray
-
-    @property
-    def layers(self) -> np.ndarray:
-        """The layer of each ablated head, ascending."""
-        return np.asarray(self.heads // self.shape[1])
 
 
 class Drops(NamedTuple):
@@ -154,41 +153,44 @@ def drops_of(read: Ablated, rows: np.ndarray, options: Mapping[str, Any]) -> Dro
     bags = bags_of(read.frame, rows, options)
     return Drops(
         bags.distinct,
-        drawn_means(bags, read.hits, read.layers) / read.steps,
-        drawn_means(bags, read.log_probability, read.layers) / read.steps,
+        drawn_means(bags, read.hits) / read.steps,
+        drawn_means(bags, read.log_probability) / read.steps,
     )
 
 
-def drawn_means(bags: Bags, values: np.ndarray, layers: np.ndarray) -> np.ndarray:
-    """Means of `values` (rows of the model, heads) as seen and under resamples, (1 + resamples, heads).
-
-    Layer by layer, as `layers` (heads,) has them, ascending, so that no more is held at once.
-    """
-    return np.concatenate([bags.means(bags.sums(block)) for block in by_layer(values, layers)], axis=1)
+def drawn_means(bags: Bags, values: np.ndarray) -> np.ndarray:
+    """Means of `values` (rows of the model, heads) as seen and under resamples, (1 + resamples, heads)."""
+    return np.concatenate([bags.means(bags.sums(block)) for block in blocks(values)], axis=1)
 
 
-def weighted_means(bags: Bags, weights: np.ndarray, values: np.ndarray, layers: np.ndarray) -> np.ndarray:
+def weighted_means(bags: Bags, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     """The same under weights of the bags, (weights, bags), each with some that are not 0: (weights, heads)."""
     sizes = (weights @ bags.sizes)[:, None]
-    return np.concatenate([weights @ bags.sums(block) / sizes for block in by_layer(values, layers)], axis=1)
+    return np.concatenate([weights @ bags.sums(block) / sizes for block in blocks(values)], axis=1)
 
 
-def by_layer(values: np.ndarray, layers: np.ndarray) -> list[np.ndarray]:
-    """The columns of each layer."""
-    return np.split(values, np.flatnonzero(np.diff(layers)) + 1, axis=1)
+def blocks(values: np.ndarray) -> list[np.ndarray]:
+    """Some columns at a time, so that no more are held as sums."""
+    return np.split(values, range(COLUMNS, values.shape[1], COLUMNS), axis=1)
 
 
 def ranks(hits: np.ndarray, log_probability: np.ndarray, measure: str) -> np.ndarray:
     """Ranks of the ablated heads, from 0, by their mean drops, all three (draws, heads).
 
-    By the mean drop in hits and, of equal ones, by that in log-probability; or by log-probability alone.
+    By the mean drop in hits and, of equal ones, by that in log-probability; or by log-probability alone. Means of hits
+    are equal where they differ by rounding.
     """
-    first = hits if measure == "hits" else np.zeros_like(log_probability)
-    return np.lexsort((-log_probability, -first), axis=1).argsort(axis=1).astype(np.int32)
+    if measure == "hits":
+        order = np.lexsort((-log_probability, -hits.round(DECIMALS)), axis=1)
+    else:
+        order = np.argsort(-log_probability, axis=1, kind="stable")
+    found = np.empty(order.shape, np.int32)
+    np.put_along_axis(found, order, np.arange(order.shape[1], dtype=np.int32)[None], axis=1)
+    return found
 
 
-def drawn_ranks(read: Ablated, bags: Bags, measure: str) -> np.ndarray:
-    """Ranks as seen and under resamples, (1 + resamples, heads); those seen where a resample has none of the rows."""
-    means = [drawn_means(bags, values, read.layers) for values in (read.hits, read.log_probability)]
+def both_drawn(read: Ablated, bags: Bags) -> tuple[np.ndarray, np.ndarray]:
+    """Mean drops in hits and in log-probability by `drawn_means`; as seen where a resample has none of the rows."""
+    means = (drawn_means(bags, values) for values in (read.hits, read.log_probability))
     hits, log_probability = (np.where(np.isnan(drawn), drawn[:1], drawn) for drawn in means)
-    return ranks(hits, log_probability, measure)
+    return hits, log_probability

@@ -7,7 +7,7 @@ import numpy as np
 
 from recite.outcomes.means import FEWEST, bags_of
 from recite.stages.heads.shortlist import count_of, first, shortlist
-from recite.stages.heads.summarize.importance import MEASURES, Ablated, drawn_means, drawn_ranks, groups_of
+from recite.stages.heads.summarize.importance import MEASURES, Ablated, both_drawn, drawn_means, groups_of, ranks
 from recite.statistics.intervals import around
 from recite.statistics.tests import correlation
 
@@ -28,7 +28,7 @@ def recall_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
     `cost` are of all groups together, as in a study that screens.
     """
     groups = [(kind, domain, bags_of(read.frame, rows, options)) for kind, domain, rows in groups_of(read)]
-    estimates = [drawn_means(bags, read.estimate, read.layers) for *_, bags in groups]
+    estimates = [drawn_means(bags, read.estimate) for *_, bags in groups]
     heads = len(read.heads)
     whole, k = layer_passes(read.shape, read.heads), count_of(FIFTH, heads)
     listed = {share: shortlist([estimate[0] for estimate in estimates], share) for share in SHARES}
@@ -39,10 +39,10 @@ def recall_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
     for (kind, domain, bags), drawn in zip(groups, estimates, strict=True):
         if bags.distinct < FEWEST:
             continue
-        estimate = np.where(np.isnan(drawn), drawn[:1], drawn)
+        estimate, drops = np.where(np.isnan(drawn), drawn[:1], drawn), both_drawn(read, bags)
         about = {"rows": kind, "domain": domain, "n": len(bags.rows), "distinct": bags.distinct, "k": k, "heads": heads}
         for measure in MEASURES:
-            exact = drawn_ranks(read, bags, measure)
+            exact = ranks(*drops, measure)
             order = (-estimate[0]).argsort(kind="stable").argsort()
             about |= {"measure": measure, "rank_correlation": float(correlation(exact[0], order))}
             for share in SHARES:
