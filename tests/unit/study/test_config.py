@@ -130,7 +130,7 @@ def test_defaults_are_filled_in(small: dict[str, Any]) -> None:
     assert small["training"]["families"]["pythia"] == {"seed": 1, "learning_rate": 0.01, **family}
     tolerance = {"float32": 0.0001, "bfloat16": 0.125, "float16": 0.02}
     thresholds = {"memorized": 1.0, "half": 0.5, "unmemorized": 0.0}
-    intervals = {"confidence": 0.95, "resamples": 2000}
+    intervals = {"estimand": "corpus", "confidence": 0.95, "resamples": 2000}
     assert small["aggregation"] == {**intervals, **thresholds, "margin_tolerance": tolerance}
     assert "noise" not in small
 
