@@ -26,6 +26,12 @@ from recite.study.config import check_config, read_yaml
 from recite.study.declaration import Figure, Rule, Stage, Wildcards
 from recite.study.models import registered_models, trained_models
 
+ABOUT = {
+    "corpus": "about this corpus's documents (estimand corpus: a sample of all has none)",
+    "texts": "about texts such as these (estimand texts: rows of equal text are one observation)",
+}
+"""What a caption's {about} says of intervals, by the study's estimand."""
+
 
 @dataclass(frozen=True)
 class Study(Asked):
@@ -84,8 +90,9 @@ class Study(Asked):
         """The figures whose tables this study has, or those of them that the config names."""
         chosen = self.config.get("figures")
         found = {name: figure for stage in self.stages for name, figure in stage.figures.items()}
+        about = ABOUT[self.config["aggregation"]["estimand"]]
         return {
-            name: figure
+            name: figure._replace(caption=figure.caption.replace("{about}", about))
             for name, figure in found.items()
             if set(figure.tables) <= set(self.tables) and (chosen is None or name in chosen)
         }
