@@ -13,6 +13,6 @@ def write_shard(path: Path, rows: Rows) -> Path:
     columns |= {"context": rows.context.tolist(), "continuation": rows.continuation.tolist()}
     columns |= {"document_id": ["d"] * count, "source_file": ["f"] * count, "text": [b""] * count}
     columns |= {"context_bytes": [0] * count}
-    columns |= {"source_row": rows.ids, "window_start": [0] * count, "inclusion_probability": [1.0] * count}
+    columns |= {"source_row": rows.ids, "window_start": [0] * count, "inclusion_probability": rows.probabilities}
     SAMPLES.write(path, columns, {})
     return path

@@ -10,11 +10,14 @@ import pytest
 
 from recite.comparison.domains.summarize import compare_domains
 from recite.comparison.domains.tables import KINDS, PROFILES
+from recite.outcomes.draws import DRAWS, Draw, read_draws
 from recite.outcomes.replicates import REPLICATES
-from recite.statistics.intervals import resampled
+from recite.statistics.resampling import BAGS, Sampled
+from recite.statistics.tests import correlation
 
-TABLES = {table.name: table for table in (KINDS, PROFILES)}
+TABLES = {table.name: table for table in (KINDS, PROFILES, DRAWS)}
 DOMAIN_KINDS = {"code": "structural", "markup": "structural", "prose": "free_text", "control": "planted"}
+CLASSES = {"code": "source code", "markup": "web pages", "prose": "books", "control": "control"}
 ROWS = {"code": 200, "markup": 100, "prose": 100, "control": 50}
 RATES = {
     "a-s": {"code": 0.1, "markup": 0.3, "prose": 0.05, "control": 0.9},
@@ -24,31 +27,30 @@ RATES = {
 
 
 def lines_of(
-    outcomes: Mapping[str, Mapping[str, np.ndarray]], alpha: float = 0, seed: int = 1, resamples: int = 1000
+    outcomes: Mapping[str, Mapping[str, np.ndarray]],
+    alpha: float = 0,
+    seed: int = 1,
+    resamples: int = 1000,
+    fraction: float = 0,
 ) -> list[dict[str, Any]]:
     """Replicates from 0/1 outcomes (rows,) by model and domain; the models' rows of a domain are the same."""
     lines: list[dict[str, Any]] = []
+    first = seed % 3 * BAGS // 3  # each domain, and each of three studies with one key, has bags of its own
     for domain in {domain: 0 for by_domain in outcomes.values() for domain in by_domain}:
         models = [model for model in outcomes if domain in outcomes[model]]
-        columns = [outcomes[model][domain] for model in models]
-        sums = np.column_stack([np.ones(len(columns[0])), *columns]).astype(int)
-        drawn = resampled(sums, resamples, np.random.default_rng([seed, len(lines)])).astype(int)
-        for place, model in enumerate(models):
-            lines.append(
-                {
-                    "model": model,
-                    "family": model.split("-")[0],
-                    "parameters": {"s": 10**6, "l": 10**7}[model.split("-")[1]],
-                    "noise_layer": 0,
-                    "alpha": alpha,
-                    "domain": domain,
-                    "kind": DOMAIN_KINDS[domain],
-                    "n": len(sums),
-                    "memorized": int(columns[place].sum()),
-                    "drawn_n": drawn[:, 0],
-                    "drawn_memorized": drawn[:, 1 + place],
-                }
-            )
+        ones = [outcomes[model][domain] for model in models]
+        rows = len(ones[0])
+        bags = np.arange(first, first + rows)
+        sampled = Sampled(bags, seed // 3, fraction, resamples, np.bincount(bags, minlength=BAGS))
+        first += rows
+        totals = sampled.totals(np.column_stack([np.ones(rows), *ones, *(1 - part for part in ones)]))
+        for number, model in enumerate(models):
+            line: dict[str, Any] = {"model": model, "family": model.split("-")[0]}
+            line |= {"parameters": {"s": 10**6, "l": 10**7}[model.split("-")[1]]}
+            line |= {"noise_layer": 0, "alpha": alpha, "domain": domain, "kind": DOMAIN_KINDS[domain]}
+            for name, column in (("n", 0), ("memorized", 1 + number), ("unmemorized", 1 + number + len(models))):
+                line |= {name: int(totals[0, column]), f"drawn_{name}": totals[1:, column].astype(np.float32)}
+            lines.append(line)
     return lines
 
 
@@ -66,10 +68,18 @@ def seen(rates: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, np.nda
     }
 
 
-def compared(folder: Path, *replicates: Path) -> dict[str, pd.DataFrame]:
+def compared(
+    folder: Path, *replicates: Path, classes: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, pd.DataFrame]:
     outputs = {name: folder / f"{name}.parquet" for name in TABLES}
-    compare_domains({"confidence": 0.95}, replicates, outputs)
+    options = {"confidence": 0.95, "classes": dict.fromkeys(RATES, CLASSES) | dict(classes or {})}
+    compare_domains(options, replicates, outputs)
     return {name: TABLES[name].read(path).to_pandas() for name, path in outputs.items()}
+
+
+def drawn(folder: Path, statistic: str) -> dict[str, Draw]:
+    """A statistic of each model, of a study that is compared."""
+    return {draw.model: draw for draw in read_draws([folder / "draws.parquet"])[statistic]}
 
 
 def test_kinds_by_hand(tmp_path: Path) -> None:
@@ -103,7 +113,8 @@ def test_a_corpus_of_one_kind_has_no_line(tmp_path: Path) -> None:
     """Prevents a corpus of code alone from being compared with free text that it has not."""
     only = {"a-s": {"code": 0.1, "markup": 0.2, "control": 1.0}}
     tables = compared(tmp_path, write(tmp_path / "r", lines_of(seen(only))))
-    assert [len(table) for table in tables.values()] == [0, 0]
+    assert [len(tables[name]) for name in ("kinds", "profiles")] == [0, 0]
+    assert set(tables["draws"]["statistic"]) == {"class_rates"}
 
 
 def test_noise_strengths_stand_beside_the_undisturbed(tmp_path: Path) -> None:
@@ -116,19 +127,72 @@ def test_noise_strengths_stand_beside_the_undisturbed(tmp_path: Path) -> None:
     assert kinds.loc[("a-l", 0.5), "structural"] == pytest.approx(0.2)
     assert kinds.loc[("a-l", 0.0), "structural"] == pytest.approx(0.35)
     assert len(tables["profiles"]) == 3
+    assert tables["draws"].groupby("statistic")["model"].nunique().to_dict() == {
+        "class_rates": 3,
+        "structural_share": 3,
+    }
+    assert len(tables["draws"]) == 6
 
 
 def test_profiles_by_hand(tmp_path: Path) -> None:
-    """Prevents another measure of similarity, and planted domains from taking part; NumPy's is the reference."""
+    """Prevents another measure of similarity, and planted domains from taking part.
+
+    As seen, the covariances of the resampled rates are taken off the profiles' own; with all documents sampled nothing
+    is, and NumPy's correlation is the reference.
+    """
     table = compared(tmp_path, write(tmp_path / "r", lines_of(seen(RATES))))["profiles"]
+    rates = {model: draw.values for model, draw in drawn(tmp_path, "class_rates").items()}
     pairs = {(line["model_a"], line["model_b"]): line for line in table.to_dict("records")}
     assert set(pairs) == {("a-s", "a-l"), ("a-s", "b-s"), ("a-l", "b-s")}
     for (a, b), line in pairs.items():
-        rates = [[RATES[model][domain] for domain in ("code", "markup", "prose")] for model in (a, b)]
-        assert line["similarity"] == pytest.approx(np.corrcoef(rates)[0, 1])
-        assert (line["domains"], line["rows"]) == (3, 400)
-        assert -1.001 < line["similarity_low"] < line["similarity_high"] < 1.001
+        given = np.array([[RATES[model][domain] for domain in ("prose", "code", "markup")] for model in (a, b)])
+        np.testing.assert_allclose([rates[a][0], rates[b][0]], given)
+        own = np.cov(given, bias=True) * 3
+        noise = sum(np.cov([rates[a][1:, place], rates[b][1:, place]], bias=True) * 2 / 3 for place in range(3))
+        of_a, of_b, together = (own[i] - noise[i] for i in ((0, 0), (1, 1), (0, 1)))
+        assert line["similarity"] == pytest.approx(np.clip(together / np.sqrt(of_a * of_b), -1, 1), abs=0.02)
+        assert (line["classes"], line["rows"]) == (3, 400)
+        assert -1.001 < line["similarity_low"] <= line["similarity_high"] < 1.001
         assert (line["family_a"], line["family_b"]) == (a[0], b[0])
+    census = compared(tmp_path, write(tmp_path / "r", lines_of(seen(RATES), fraction=1)))["profiles"]
+    for line in census.to_dict("records"):
+        given = np.array([[RATES[line[name]][domain] for domain in list(ROWS)[:3]] for name in ("model_a", "model_b")])
+        ends = [line[name] for name in ("similarity", "similarity_low", "similarity_high")]
+        assert ends == pytest.approx([np.corrcoef(given)[0, 1]] * 3)
+
+
+def test_profiles_are_over_classes_of_text(tmp_path: Path) -> None:
+    """Prevents domains from being paired by name where their texts differ, and two domains of one class apart."""
+    classes = {"a-s": CLASSES, "a-l": CLASSES | {"markup": "source code"}}
+    table = compared(tmp_path, write(tmp_path / "r", lines_of(seen(RATES))), classes=classes)["profiles"]
+    assert table[["model_a", "model_b"]].to_numpy().tolist() == [["a-s", "b-s"]]  # a-l has two classes only
+    draws = drawn(tmp_path, "class_rates")
+    assert draws["a-l"].labels == ("books", "source code")
+    whole = (RATES["a-l"]["code"] * 200 + RATES["a-l"]["markup"] * 100) / 300
+    assert draws["a-l"].values[0] == pytest.approx([RATES["a-l"]["prose"], whole])
+    renamed = {"b-s": {"code": "books", "markup": "source code", "prose": "web pages", "control": "control"}}
+    table = compared(tmp_path, write(tmp_path / "r", lines_of(seen(RATES), fraction=1)), classes=renamed)["profiles"]
+    found = table.query("model_a == 'a-s' and model_b == 'b-s'")["similarity"].item()
+    # books, source code and web pages of each
+    assert found == pytest.approx(np.corrcoef([0.05, 0.1, 0.3], [0.3, 0.1, 0.35])[0, 1])
+
+
+def test_profiles_of_the_same_rates_resemble_each_other(tmp_path: Path) -> None:
+    """Prevents small samples from passing for unlike models: noise is taken off, on average over 200 studies."""
+    source = np.random.default_rng(4)
+    rates = [RATES["a-l"][domain] for domain in list(ROWS)[:3]]
+    found, plain = [], []
+    for study in range(200):
+        outcomes = {
+            model: {name: (source.random(60) < chance) * 1.0 for name, chance in zip(ROWS, rates, strict=False)}
+            for model in ("a-s", "b-s")
+        }
+        table = compared(tmp_path, write(tmp_path / "r", lines_of(outcomes, seed=study, resamples=300)))["profiles"]
+        found += table["similarity"].tolist()
+        means = np.array([[part.mean() for part in outcomes[model].values()] for model in outcomes])
+        plain.append(correlation(*means))
+    assert len(found) > 190 and np.nanmean(found) > np.nanmean(plain) + 0.03
+    assert np.nanmedian(found) > 0.97
 
 
 def test_profiles_need_three_common_domains(tmp_path: Path) -> None:
@@ -145,10 +209,12 @@ def test_few_memorized_rows_are_no_profile(tmp_path: Path) -> None:
 
 
 def test_a_flat_profile_resembles_nothing(tmp_path: Path) -> None:
-    """Prevents rounding errors of equal rates from becoming a similarity."""
+    """Prevents rounding errors of equal rates from becoming a similarity, sampled or not."""
     flat = {"a-s": RATES["a-s"], "b-s": dict.fromkeys(ROWS, 0.1)}
-    (line,) = compared(tmp_path, write(tmp_path / "r", lines_of(seen(flat))))["profiles"].to_dict("records")
-    assert np.isnan(line["similarity"])
+    for fraction in (0, 1):
+        lines = lines_of(seen(flat), fraction=fraction)
+        (line,) = compared(tmp_path, write(tmp_path / "r", lines))["profiles"].to_dict("records")
+        assert np.isnan(line["similarity"])
 
 
 def test_intervals_cover_the_truth_in_a_thousand_studies(tmp_path: Path) -> None:
@@ -156,7 +222,7 @@ def test_intervals_cover_the_truth_in_a_thousand_studies(tmp_path: Path) -> None
 
     Every study has a noise strength of its own, so that all are compared at once.
     """
-    source = np.random.default_rng(3)
+    source = np.random.default_rng(5)
     studies = []
     for study in range(1000):
         outcomes = {"a-l": {domain: (source.random(300) < chance) * 1.0 for domain, chance in RATES["a-l"].items()}}

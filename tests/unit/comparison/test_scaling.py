@@ -12,7 +12,7 @@ import pytest
 from recite.comparison.scaling.summarize import fit_scaling
 from recite.comparison.scaling.tables import PREDICTIONS, SCALING, SLOPE_TESTS
 from recite.outcomes.replicates import REPLICATES
-from recite.statistics.intervals import resampled
+from recite.statistics.resampling import BAGS, Sampled
 
 TABLES = {table.name: table for table in (SCALING, SLOPE_TESTS, PREDICTIONS)}
 SIZES = {"a-1": 10**4, "a-2": 10**5, "a-3": 10**6, "b-1": 10**5, "b-2": 10**7, "b-3": 10**8}
@@ -25,13 +25,20 @@ def lines_of(
     kind: str = "code",
     seed: int = 1,
     resamples: int = 1000,
+    drawn: np.ndarray | None = None,
 ) -> dict[str, list[Any]]:
-    """Replicates of one domain from 0/1 outcomes (rows,) of each model, all of the same rows; by column."""
+    """Replicates of one domain from 0/1 outcomes (rows,) of each model, all of the same rows; by column.
+
+    Texts are resampled, unless `drawn` says how often each row is drawn in each resample.
+    """
     n = len(next(iter(outcomes.values())))
     _, places = np.unique(np.arange(n) if texts is None else texts, return_inverse=True)
-    columns = [np.ones(n), *outcomes.values()]
-    sums = np.column_stack([np.bincount(places, weights=column) for column in columns]).astype(int)
-    drawn = resampled(sums, resamples, np.random.default_rng(seed)).astype(int)
+    columns = [np.ones(n), *outcomes.values(), *(1 - column for column in outcomes.values())]
+    sums = np.column_stack([np.bincount(places, weights=column) for column in columns])
+    bags = np.arange(len(sums)) + seed % 10 * BAGS // 10  # ten studies with one key have bags of their own
+    units = np.bincount(bags, minlength=BAGS)
+    totals = Sampled(bags, seed // 10, 0.0, resamples, units).totals(sums)[1:]
+    totals = (totals if drawn is None else drawn @ sums).astype(np.float32)
     models = list(outcomes)
     return {
         "model": models,
@@ -43,8 +50,10 @@ def lines_of(
         "kind": [{"code": "structural"}.get(kind, kind)] * len(models),
         "n": [n] * len(models),
         "memorized": [int(outcomes[model].sum()) for model in models],
-        "drawn_n": [drawn[:, 0]] * len(models),
-        "drawn_memorized": list(drawn.T[1:]),
+        "unmemorized": [n - int(outcomes[model].sum()) for model in models],
+        "drawn_n": [totals[:, 0]] * len(models),
+        "drawn_memorized": list(totals.T[1 : 1 + len(models)]),
+        "drawn_unmemorized": list(totals.T[1 + len(models) :]),
     }
 
 
@@ -90,11 +99,10 @@ def test_interval_is_that_of_all_resamples(tmp_path: Path) -> None:
     outcomes = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 1], [0, 0, 0], [0, 1, 0], [0, 0, 1]], float)
     weights = np.array([np.bincount(drawn, minlength=6) for drawn in itertools.product(range(6), repeat=6)])
     slopes = np.polyfit([4.0, 5.0, 6.0], (weights @ outcomes / 6).T, 1)[0]
-    rows = write(tmp_path / "r", dict(zip(("a-1", "a-2", "a-3"), outcomes.T, strict=True)))
-    (line,) = fitted(tmp_path, rows, 0.9)["scaling"].to_dict("records")
-    for found, level in ((line["slope_low"], 0.05), (line["slope_high"], 0.95)):
-        low, high = np.quantile(slopes, [level - 0.03, level + 0.03])
-        assert low - 1e-9 <= found <= high + 1e-9
+    by_model = dict(zip(("a-1", "a-2", "a-3"), outcomes.T, strict=True))
+    REPLICATES.write(tmp_path / "r", lines_of(by_model, drawn=weights), {})
+    (line,) = fitted(tmp_path, tmp_path / "r", 0.9)["scaling"].to_dict("records")
+    assert (line["slope_low"], line["slope_high"]) == pytest.approx(tuple(np.quantile(slopes, [0.05, 0.95])))
 
 
 def test_slope_that_is_not_zero(tmp_path: Path) -> None:

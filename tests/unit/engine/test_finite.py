@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ablated import write_drawn
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import _choose, continue_greedily
 from recite.engine.finite import NotFiniteError
@@ -46,25 +47,28 @@ class Job:
         self.folder, self.out, self.rows = folder, folder / "out.parquet", rows
         self.shards = [write_shard(folder / "code-0000.parquet", rows)]
         columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
+        columns |= {"inclusion_probability": rows.probabilities}
         columns |= {"hits": [STEPS] * ROWS, "first_mismatch": [STEPS] * ROWS, "margin": [1.0] * ROWS}
+        self.drawn = write_drawn(folder / "drawn.parquet", [(row, "code", "all") for row in rows.ids])
         made = {"continuation_tokens": STEPS, "parameters": 1, "weights_sha256": "", "device": "", "dtype": ""}
         SCORES.write(folder / "scores.parquet", columns | {"generated": rows.continuation.tolist()}, made)
 
     def run(self, stage: str, weights: Path, dtype: str) -> None:
         noise = {"seed": 1, "layer": 0, "rms": "token", "positions": "prompt"}
         options: dict[str, Any] = {"model": "m", "family": "f", "bos": None, "dtype": dtype, "batch_rows": 4}
-        options |= {"noise": noise, "rows": {"code-0000": ROWS}, "layers": [0, None], "replacement": "mean_of_others"}
+        options |= {"noise": noise, "layers": [0, None], "replacement": "mean_of_others"}
         options |= {"kinds": {"code": "structural"}, "context_tokens": 8, "continuation_tokens": STEPS}
-        shards, scores, out = self.shards, self.folder / "scores.parquet", self.out
+        shards, drawn, out = self.shards, self.drawn, self.out
+        scores = self.folder / "scores.parquet"
         calls: dict[str, Callable[[], None]] = {
             "scoring": lambda: score(options, shards, weights, None, out, 1),
             "noise": lambda: score_under_noise(options, 0.1, shards, weights, None, out, 1),
             "compressibility": lambda: shorten(options, scores, shards, weights, out, 1),
             "recovery": lambda: measure_recovery(options, 0.1, shards, weights, out, 1),
             "lens": lambda: decode_layers(options, scores, shards, weights, out, self.folder / "positions.parquet", 1),
-            "ablation": lambda: measure_heads(options, shards, weights, None, None, out, 1),
-            "ablation_means": lambda: measure_means(options, shards, weights, out, 1),
-            "screening": lambda: screen_heads(options, shards, weights, None, out, 1),
+            "ablation": lambda: measure_heads(options, shards, drawn, weights, None, None, out, 1),
+            "ablation_means": lambda: measure_means(options, shards, drawn, weights, out, 1),
+            "screening": lambda: screen_heads(options, shards, drawn, weights, None, out, 1),
             "batching": lambda: search(options, weights, 2**31, out, 1),
         }
         calls[stage]()
@@ -87,7 +91,7 @@ def job(tmp_path: Path, unspoken: int) -> Job:
     """Rows of which those from BAD on hold that token."""
     text = TEXT.clone()
     text[BAD:, 2] = unspoken
-    return Job(tmp_path, Rows(IDS, list(range(ROWS)), ["code"] * ROWS, text[:, :STEPS], text[:, STEPS:]))
+    return Job(tmp_path, Rows(IDS, list(range(ROWS)), ["code"] * ROWS, [1.0] * ROWS, text[:, :STEPS], text[:, STEPS:]))
 
 
 @pytest.fixture

@@ -33,11 +33,13 @@ SIZES = [150_000, 2_000_000, 30_000_000]
 DOMAINS = {"code": "structural", "prose": "free_text", "control": "planted", "natural": "mixed"}
 NAMES = {"pythia": "Pythia", "olmo2": "OLMo 2", "newcomer": "newcomer"}
 KINDS = (".svg", ".csv", ".png")
+FAMILY_ENDS = ("families_low", "families_high")
 FACTORS = ("architecture", "recipe", "both", "seed")
 MODEL = ["model", "family", "parameters"]
 KEYS = [
     "claim",
     "measure",
+    "profile",
     "factor",
     "model",
     "domain",
@@ -123,16 +125,17 @@ def _add_countings(lines: dict[str, list[dict[str, Any]]], family: str) -> None:
 
 def _add_factors(lines: dict[str, list[dict[str, Any]]]) -> None:
     """Shares of variance."""
-    for place, (measure, factor) in enumerate(product(("recovery", "lens"), FACTORS)):
+    for place, (measure, profile, factor) in enumerate(product(("recovery", "lens"), ("raw", "shape"), FACTORS)):
+        about = {"measure": measure, "profile": profile, "factor": factor}
         counts = {"models": 12, "degrees": 2, "sum_of_squares": 0.5, "p_value": 0.01}
-        lines["factorial"].append({"measure": measure, "factor": factor} | counts | spread("share", place / 10))
+        lines["factorial"].append(about | counts | spread("share", place / 20))
 
 
 def _add_pairs(lines: dict[str, list[dict[str, Any]]], models: list[dict[str, Any]]) -> None:
     """Every two models, by domain and by layer."""
     for place, (a, b) in enumerate(combinations(models, 2)):
         pair = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.items()}
-        lines["profiles"].append(pair | {"domains": 3, "rows": 300} | spread("similarity", place / 100))
+        lines["profiles"].append(pair | {"classes": 3, "rows": 300} | spread("similarity", place / 100))
         lines["signature_pairs"] += [
             {"measure": measure, "similarity": place / 100 + shift} | pair
             for measure, shift in (("recovery", 0.1), ("lens", -0.5))
@@ -232,6 +235,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         for size in sizes
     ]
     rest = {"half": 1, "unmemorized": 2, "at_risk": 0.0, "memorized_at_risk": 0.0} | spread("between", 0.5)
+    rest |= spread("false_rate", 0.1)
     places = [{"domain": domain, "kind": kind} for domain, kind in DOMAINS.items()]
     lines: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for model in models:
@@ -271,8 +275,21 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
     for place, verdict in enumerate(("supported", "undecided", "not supported", "not measured")):
         value = math.nan if verdict == "not measured" else 0.4 * place
         words = {"claim": verdict, "text": f"Claim {verdict}.", "statistic": "a share", "verdict": verdict}
-        ends = {"value": value, "low": value - 0.1, "high": value + 0.1}
-        lines["claims"].append(words | ends | {"models": 3, "rule": "> 0.4", "figure": "scaling"})
+        ends = {"value": value, "low": value - 0.1, "high": value + 0.1, "p_value": math.nan}
+        ends |= (
+            {"families_low": value - 0.3, "families_high": value + 0.3}
+            if place
+            else dict.fromkeys(FAMILY_ENDS, math.nan)
+        )
+        about = {"models": 9, "families": 3, "over": "families" if place else "models", "rule": "> 0.4"}
+        lines["claims"].append(words | ends | about | {"figure": "scaling"})
+        lines["claim_families"] += [
+            {"claim": verdict, "family": family, "models": family}
+            | spread("value", value + number / 10)
+            | {"low": 0.0, "high": 1.0}
+            for number, family in enumerate(families)
+            if verdict != "not measured"
+        ]
     if len(sizes) > 1:
         for rows in ("natural", "planted"):
             lines["slope_tests"].append(
@@ -602,8 +619,12 @@ def test_factors_have_a_panel_for_every_measure(tables: Tables) -> None:
     axes, shown = panels("factorial", tables)
     assert [label.get_text() for label in axes[0].get_yticklabels()][:2] == ["architecture", "recipe"]
     for measure, found in zip(("recovery", "lens"), shown, strict=True):
-        table = tables["factorial"][tables["factorial"]["measure"] == measure].set_index("factor")
-        assert found == {(round(table.loc[factor, "share"], 9), place) for place, factor in enumerate(FACTORS)}
+        table = tables["factorial"].query(f"measure == '{measure}'").set_index(["profile", "factor"])
+        assert found == {
+            (round(table.loc[(profile, factor), "share"], 9), round(place + shift, 9))
+            for place, factor in enumerate(FACTORS)
+            for profile, shift in (("raw", -0.2), ("shape", 0.2))
+        }
 
 
 def test_clusters_join_what_is_most_alike_first(tables: Tables) -> None:
@@ -637,10 +658,23 @@ def test_later_disturbed_layers_are_left_out(tables: Tables, figure: str, names:
 
 def test_claims_stand_on_their_side_of_the_bound(tables: Tables) -> None:
     """Prevents an interval from being drawn beyond a bound that it does not clear."""
-    (axes,), (found,) = panels("claims", tables)
+    (axes,), _ = panels("claims", tables)
     assert [label.get_text() for label in axes.get_yticklabels()] == list(tables["claims"]["text"])
-    sides = {y: np.sign(x) for x, y in found}
-    assert sides == {0.0: -1, 1.0: 0, 2.0: 1}  # 0, 0.4 and 0.8 against 0.4; what is not measured has no point
+    lines = [line for line in axes.get_lines() if line.get_ydata()[0] != line.get_ydata()[-1] - 1]  # not the bound
+    dots = {float(line.get_ydata()[0]): float(line.get_xdata()[0]) for line in lines if line.get_marker() == "o"}
+    assert {y: np.sign(x) for y, x in dots.items()} == {0.0: -1, 1.0: 0, 2.0: 1}  # 0, 0.4 and 0.8 against 0.4
+    # 0.8: ends 0.7 to 0.9 for these models, 0.5 to 1.1 for such families, whose own values are 0.8, 0.9 and 1
+    ends = {
+        line.get_linewidth(): line.get_xdata()
+        for line in lines
+        if line.get_ydata()[0] == 2 and len(line.get_xdata()) == 2
+    }
+    assert ends[4.0] == pytest.approx([0.3 / 0.7, 0.5 / 0.7]) and ends[1.0] == pytest.approx([0.1 / 0.7, 1])
+    (marks,) = [line.get_xdata() for line in lines if line.get_ydata()[0] == 2 and line.get_marker() == "|"]
+    assert marks == pytest.approx([0.4 / 0.7, 0.5 / 0.7, 0.6 / 0.7])
+    words = [text.get_text() for text in axes.texts]
+    assert words[0] == "0 [-0.1, 0.1] > 0.4: supported"  # few families: these models
+    assert words[2:] == ["0.8 [0.5, 1.1] > 0.4: not supported", "not measured"]
 
 
 def test_structure_by_size_and_by_strength(tables: Tables) -> None:

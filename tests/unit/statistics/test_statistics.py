@@ -1,15 +1,14 @@
 """recite.statistics against closed forms, enumeration and simulation."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, bootstrap, chisquare, kstest, norm
+from scipy.stats import binomtest, kstest, norm
 
 from recite.statistics.fits import line, r_squared
-from recite.statistics.intervals import clusters, effective_clusters, effective_rows, interval, resampled, wilson
-from recite.statistics.tests import adjusted, correlation, equal_rates_p_value, equal_slopes, sign_p_value
+from recite.statistics.intervals import Stratum, around, effective_rows, interval, wilson
+from recite.statistics.tests import adjusted, correlation, equal_slopes, permutation_p_value, sign_p_value
 
 
 @pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95, 0.99])
@@ -35,31 +34,76 @@ def test_wilson_holds_the_rate(n: int) -> None:
         assert 0 <= low <= successes / n <= high <= 1
 
 
-def test_effective_rows_of_distinct_texts_are_the_rows() -> None:
-    """Prevents independent rows from losing or gaining weight."""
+def stratum(outcomes: np.ndarray, units: np.ndarray, fraction: float = 0, others: int = 0) -> Stratum:
+    """Rows of one domain, 0 or 1 each, counted by the unit that each belongs to."""
+    names = sorted(set(units.tolist()))
+    rows = [outcomes[units == name] for name in names]
+    return Stratum(np.array([len(part) for part in rows]), np.array([part.sum() for part in rows]), fraction, others)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.96])
+def test_effective_rows_of_distinct_documents(fraction: float) -> None:
+    """Prevents rows from losing or gaining weight but by the share of all documents: n / (1 - f), up to n / (n - 1)."""
     outcomes = (np.random.default_rng(1).random(50) < 0.3).astype(float)
-    assert effective_rows(outcomes, np.arange(50)) == pytest.approx(50)
+    found = effective_rows([stratum(outcomes, np.arange(50), fraction)])
+    assert found == pytest.approx(50 / (1 - fraction) * 49 / 50)
 
 
+@pytest.mark.parametrize("fraction", [0.0, 0.75])
 @pytest.mark.parametrize("rate", [0, 1])
-def test_effective_rows_of_a_rate_without_variance(rate: int) -> None:
+def test_effective_rows_of_a_rate_without_variance(rate: int, fraction: float) -> None:
     """Prevents 0 of 6 rows of two texts from counting as six observations: Kish gives 36 / (16 + 4)."""
-    assert effective_rows(np.full(6, float(rate)), np.array([7, 7, 7, 7, 8, 8])) == pytest.approx(36 / 20)
+    part = stratum(np.full(6, float(rate)), np.array([7, 7, 7, 7, 8, 8]), fraction)
+    assert effective_rows([part]) == pytest.approx(36 / 20 / (1 - fraction))
 
 
 def test_effective_rows_where_the_repeated_text_is_the_recited_one() -> None:
     """Prevents Kish's 10 from standing where one text of 5 copies is all that is recited of 20 rows.
 
-    By hand: variance ((5 * 0.75)^2 + 15 * 0.25^2) / 20^2 = 0.0375 at a rate of 0.25, so 0.1875 / 0.0375 = 5.
+    By hand: variance ((5 * 0.75)^2 + 15 * 0.25^2) / 20^2 = 0.0375 at a rate of 0.25, so 0.1875 / 0.0375 = 5; of 16
+    texts, as the rate is their own, 15/16 of that.
     """
     outcomes, texts = np.array([1.0] * 5 + [0.0] * 15), np.array([99] * 5 + list(range(15)))
-    assert effective_rows(outcomes, texts) == pytest.approx(5)
+    assert effective_rows([stratum(outcomes, texts)]) == pytest.approx(5 * 15 / 16)
+    assert effective_rows([stratum(outcomes, texts, others=2**40)]) == pytest.approx(5)
 
 
 def test_effective_rows_of_copies_are_the_texts() -> None:
     """Prevents a text's copies from counting as evidence: five copies of each of 40 texts are 40 observations."""
     outcomes = (np.random.default_rng(2).random(40) < 0.4).astype(float)
-    assert effective_rows(np.repeat(outcomes, 5), np.repeat(np.arange(40), 5)) == pytest.approx(40)
+    found = effective_rows([stratum(np.repeat(outcomes, 5), np.repeat(np.arange(40), 5))])
+    assert found == pytest.approx(40 * 39 / 40)
+
+
+def test_effective_rows_of_a_census() -> None:
+    """Prevents an interval about what is known: all documents were asked, so the rate is the rate."""
+    outcomes = np.array([1.0, 0, 0, 1, 0])
+    found = effective_rows([stratum(outcomes, np.arange(5), 1.0), stratum(outcomes[:3], np.arange(3), 1.0)])
+    assert found == math.inf
+    assert wilson(0.375, found, 0.95) == (0.375, 0.375)
+    half = effective_rows([stratum(outcomes, np.arange(5), 1.0), stratum(outcomes, np.arange(5), 0.5)])
+    one = 0.5 * 5 * 0.4 * 0.6 * 5 / 4 / 10**2
+    assert half == pytest.approx(0.4 * 0.6 / one)
+
+
+def test_effective_rows_are_those_of_drawing_without_replacement() -> None:
+    """Prevents another standard error than that of the design: two domains drawn by shares, of some rows a rate."""
+    source = np.random.default_rng(7)
+    shares, population = (0.5, 0.2), []
+    for units, chance in ((200, 0.7), (300, 0.1)):
+        sizes = source.choice([0, 1, 1, 3], units)  # units of 0 rows have none of the class that is asked about
+        population.append((sizes, source.binomial(sizes, chance)))
+    rates, errors = [], []
+    for _ in range(3000):
+        parts = []
+        for share, (sizes, sums) in zip(shares, population, strict=True):
+            drawn = source.permutation(len(sizes))[: round(share * len(sizes))]
+            kept = drawn[sizes[drawn] > 0]
+            parts.append(Stratum(sizes[kept], sums[kept], share, len(drawn) - len(kept)))
+        rate = sum(part.sums.sum() for part in parts) / sum(part.sizes.sum() for part in parts)
+        rates.append(rate)
+        errors.append(rate * (1 - rate) / effective_rows(parts))
+    assert np.mean(errors) == pytest.approx(np.var(rates), rel=0.08)
 
 
 def test_interval_of_a_rate_covers_where_texts_recur() -> None:
@@ -71,58 +115,13 @@ def test_interval_of_a_rate_covers_where_texts_recur() -> None:
         chances = np.where(sizes > 3, 0.5, 0.1)
         truth = (1 / 6 * (4 + 12) * 0.5 + (3 / 6 + 2 / 6) * 0.1) / (1 / 6 * (1 + 1 + 1 + 2 + 4 + 12))
         outcomes = np.repeat((source.random(150) < chances).astype(float), sizes)
-        low, high = wilson(outcomes.mean(), effective_rows(outcomes, np.repeat(np.arange(150), sizes)), 0.95)
+        effective = effective_rows([stratum(outcomes, np.repeat(np.arange(150), sizes))])
+        low, high = wilson(outcomes.mean(), effective, 0.95)
         covered += low <= truth <= high
         low, high = wilson(outcomes.mean(), len(outcomes), 0.95)
         naive += low <= truth <= high
     assert 0.9 <= covered / 400 <= 0.99
     assert naive / 400 < 0.75
-
-
-def test_clusters_count_by_text() -> None:
-    """Prevents a text's rows from being counted under another, and an order of rows from mattering."""
-    texts, outcomes = np.array([9, 3, 9, 5, 9]), np.array([True, False, True, True, False])
-    found = clusters(outcomes, texts)
-    assert (found.sizes.tolist(), found.sums.tolist()) == ([1, 1, 3], [0, 1, 2])
-    assert effective_clusters(found) == effective_rows(outcomes[::-1], texts[::-1])
-
-
-def test_resampled_sums_are_those_of_all_resamples() -> None:
-    """Prevents another distribution: all 5^5 resamples of five texts are enumerated."""
-    sums = np.array([[1, 0], [1, 1], [1, 0], [2, 1], [1, 0]])
-    drawn = resampled(sums, 200_000, np.random.default_rng(1))
-    truth = np.array([sums[list(chosen)].sum(axis=0) for chosen in itertools.product(range(5), repeat=5)])
-    kinds = np.unique(truth, axis=0)
-    expected = np.array([(truth == kind).all(axis=1).mean() for kind in kinds]) * len(drawn)
-    seen = np.array([(drawn == kind).all(axis=1).sum() for kind in kinds])
-    assert seen.sum() == len(drawn)
-    assert chisquare(seen, expected).pvalue > 0.001
-
-
-def test_resampled_is_the_bootstrap_of_scipy() -> None:
-    """Prevents a spread other than that of drawing texts one by one."""
-    source = np.random.default_rng(3)
-    sums = np.column_stack([source.integers(1, 5, 300), source.integers(0, 2, 300)])
-    drawn = resampled(sums, 20_000, source)
-    reference = bootstrap(
-        (sums[:, 0], sums[:, 1]),
-        lambda n, m, axis: m.sum(axis=axis) / n.sum(axis=axis),
-        paired=True,
-        n_resamples=20_000,
-        method="percentile",
-        rng=source,
-    )
-    ends = interval(drawn[:, 1] / drawn[:, 0], 0.95)
-    assert ends == pytest.approx(tuple(reference.confidence_interval), rel=0.03)
-
-
-def test_resampled_ignores_order_and_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prevents the order of texts, or how many resamples are drawn at once, from changing a result."""
-    sums = np.random.default_rng(5).integers(0, 3, (200, 4))
-    once = resampled(sums, 50, np.random.default_rng(1))
-    assert (resampled(sums[::-1], 50, np.random.default_rng(1)) == once).all()
-    monkeypatch.setattr("recite.statistics.intervals.DRAWS_AT_ONCE", 100)
-    assert (resampled(sums, 50, np.random.default_rng(1)) == once).all()
 
 
 def test_interval_leaves_out_what_is_not_defined() -> None:
@@ -146,24 +145,19 @@ def test_adjusted_by_hand() -> None:
     assert len(adjusted([])) == 0
 
 
-def test_equal_rates_p_values_are_uniform_where_rates_are_equal() -> None:
-    """Prevents a test that finds differences between two samples of one population, whose texts recur."""
-    source = np.random.default_rng(6)
-    p_values = []
-    for _ in range(1000):
-        halves = []
-        for _ in range(2):
-            sizes = source.choice([1, 1, 2, 4], 300)
-            halves.append(clusters(np.repeat(source.random(300) < 0.3, sizes), np.repeat(np.arange(300), sizes)))
-        p_values.append(equal_rates_p_value(*halves))
-    assert kstest(p_values, "uniform").pvalue > 0.01
+def test_permutation_p_value_by_hand() -> None:
+    """Prevents a p-value of zero, and orders that are as good as the seen one from not counting."""
+    assert permutation_p_value(np.array([0.9, 0.1, 0.9, -1.0, 0.2])) == pytest.approx(2 / 5)
+    assert permutation_p_value(np.array([0.9, 0.1, math.nan, 0.3])) == pytest.approx(1 / 3)
 
 
-def test_equal_rates_p_value_sees_a_difference() -> None:
-    """Prevents a test without power, and a division by zero where nothing is memorized."""
-    none, some = (clusters(np.arange(400) < count, np.arange(400)) for count in (0, 40))
-    assert equal_rates_p_value(none, some) < 1e-6
-    assert equal_rates_p_value(none, none) == 1
+def test_interval_around_what_was_seen() -> None:
+    """Prevents an interval that leaves out what was seen where resamples are lower, and ends that are no shares."""
+    resamples = np.array([0.3, 0.5, 0.4, 0.2])
+    half = norm.ppf(0.95) * resamples.std(ddof=1)
+    assert around(np.append(0.6, resamples), 0.9) == pytest.approx((0.6 - half, 0.6 + half))
+    assert around(np.append(0.1, resamples), 0.9).low == 0
+    assert around(np.append(0.99, resamples), 0.9).high == 1
 
 
 @pytest.mark.parametrize("points", [2, 3, 7])

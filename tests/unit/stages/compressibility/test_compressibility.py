@@ -24,6 +24,8 @@ from samples import write_shard
 from turns import in_turn
 
 LENGTH, STEPS = 10, CHUNK + 2
+SHARES = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
+"""Inclusion probabilities of the rows."""
 NEAR_TIE = 1e-4
 BOS = 0
 
@@ -86,6 +88,7 @@ def write_part(folder: Path, rows: Rows, hits: list[int], name: str = "part") ->
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
         "domain": rows.domains,
+        "inclusion_probability": rows.probabilities,
         "hits": hits,
         "first_mismatch": hits,
         "generated": rows.continuation.tolist(),
@@ -114,12 +117,13 @@ def test_the_stage_shortens_what_is_recited_whole(
     context[5] = context[0]
     start = context[:, :0] if bos is None else torch.full((6, 1), bos)
     continuation = continue_greedily(checkpoint, torch.cat([start, context], dim=1), STEPS, 4).tokens
-    rows = Rows([10, 11, 12, 13, 14, 15], [1, 2, 3, 4, 5, 1], ["code"] * 6, context, continuation)
+    rows = Rows([10, 11, 12, 13, 14, 15], [1, 2, 3, 4, 5, 1], ["code"] * 6, SHARES, context, continuation)
     folder = checkpoint_folder(family)
     part = write_part(tmp_path, rows, [STEPS, STEPS - 1, STEPS, STEPS, 0, STEPS])
     shorten(job(family, bos), checkpoint=folder / "model.safetensors", **part)
     table = SUFFIXES.read(part["suffixes"]).to_pydict()
     assert (table["row_id"], table["sequence_id"]) == ([10, 12, 13, 15], [1, 3, 4, 1])
+    assert table["inclusion_probability"] == [SHARES[place] for place in (0, 2, 3, 5)]
     alone = sufficient_suffixes(checkpoint, context[[0, 2, 3]], continuation[[0, 2, 3]], 4, bos)
     for place, row in ((0, 0), (1, 1), (2, 2), (3, 0)):
         bits = [bool(table["mask"][place] >> bit & 1) for bit in range(LENGTH)]
@@ -132,7 +136,8 @@ def test_the_stage_shortens_what_is_recited_whole(
 
 def test_the_whole_context_suffices_by_definition() -> None:
     """Prevents a near-tie in the checking pass from leaving a memorized row without any sufficient suffix."""
-    rows = pa.table({"row_id": [1, 2], "sequence_id": [1, 2], "domain": pa.array(["a", "a"]).dictionary_encode()})
+    domains = pa.array(["a", "a"]).dictionary_encode()
+    rows = pa.table({"row_id": [1, 2], "sequence_id": [1, 2], "domain": domains, "inclusion_probability": [0.5, 0.5]})
     recited = Recited(rows, np.array([1, 0]), torch.zeros(2, 3), torch.zeros(2, 3))
     columns = suffix_columns(recited, np.array([[False, True, False], [False, False, False]]))
     assert columns["mask"].to_pylist() == [0b100, 0b110]
@@ -142,7 +147,7 @@ def test_the_whole_context_suffices_by_definition() -> None:
 def test_nothing_recited_needs_no_model(tmp_path: Path, context: Tensor) -> None:
     """Prevents a model of many gigabytes from being loaded for nothing, and a part without rows from failing."""
     continuation = torch.zeros(3, STEPS, dtype=torch.int64)
-    rows = Rows([1, 2, 3], [1, 2, 3], ["code"] * 3, context[:3, :LENGTH], continuation)
+    rows = Rows([1, 2, 3], [1, 2, 3], ["code"] * 3, SHARES[:3], context[:3, :LENGTH], continuation)
     part = write_part(tmp_path, rows, [0, 1, STEPS - 1])
     shorten(job("pythia"), checkpoint=tmp_path / "nowhere" / "model.safetensors", **part)
     assert len(SUFFIXES.read(part["suffixes"])) == 0
@@ -153,7 +158,7 @@ def test_nothing_recited_needs_no_model(tmp_path: Path, context: Tensor) -> None
 def test_scores_of_other_rows(tmp_path: Path, context: Tensor) -> None:
     """Prevents contexts from being taken from rows that are not those that were scored."""
     continuation = torch.zeros(2, STEPS, dtype=torch.int64)
-    rows = Rows([1, 2], [1, 2], ["code"] * 2, context[:2, :LENGTH], continuation)
+    rows = Rows([1, 2], [1, 2], ["code"] * 2, SHARES[:2], context[:2, :LENGTH], continuation)
     part = write_part(tmp_path, rows, [STEPS, STEPS])
     write_shard(tmp_path / "shard.parquet", rows._replace(ids=[2, 1]))
     with pytest.raises(ReciteError, match=r"scores\.parquet scores other rows than its samples hold; delete it"):

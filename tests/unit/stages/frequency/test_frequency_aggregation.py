@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from recite.outcomes.draws import DRAWS
 from recite.stages.frequency.rows import FREQUENCIES
 from recite.stages.frequency.summarize import aggregate_frequencies
 from recite.stages.frequency.tables import COUNTINGS, FREQUENCY_RATES, THRESHOLDS
@@ -20,6 +21,7 @@ OPTIONS: dict[str, Any] = {
     "seed": 1,
     "corpora": {"a-s": "texts", "a-l": "texts"},
     "kinds": {"texts": KINDS},
+    "estimand": "texts",
     "confidence": 0.9,
     "resamples": 400,
     "memorized": 1.0,
@@ -29,7 +31,7 @@ OPTIONS: dict[str, Any] = {
     "countings": ["bytes", "other"],
     "rise": 0.1,
 }
-TABLES = {table.name: table for table in (FREQUENCY_RATES, THRESHOLDS, COUNTINGS)}
+TABLES = {table.name: table for table in (FREQUENCY_RATES, THRESHOLDS, COUNTINGS, DRAWS)}
 
 
 def rows_of(number: int, seed: int, rise_at: int = 3) -> pd.DataFrame:
@@ -48,6 +50,7 @@ def rows_of(number: int, seed: int, rise_at: int = 3) -> pd.DataFrame:
 def scores(path: Path, rows: pd.DataFrame, model: str, parameters: int) -> Path:
     columns: dict[str, Any] = {name: rows[name].tolist() for name in ("row_id", "sequence_id", "domain", "hits")}
     columns |= {"first_mismatch": [0] * len(rows), "generated": [[0] * STEPS] * len(rows), "margin": [1.0] * len(rows)}
+    columns |= {"inclusion_probability": [0.5] * len(rows)}
     made = {"options": {"model": model, "family": "a"}, "parameters": parameters, "continuation_tokens": STEPS}
     SCORES.write(path, columns, made | {"dtype": "float32"})
     return path
@@ -135,18 +138,22 @@ def test_planted_threshold_is_found(tables: dict[str, pd.DataFrame]) -> None:
 
 
 def test_interval_resamples_texts(tmp_path: Path) -> None:
-    """Prevents rows of one text from being drawn apart: with each text ten times the interval stays as wide."""
+    """Prevents rows of one text from being drawn apart: with each text ten times the interval stays as wide.
+
+    Unless it is about documents, of which there are ten times as many.
+    """
     rows = rows_of(300, 4)
     rows = rows[rows["domain"] != "control"].drop_duplicates("sequence_id")
-    many = pd.concat([rows.assign(row_id=rows["row_id"] * 10 + copy) for copy in range(10)])
+    many = pd.concat([rows.assign(row_id=rows["row_id"] + 10_000 * copy) for copy in range(10)])
     widths = []
-    for name, part in (("once", rows), ("often", many)):
+    for name, part, estimand in (("once", rows, "texts"), ("often", many, "texts"), ("corpus", many, "corpus")):
         counted = [frequencies(tmp_path / f"{name}-f", part, "bytes", part["count"].tolist())]
-        options = OPTIONS | {"countings": ["bytes"]}
+        options = OPTIONS | {"countings": ["bytes"], "estimand": estimand}
         found = aggregated(tmp_path, [scores(tmp_path / name, part, "a-s", 10)], counted, options)["thresholds"]
         line = found.query("measure == 'sequence'").iloc[0]
         widths.append(line["threshold_high"] - line["threshold_low"])
     assert widths[1] == pytest.approx(widths[0], rel=1e-9)
+    assert widths[2] < widths[1] / 2  # 20 times as many documents of the half of a corpus
 
 
 def test_order_and_split_change_nothing(tmp_path: Path, rows: pd.DataFrame, tables: dict[str, pd.DataFrame]) -> None:

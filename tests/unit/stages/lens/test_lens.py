@@ -140,6 +140,7 @@ def part_of(folder: Path, rows: Rows, hits: list[int]) -> dict[str, Any]:
         for start, end in ((0, 3), (3, len(rows.ids)))
     ]
     columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains, "hits": hits}
+    columns |= {"inclusion_probability": rows.probabilities}
     columns |= {"first_mismatch": hits, "generated": rows.continuation.tolist(), "margin": [1.0] * len(hits)}
     SCORES.write(folder / "scores.parquet", columns, {})
     outputs = {"lens": folder / "lens.parquet", "positions": folder / "positions.parquet"}
@@ -148,7 +149,7 @@ def part_of(folder: Path, rows: Rows, hits: list[int]) -> dict[str, Any]:
 
 def sample(context: Tensor) -> Rows:
     domains = ["code", "code", "prose", "prose", "code", "prose"]
-    return Rows([5, 6, 7, 8, 9, 10], [1, 2, 3, 4, 1, 6], domains, context[:6, :-STEPS], context[:6, -STEPS:])
+    return Rows([5, 6, 7, 8, 9, 10], [1, 2, 3, 4, 1, 6], domains, [1.0] * 6, context[:6, :-STEPS], context[:6, -STEPS:])
 
 
 @pytest.mark.parametrize("bos", [None, 0])

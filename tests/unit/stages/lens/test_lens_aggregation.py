@@ -8,16 +8,17 @@ import pandas as pd
 import pytest
 
 from recite.errors import ReciteError
+from recite.outcomes.draws import DRAWS, read_draws
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
-from recite.stages.lens.summarize import Profile, aggregate_lens, pair_line
-from recite.stages.lens.tables import LENS, LENS_POSITIONS, LENS_PROFILES
+from recite.stages.lens.summarize import Profile, aggregate_lens, crossings, pair_line
+from recite.stages.lens.tables import LENS, LENS_DEPTHS, LENS_POSITIONS, LENS_PROFILES
 from recite.stages.scoring.rows import SCORES
 from recite.tables.lists import as_lists
 
 KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}
-OPTIONS = {"seed": 1, "kinds": {"texts": KINDS}, "confidence": 0.9, "resamples": 300}
+OPTIONS = {"seed": 1, "kinds": {"texts": KINDS}, "estimand": "texts", "confidence": 0.9, "resamples": 300}
 OPTIONS |= {"memorized": 1.0, "half": 0.5, "unmemorized": 0.0, "margin_tolerance": {"float32": 1e-4}}
-TABLES = {table.name: table for table in (LENS, LENS_POSITIONS, LENS_PROFILES)}
+TABLES = {table.name: table for table in (LENS, LENS_POSITIONS, LENS_PROFILES, LENS_DEPTHS, DRAWS)}
 STEPS, LAYERS, ROWS = 4, 3, 200
 CLASSES = {"all": (0, 1, 2, 4), "memorized": (4,), "half": (2,), "unmemorized": (0,)}
 Values = dict[str, np.ndarray]
@@ -43,6 +44,7 @@ def write(folder: Path, frame: pd.DataFrame, values: Values, model: str = "a-s",
     made |= {"dtype": "float32", "layers": LAYERS}
     columns = {name: frame[name].tolist() for name in ("row_id", "sequence_id", "domain", "hits")}
     rest = {"first_mismatch": columns["hits"], "generated": [[1]] * len(frame), "margin": [1.0] * len(frame)}
+    rest |= {"inclusion_probability": [0.5] * len(frame)}
     SCORES.write(folder / f"{model}.parquet", columns | rest, made)
     found: dict[str, Any] = {"scores": [folder / f"{model}.parquet"], "lens": [], "positions": []}
     for number, part in enumerate(np.array_split(np.arange(len(frame)), parts)):
@@ -129,19 +131,62 @@ def test_other_thresholds_make_other_classes(tmp_path: Path) -> None:
 
 
 def test_profiles_of_two_models(tmp_path: Path) -> None:
-    """Prevents a similarity of other rows than the memorized natural ones."""
+    """Prevents a similarity of other rows than the natural ones of a class, or of the two classes' difference."""
     parts, means = [], []
     for model, seed in (("a-s", 1), ("b-s", 5)):
         frame, values = rows(seed)
         parts.append(write(tmp_path, frame, values, model))
-        chosen = ((frame["domain"] != "control") & (frame["hits"] == 4)).to_numpy()
-        means.append(values["probability"][chosen].mean(axis=(0, 2)))
-    line = aggregated(tmp_path, *parts)["lens_profiles"].iloc[0]
+        natural = (frame["domain"] != "control").to_numpy()
+        of_class = {
+            name: values["probability"][natural & (frame["hits"] == hits).to_numpy()].mean(axis=(0, 2))
+            for name, hits in (("memorized", 4), ("unmemorized", 0))
+        }
+        means.append(of_class | {"memorized - unmemorized": of_class["memorized"] - of_class["unmemorized"]})
+    tables = aggregated(tmp_path, *parts)
+    lines = tables["lens_profiles"].set_index("group")
+    assert lines.index.tolist() == list(means[0])
     depths = np.linspace(1 / 3, 1, 20)
-    curves = [np.interp(depths, [1 / 3, 2 / 3, 1], mean) for mean in means]
-    assert (line["model_a"], line["model_b"]) == ("a-s", "b-s")
-    assert line["similarity"] == pytest.approx(np.corrcoef(*curves)[0, 1], abs=1e-5)
-    assert line["similarity_low"] <= line["similarity"] <= line["similarity_high"]
+    for group, line in lines.iterrows():
+        curves = [np.interp(depths, [1 / 3, 2 / 3, 1], mean[str(group)]) for mean in means]
+        assert (line["model_a"], line["model_b"]) == ("a-s", "b-s")
+        assert line["similarity"] == pytest.approx(np.corrcoef(*curves)[0, 1], abs=1e-5)
+        assert -1 <= line["similarity_low"] < line["similarity_high"] <= 1
+    draws = {draw.model: draw for draw in read_draws([tmp_path / "draws.made.parquet"])["parting"]}
+    for model, mean in zip(("a-s", "b-s"), means, strict=True):
+        np.testing.assert_allclose(draws[model].values[0], mean["memorized - unmemorized"], rtol=1e-6)
+        assert [float(label) for label in draws[model].labels] == pytest.approx([1 / 3, 2 / 3, 1])
+
+
+def test_depths_at_which_curves_rise(tmp_path: Path) -> None:
+    """Prevents a depth of planted rows or of another class, and one where 0.5 is not reached."""
+    frame, values = rows()
+    natural = (frame["domain"] != "control").to_numpy()
+    heights = {4: (0.2, 0.3, 0.7), 2: (0.9, 0.9, 0.9), 1: (0.9, 0.9, 0.9), 0: (0.1, 0.2, 0.4)}
+    rising = np.array([heights[hits] for hits in frame["hits"].tolist()])
+    values["probability"] = np.where(natural[:, None], rising, 0.6)[:, :, None].repeat(STEPS, axis=2)
+    tables = aggregated(tmp_path, write(tmp_path, frame, values))
+    table = tables["lens_depths"].set_index("group")
+    assert table.index.tolist() == ["memorized", "unmemorized"]
+    for group, hits, absolute, relative in (
+        ("memorized", 4, 2 / 3 + 0.2 / 0.4 / 3, 2 / 3 + 0.05 / 0.4 / 3),
+        ("unmemorized", 0, np.nan, 2 / 3),
+    ):
+        line = table.loc[group]
+        assert line["distinct"] == frame["sequence_id"][natural & (frame["hits"] == hits)].nunique()
+        for name, value in (("absolute", absolute), ("relative", relative)):
+            ends = [line[name], line[f"{name}_low"], line[f"{name}_high"]]  # all rows of a class are alike
+            assert ends == pytest.approx([value] * 3, nan_ok=True, abs=1e-6)
+    (draw,) = read_draws([tmp_path / "draws.made.parquet"])["depths"]
+    assert draw.labels == ("absolute", "relative")
+    seen = table.loc["memorized", ["absolute", "relative"]].to_numpy(float)
+    np.testing.assert_allclose(draw.values, np.tile(seen, (301, 1)))
+
+
+def test_crossings_by_hand() -> None:
+    """Prevents a crossing at a layer in place of between two, a last one for the first, and one from nowhere."""
+    found = crossings(profile([0.25, 0.5, 1.0], [[0.6, 0.1, 0.8], [0.0, 0.0, 1.0], [0.1, 0.2, 0.4], [0.0, 0.0, 0.5]]))
+    np.testing.assert_allclose(found[:, 0], [0.25 * 0.5 / 0.6, 0.75, np.nan, 1.0])
+    np.testing.assert_allclose(found[:, 1], [0.25 * 0.4 / 0.6, 0.75, 0.5, 0.75])
 
 
 def profile(depths: list[float], values: list[list[float]]) -> Profile:
@@ -164,7 +209,10 @@ def test_few_memorized_texts_have_no_profile(tmp_path: Path) -> None:
     frame, values = rows()
     frame["hits"] = np.where((frame["hits"] == 4) & (frame["sequence_id"] > 9), 0, frame["hits"])
     tables = aggregated(tmp_path, write(tmp_path, frame, values), write(tmp_path, *rows(5), "b-s"))
-    assert tables["lens_profiles"].empty
+    assert tables["lens_profiles"]["group"].tolist() == ["unmemorized"]
+    depths = tables["lens_depths"]
+    assert depths[depths["model"] == "a-s"]["group"].tolist() == ["unmemorized"]
+    assert set(tables["draws"]["model"]) == {"b-s"}
     assert "memorized" in set(tables["lens"]["group"][tables["lens"]["model"] == "a-s"])
 
 

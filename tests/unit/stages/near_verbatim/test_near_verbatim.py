@@ -19,12 +19,14 @@ from recite.stages.near_verbatim.summarize import aggregate_nearness
 from recite.stages.near_verbatim.tables import NEAR_VERBATIM
 from recite.stages.near_verbatim.words import sections
 from recite.stages.scoring.rows import SCORES
+from recite.statistics.intervals import wilson
 
 STEPS = 8
 OPTIONS = {"model": "a-s", "family": "a"}
 SUMMARY = {
     "corpora": {"a-s": "mini"},
     "kinds": {"mini": {"code": "structural", "prose": "free_text", "control": "planted"}},
+    "estimand": "texts",
     "confidence": 0.95,
     "tolerances": [0.0, 0.25],
 }
@@ -68,6 +70,7 @@ def write(folder: Path, rows: list[tuple[int, str, list[int], list[int]]]) -> tu
     ids, texts = range(len(rows)), [row[0] for row in rows]
     domains = [row[1] for row in rows]
     same: dict[str, Any] = {"row_id": ids, "sequence_id": texts, "domain": domains}
+    same |= {"inclusion_probability": [0.5] * len(rows)}
     scores, samples = folder / "scores.parquet", folder / "samples.parquet"
     hits = [sum(a == b for a, b in zip(row[2], row[3], strict=True)) for row in rows]
     made = {"generated": [row[2] for row in rows], "hits": hits, "first_mismatch": hits, "margin": [1.0] * len(rows)}
@@ -79,8 +82,7 @@ def write(folder: Path, rows: list[tuple[int, str, list[int], list[int]]]) -> tu
         same
         | {"document_id": [str(i) for i in ids], "source_file": ["f"] * len(rows), "source_row": nothing}
         | {"window_start": nothing, "text": [b"x"] * len(rows), "context_bytes": nothing}
-        | {"context": [[1]] * len(rows), "continuation": [row[3] for row in rows]}
-        | {"inclusion_probability": [1.0] * len(rows)},
+        | {"context": [[1]] * len(rows), "continuation": [row[3] for row in rows]},
         {},
     )
     return scores, samples
@@ -105,13 +107,15 @@ def test_rates_by_hand(tmp_path: Path) -> None:
     near = NEAR.read(tmp_path / "near.parquet")
     assert near["distance"].to_pylist() == [0, 2, 2, 7, 2]
     assert near["run"].to_pylist() == [8, 7, 7, 1, 7]
+    assert near["inclusion_probability"].to_pylist() == [0.5] * 5
     aggregate_nearness(SUMMARY, [tmp_path / "near.parquet"], tmp_path / "table.parquet")
     table = NEAR_VERBATIM.read(tmp_path / "table.parquet").to_pandas()
     rates = {(line.domain, line.tolerance): line for line in table.itertuples()}
     assert rates["code", 0.0].recalled == 1 and rates["code", 0.25].recalled == 2
     natural = rates["natural", 0.25]
     assert (natural.n, natural.distinct, natural.recalled, natural.rate) == (4, 3, 3, 0.75)
-    assert natural.rate_low < 0.75 < natural.rate_high
+    # 3/4 x 1/4 over a variance of 2 x 1/2 / 4^2: code's two rows do not differ, prose's two do by 1
+    assert (natural.rate_low, natural.rate_high) == pytest.approx(wilson(0.75, 0.75 * 0.25 / (2 * 0.5 / 16), 0.95))
     assert natural.mean_distance == (0 + 2 + 2 + 7) / 4 / STEPS and natural.mean_run == (8 + 7 + 7 + 1) / 4 / STEPS
     assert rates["control", 0.0].recalled == 0 and rates["control", 0.25].rate == 1
 

@@ -180,7 +180,7 @@ def job(family: str, bos: int | None = None, layer: int = 1) -> dict[str, Any]:
 def test_the_stage(tmp_path: Path, checkpoint_folder: Any, context: Tensor, bos: int | None) -> None:
     """Prevents noise by the row's place in place of its id, a lost BOS, and layers counted from the wrong one."""
     continuation = torch.zeros(6, 5, dtype=torch.int64)
-    rows = Rows(IDS[:6], list(range(6)), ["code"] * 4 + ["prose"] * 2, context[:6], continuation)
+    rows = Rows(IDS[:6], list(range(6)), ["code"] * 4 + ["prose"] * 2, [1.0] * 6, context[:6], continuation)
     shards = [
         write_shard(tmp_path / f"{start}.parquet", Rows(*(part[start:end] for part in rows)))  # type: ignore[arg-type]
         for start, end in ((0, 4), (4, 6))
@@ -202,7 +202,7 @@ def test_the_stage(tmp_path: Path, checkpoint_folder: Any, context: Tensor, bos:
 
 def test_a_layer_that_the_model_has_not(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
     """A registered model may have no number of layers in its entry; then it is known here only."""
-    rows = Rows(IDS[:2], [1, 2], ["code"] * 2, context[:2], context[:2, :4])
+    rows = Rows(IDS[:2], [1, 2], ["code"] * 2, [1.0] * 2, context[:2], context[:2, :4])
     shard = write_shard(tmp_path / "s.parquet", rows)
     weights = checkpoint_folder("olmo2") / "model.safetensors"
     with pytest.raises(ReciteError, match=r"olmo2-test has 3 layers, noise\.layers has 3; choose"):

@@ -10,6 +10,8 @@ import pytest
 
 from recite.comparison.claims.judge import verdict
 from recite.errors import ReciteError
+from recite.outcomes.draws import DRAWS, read_draws
+from recite.outcomes.findings import Measured
 from recite.stages.recovery.claims import STATISTICS
 from recite.stages.recovery.rows import MEASURES, RECOVERED
 from recite.stages.recovery.summarize import aggregate_recovery, regained_share
@@ -20,8 +22,14 @@ from studies import shipped
 
 KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}
 OPTIONS = {"seed": 1, "corpora": {"a-s": "texts"}, "kinds": {"texts": KINDS}, "confidence": 0.9, "resamples": 400}
-OPTIONS |= {"memorized": 1.0, "half": 0.5, "unmemorized": 0.0, "margin_tolerance": {"float32": 1e-4}}
-TABLES = {table.name: table for table in (RECOVERY, RECOVERY_TESTS)}
+OPTIONS |= {
+    "estimand": "texts",
+    "memorized": 1.0,
+    "half": 0.5,
+    "unmemorized": 0.0,
+    "margin_tolerance": {"float32": 1e-4},
+}
+TABLES = {table.name: table for table in (RECOVERY, RECOVERY_TESTS, DRAWS)}
 STEPS, LAYERS, FIRST = 8, 5, 2
 """Of six layers the third, layer 2, is disturbed, and three come after it."""
 MADE = {"options": {"model": "a-s", "family": "a"}, "parameters": 9, "continuation_tokens": STEPS, "dtype": "float32"}
@@ -49,6 +57,7 @@ def write(folder: Path, frame: pd.DataFrame, alphas: tuple[float, ...] = (0.5,),
     folder.mkdir(parents=True, exist_ok=True)
     columns = {name: frame[name].tolist() for name in ("row_id", "sequence_id", "domain", "hits")}
     rest = {"first_mismatch": columns["hits"], "generated": [[1]] * len(frame), "margin": [1.0] * len(frame)}
+    rest |= {"inclusion_probability": [0.5] * len(frame)}
     SCORES.write(folder / "scores.parquet", columns | rest, MADE)
     paths = []
     for alpha in alphas:
@@ -191,7 +200,8 @@ def test_three_studies(
     assert (tables["recovery"].query("depth == 1")["regained"] > 0.1).all()
     bounds = shipped("claims")
     found = []
-    for name, (_, statistic) in STATISTICS.items():
+    measured = Measured(tables, read_draws([tmp_path / "draws.made.parquet"]), 0.9)
+    for name, statistic in STATISTICS.items():
         sign, bound = (">", bounds[name]["above"]) if "above" in bounds[name] else ("<", bounds[name]["below"])
-        found.append(verdict(statistic(tables), sign, bound))
+        found.append(verdict(statistic(measured), "models", sign, bound))
     assert found == verdicts

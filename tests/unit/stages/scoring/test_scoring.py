@@ -60,7 +60,7 @@ def planted_rows(checkpoint: Checkpoint, context: Tensor, bos: bool) -> tuple[Ro
     for broken in range(len(continuation)):
         continuation[broken, :broken] = (continuation[broken, :broken] + 1) % checkpoint.model.config.vocab_size
     ids = list(range(len(context)))
-    rows = Rows(ids, ids, ["prose"] * len(context), context, continuation)
+    rows = Rows(ids, ids, ["prose"] * len(context), [0.5] * len(context), context, continuation)
     hits = [STEPS - broken for broken in range(len(context))]
     first = [0 if broken else STEPS for broken in range(len(context))]
     return rows, hits, first
@@ -92,7 +92,7 @@ def write_shard(path: Path, rows: Rows) -> Path:
         "context_bytes": [2] * count,
         "context": rows.context.tolist(),
         "continuation": rows.continuation.tolist(),
-        "inclusion_probability": [1.0] * count,
+        "inclusion_probability": rows.probabilities,
     }
     SAMPLES.write(path, columns, {})
     return path
@@ -102,7 +102,8 @@ def random_rows(context: Tensor, vocabulary: int = 300) -> Rows:
     """Rows with a random continuation."""
     continuation = torch.randint(0, vocabulary, (len(context), STEPS), generator=torch.Generator().manual_seed(8))
     ids = list(range(len(context)))
-    return Rows(ids, [row % 7 for row in ids], ["prose"] * len(context), context, continuation)
+    sequences, probabilities = [row % 7 for row in ids], [1 / (1 + row) for row in ids]
+    return Rows(ids, sequences, ["prose"] * len(context), probabilities, context, continuation)
 
 
 def part_of(rows: Rows, start: int, end: int) -> Rows:
@@ -123,6 +124,7 @@ def test_files_do_not_depend_on_shards(tmp_path: Path, family: str, checkpoint_f
     written = SCORES.read(tmp_path / "one")
     assert written["row_id"].to_pylist() == rows.ids
     assert written["sequence_id"].to_pylist() == rows.sequences
+    assert written["inclusion_probability"].to_pylist() == rows.probabilities
     made = read_metadata(tmp_path / "one")
     assert made["weights_sha256"] == sha256_file(checkpoint_folder(family) / "model.safetensors")
     assert made["dtype"] == "float32" and made["device"] == DEVICE and made["continuation_tokens"] == STEPS

@@ -1,5 +1,6 @@
 """recite.stages.verification.verify: passes where the planted truth is recovered, names the claim where it is not."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,9 @@ def check(folder: Path, rates: Rates, controls: ByCount, **counts: Any) -> dict[
         "between_high": 1.0,
         "at_risk": 0.0,
         "memorized_at_risk": 0.0,
+        "false_rate": math.nan,
+        "false_rate_low": math.nan,
+        "false_rate_high": math.nan,
     }
     by_domain = [line(name, rate) | rest | {"domain": d, "kind": kinds[d]} for (name, d), rate in rates.items()]
     by_count = [line(name, rate) | {"repetitions": count} for (name, count), rate in controls.items()]

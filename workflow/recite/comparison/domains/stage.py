@@ -59,10 +59,10 @@ STAGE = Stage(
             "Domains",
             ("profiles",),
             (
-                "Correlation of two models' memorization rates over the classes of text that both corpora have, what "
-                "sampling adds to their variances taken off; ordered by family and size. Only models with ten "
-                "memorized rows or more are shown; blank where two share fewer than three classes, or one has the same "
-                "rate in all. With few classes the intervals, in the table and {about}, are wide."
+                "Correlation of two models' memorization rates over the classes of text that both have, what sampling "
+                "adds taken off, ordered by family and size. Only models with ten memorized rows or more are shown; "
+                "blank where two share fewer than three classes, or one's rates differ by no more than sampling "
+                "makes them. With few classes the intervals, in the table and {about}, are wide."
             ),
         ),
     },

@@ -38,4 +38,4 @@ def _profiles(table: pd.DataFrame) -> str:
     within = table["family_a"] == table["family_b"]
     parts = [(name, table[chosen]) for name, chosen in (("one family", within), ("two families", ~within))]
     found = [f"{part['similarity'].mean():.2f} over {len(part)} pairs of {name}" for name, part in parts if len(part)]
-    return f"Mean correlation of two models' rates by domain: {', '.join(found)}.\n"
+    return f"Mean correlation of two models' rates by class of text: {', '.join(found)}.\n"

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from recite.outcomes.frame import NATURAL
+from recite.outcomes.means import ALL
 from recite.report.told import Told
 
 
@@ -61,4 +62,5 @@ def _lines(published: Sequence[Mapping[str, Any]], tables: Mapping[str, pd.DataF
             for line in table[(table["model"] == model) & table[quantity.column].notna()].itertuples():
                 ours, low, high = (100 * getattr(line, f"{quantity.column}{end}") for end in ("", "_low", "_high"))
                 value = f"{'at most ' if entry['at_most'] else ''}{100 * entry['published']:.3g}%"
-                yield f"| {model} | {words} | {value} | {ours:.3g}% | {low:.3g} to {high:.3g} | {entry['source']} |"
+                about = words if getattr(line, "group", ALL) == ALL else f"{words}, {line.group} rows"
+                yield f"| {model} | {about} | {value} | {ours:.3g}% | {low:.3g} to {high:.3g} | {entry['source']} |"

@@ -24,12 +24,14 @@ from recite.tables import read_metadata
 
 MADE_WITH = ("parameters", "weights_sha256", "device", "dtype")
 """What the metadata of scores says of the model that made them."""
+KEPT = ("row_id", "sequence_id", "domain", "inclusion_probability")
+"""What the table of suffixes takes over from scores."""
 
 
 class Recited(NamedTuple):
     """The rows that a model recites whole.
 
-    rows: table of row_id, sequence_id and domain. places: (rows,) index of each row's text. context, continuation:
+    rows: table of what is KEPT. places: (rows,) index of each row's text. context, continuation:
     (texts, tokens) int64 token ids of the distinct texts.
     """
 
@@ -92,13 +94,13 @@ def shorten(
 
 def read_recited(scores: Path, shards: Sequence[Path], steps: int) -> Recited:
     """Rows of a part with `steps` hits; ReciteError where the scores are of other rows than the shards'."""
-    names = ["row_id", "sequence_id"]
-    scored = SCORES.read(scores, [*names, "domain", "hits"])
+    names = list(KEPT[:2])
+    scored = SCORES.read(scores, [*KEPT, "hits"])
     sampled = pa.concat_tables([SAMPLES.read(path, [*names, "context", "continuation"]) for path in shards])
     if not scored.select(names).equals(sampled.select(names)):
         raise ReciteError(f"{scores} scores other rows than its samples hold; delete it and run again.")
     whole = pc.equal(scored["hits"], steps)
-    rows = scored.select([*names, "domain"]).filter(whole)
+    rows = scored.select(list(KEPT)).filter(whole)
     _, first, places = np.unique(rows["sequence_id"].to_numpy(), return_index=True, return_inverse=True)
     texts = sampled.filter(whole).take(first)
     tokens = {}
@@ -121,6 +123,7 @@ def suffix_columns(recited: Recited, sufficient: np.ndarray) -> dict[str, Any]:
         "row_id": recited.rows["row_id"],
         "sequence_id": recited.rows["sequence_id"],
         "domain": recited.rows["domain"].cast(pa.string()).dictionary_encode(),
+        "inclusion_probability": recited.rows["inclusion_probability"],
         "mask": pa.array(masks[recited.places]),
         "shortest": pa.array((sufficient.argmax(axis=1) + 1)[recited.places], pa.uint8()),
     }

@@ -17,7 +17,13 @@ COMPRESSIBILITY = Table(
         Column("short", pa.float64(), "", "share of rows that half of the context, or less, suffices for"),
         Column("short_low", pa.float64(), "", "lower end of the Wilson interval of short at effective_n rows"),
         Column("short_high", pa.float64(), "", "upper end of the Wilson interval of short at effective_n rows"),
-        Column("effective_n", pa.float64(), "row", "independent rows that would carry as much information on short"),
+        Column(
+            "effective_n",
+            pa.float64(),
+            "row",
+            "independent rows that would carry as much information on short; infinite for a census",
+            finite=False,
+        ),
         Column(
             "non_monotone",
             pa.float64(),

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from recite.outcomes.frame import NATURAL
+from recite.outcomes.means import MEMORIZED, UNMEMORIZED
 from recite.report import cells
 from recite.report.told import Told
 
@@ -14,7 +15,7 @@ def sections(told: Told) -> list[str]:
 
 
 def _lens(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
-    table = table[(table["rows"] == NATURAL) & table["group"].isin(["memorized", "unmemorized"])]
+    table = table[(table["rows"] == NATURAL) & table["group"].isin([MEMORIZED, UNMEMORIZED])]
     lines = ["## Layer decoding\n", "What the layers say of the true continuation, natural rows; layers from 1:\n"]
     lines.append("| model | class | rows | texts | 50% after | last layer | interval | entropy | half depth agrees |")
     lines.append("|---|---|---:|---:|---:|---:|---|---:|---:|")
@@ -31,7 +32,8 @@ def _lens(table: pd.DataFrame, pairs: pd.DataFrame) -> str:
 
 
 def _alike(pairs: pd.DataFrame) -> str:
-    apart = pairs[(pairs["family_a"] != pairs["family_b"]) & pairs["similarity"].notna()]
+    pairs = pairs[(pairs["group"] == MEMORIZED) & pairs["similarity"].notna()]
+    apart = pairs[pairs["family_a"] != pairs["family_b"]]
     if apart.empty:
         return ""
     return (

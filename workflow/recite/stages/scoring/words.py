@@ -84,6 +84,6 @@ def _controls(table: pd.DataFrame) -> str:
 
 def _samples(table: pd.DataFrame) -> str:
     return (
-        f"Of {len(table)} samples of a model and a domain, cut into two without a common text, "
+        f"Of {len(table)} samples of a model and a domain, cut into first and as many further rows, "
         f"{int((table['q_value'] < SEEN).sum())} have different rates (q < {SEEN}).\n"
     )
