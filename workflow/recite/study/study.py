@@ -85,14 +85,18 @@ class Study(Asked):
         """The modules that declare some tables."""
         return sorted({self.table_modules[table] for table in tables})
 
+    @property
+    def about(self) -> str:
+        """What the study's intervals are about, in words."""
+        return ABOUT[self.config["aggregation"]["estimand"]]
+
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """The figures whose tables this study has, or those of them that the config names."""
         chosen = self.config.get("figures")
         found = {name: figure for stage in self.stages for name, figure in stage.figures.items()}
-        about = ABOUT[self.config["aggregation"]["estimand"]]
         return {
-            name: figure._replace(caption=figure.caption.replace("{about}", about))
+            name: figure._replace(caption=figure.caption.replace("{about}", self.about))
             for name, figure in found.items()
             if set(figure.tables) <= set(self.tables) and (chosen is None or name in chosen)
         }
