@@ -5,11 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from recite.comparison.signatures.summarize import Alike, comparison_lines, correlations, without_size
+from recite.comparison.signatures.summarize import Alike, comparison_lines, similarities
 from recite.outcomes.draws import Draw
 from recite.outcomes.findings import Measured
-from recite.stages.frequency.kinks import kink_gain
-from recite.stages.frequency.thresholds import Curve
+from recite.stages.frequency.thresholds import Curve, kink_gain
 
 FAMILIES = "abcdef"
 RESAMPLES = 400
@@ -105,7 +104,7 @@ def by_family(profiles: np.ndarray, measure: str) -> Measured:
         for name in FAMILIES[: len(profiles)]
         for size in (6, 7)
     ]
-    similarity = correlations(without_size(flat, whose))
+    similarity = similarities(flat, whose)
     families = np.repeat(np.arange(len(profiles)), 2)
     options = {"seed": 1, "resamples": 999, "confidence": 0.95}
     tests = pd.DataFrame(

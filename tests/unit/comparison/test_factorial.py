@@ -13,6 +13,7 @@ from recite.comparison.factorial.summarize import (
     degrees,
     explain_signatures,
     factor_lines,
+    shapes,
     shares,
     sums_of_squares,
 )
@@ -125,7 +126,9 @@ def test_the_table(tmp_path: Path) -> None:
     mixed = dict(sorted(models.items(), key=lambda item: hash(item[0][::-1])))
     explain_signatures(OPTIONS | {"families": families()}, write(tmp_path / "s", mixed), tmp_path / "f")
     table = FACTORIAL.read(tmp_path / "f").to_pandas()
-    np.testing.assert_allclose(table["sum_of_squares"], sums_of_squares(values))
+    for profile, expected in (("raw", values), ("shape", shapes(values))):
+        found = table.loc[table["profile"] == profile, "sum_of_squares"]
+        np.testing.assert_allclose(found, sums_of_squares(expected))
     assert (table["models"] == 24).all() and (table["measure"] == "lens").all()
 
 
@@ -134,3 +137,12 @@ def test_a_model_without_a_profile(tmp_path: Path) -> None:
     models = {family: np.arange(DEPTHS) for family in list(families())[1:]}
     with pytest.raises(ReciteError, match=r"a-p-4 has no profile over layers, .* of all models: name all"):
         explain_signatures(OPTIONS | {"families": families()}, write(tmp_path / "s", models), tmp_path / "f")
+
+
+def test_shapes_are_what_correlations_compare() -> None:
+    """Prevents two notions of likeness: a product of two shapes is their profiles' correlation; levels do not count."""
+    values = profiles(SHAPE, (1.0, 0.5, 0.3, 0.2), seed=4)
+    first, second = (values.reshape(-1, DEPTHS)[place] for place in (0, 5))
+    assert float(shapes(first) @ shapes(second)) == pytest.approx(np.corrcoef(first, second)[0, 1])
+    np.testing.assert_allclose(shapes(3 * values + 7), shapes(values))
+    assert not shapes(np.full(DEPTHS, 0.3)).any()

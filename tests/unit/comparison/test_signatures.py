@@ -15,7 +15,9 @@ from recite.comparison.signatures.summarize import (
     compare_signatures,
     comparison_lines,
     correlations,
+    similarities,
     statistics,
+    without_size,
 )
 from recite.comparison.signatures.summarize import measured_profiles as measured
 from recite.comparison.signatures.tables import SIGNATURE_PAIRS, SIGNATURE_TESTS, SIGNATURES
@@ -223,3 +225,35 @@ def test_depths_are_those_that_all_models_have() -> None:
     profiles = measured({"lens": lens({"a-1": [0.1] * 4, "b-1": [0.1] * 5})})["lens"]
     depths = common_depths(profiles)
     assert (depths[0], depths[-1], len(depths)) == (0.25, 1.0, 20)
+
+
+def test_size_is_taken_off() -> None:
+    """Prevents sizes that are alike in all families from standing for families, and the reverse: two profiles planted.
+
+    What a tenfold size adds is the same in every family; families are told apart by the rest only.
+    """
+    of_family, of_size = np.array([[1.0, 0, 0, 1], [0, 1.0, 0, 0], [0.3, 0, 1.0, 0]]), np.array([0, 5.0, 1.0, 2.0])
+    whose = [{"model": f"{f}-{s}", "family": f, "parameters": 10**s} for f in "abc" for s in (6, 7)]
+    values = np.array([of_family["abc".index(who["family"])] + (who["parameters"] > 10**6) * of_size for who in whose])
+    raw, without = correlations(values), similarities(values, whose)
+    assert raw[1, 3] > raw[0, 1]
+    for one in range(0, 6, 2):
+        assert without[one, one + 1] == pytest.approx(1)
+    # The mean size of all: half of what a tenfold size adds.
+    np.testing.assert_allclose(without_size(values, whose)[::2], of_family + of_size / 2)
+
+
+def test_the_interval_over_families_leaves_each_out() -> None:
+    """Prevents models of one family from being taken for families: Tukey's jackknife, written out."""
+    rng = np.random.default_rng(7)
+    values = np.repeat(rng.normal(size=(4, 1, 8)), 2, axis=1).reshape(8, 8) + 0.3 * rng.normal(size=(8, 8))
+    alike, families = correlations(values), np.repeat(np.arange(4), 2)
+    line = next(iter(comparison_lines(Alike(alike, families), "lens", OPTIONS)))
+    without = []
+    for family in range(4):
+        kept = families != family
+        without.append(statistics(Alike(alike[np.ix_(kept, kept)], families[kept]))[0])
+    half = 3.182446 * np.sqrt(3 / 4 * np.sum((without - np.mean(without)) ** 2))
+    assert (line["difference_low"], line["difference_high"]) == pytest.approx(
+        (line["difference"] - half, line["difference"] + half), rel=1e-6
+    )

@@ -342,7 +342,7 @@ def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
             kept = [] if EMPTY.get(table.name) else lines
             table.write(paths[-1], {name: [line[name] for line in kept] for name in lines[0]}, metadata)
     manifest = {"sources": {"code": {"documents": 150, "files": 9}, "prose": {"documents": 75, "files": 9}}}
-    write_json(folder / "manifest.json", manifest | {"controls": 33})
+    write_json(folder / "manifest.json", manifest | {"controls": 33, "unseen": 5})
     write_summary(options(), paths, folder / "manifest.json", folder / "out" / "summary.md")
     return (folder / "out" / "summary.md").read_text(encoding="utf-8")
 
@@ -364,7 +364,9 @@ def test_overview(page: str) -> None:
     """Prevents an opening paragraph that counts domains as models, or planted texts as documents."""
     assert page.startswith("# Study tiny\n")
     assert "3 models of 2 families, 1,234 to 2,500,000 parameters" in page
-    assert "225 natural documents of 2 domains and 33 planted control texts" in page
+    assert (
+        "225 natural documents of 2 domains and 33 planted control texts and held against 5 more of no copy; " in page
+    )
     assert "600 natural rows of 477 or more distinct texts scored per model" in page
     assert "At most 0.40% of a model's natural or planted rows" in page
     assert "under the precision's noise, of the memorized at most 0.20%." in page

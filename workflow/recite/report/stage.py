@@ -43,6 +43,7 @@ def _summary_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     return {
         "study": study.name,
         "published": study.published,
+        "about": study.about,
         "words": _words(study),
         "tables": study.table_modules,
     }

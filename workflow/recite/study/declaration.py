@@ -100,7 +100,10 @@ class Rule:
 
 
 class Figure(NamedTuple):
-    """A figure: drawn from its tables by the module `figures/<name>.py` of its stage."""
+    """A figure: drawn from its tables by the module `figures/<name>.py` of its stage.
+
+    `{about}` in the caption becomes what its intervals are about, by the study's estimand.
+    """
 
     title: str
     category: str

@@ -26,6 +26,12 @@ from recite.study.config import check_config, read_yaml
 from recite.study.declaration import Figure, Rule, Stage, Wildcards
 from recite.study.models import registered_models, trained_models
 
+ABOUT = {
+    "corpus": "about this corpus's documents (estimand corpus: a sample of all has none)",
+    "texts": "about texts such as these (estimand texts: rows of equal text are one observation)",
+}
+"""What a caption's {about} says of intervals, by the study's estimand."""
+
 
 @dataclass(frozen=True)
 class Study(Asked):
@@ -79,13 +85,18 @@ class Study(Asked):
         """The modules that declare some tables."""
         return sorted({self.table_modules[table] for table in tables})
 
+    @property
+    def about(self) -> str:
+        """What the study's intervals are about, in words."""
+        return ABOUT[self.config["aggregation"]["estimand"]]
+
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """The figures whose tables this study has, or those of them that the config names."""
         chosen = self.config.get("figures")
         found = {name: figure for stage in self.stages for name, figure in stage.figures.items()}
         return {
-            name: figure
+            name: figure._replace(caption=figure.caption.replace("{about}", self.about))
             for name, figure in found.items()
             if set(figure.tables) <= set(self.tables) and (chosen is None or name in chosen)
         }

@@ -1,12 +1,11 @@
-"""recite.stages.frequency.kinks against scipy's maximum likelihood, by hand, and curves with and without a kink."""
+"""Kinks in recite.stages.frequency.thresholds against scipy's maximum likelihood, by hand, and curves with and without a kink."""
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from recite.stages.frequency.kinks import PARAMETER, kink_gain, log_likelihood
-from recite.stages.frequency.thresholds import Curve
+from recite.stages.frequency.thresholds import PARAMETER, Curve, kink_gain, log_likelihood
 
 PLACES = np.arange(-1.0, 9.0)
 

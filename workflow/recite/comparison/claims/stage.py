@@ -60,7 +60,7 @@ STAGE = Stage(
             ("claims", "claim_families"),
             (
                 "Each claim of the paper as one statistic, drawn against the bound that config/claims.yaml sets "
-                "before the data are seen. Thick bars: these models (sampling error: {units}). Thin bars: models of "
+                "before the data are seen. Thick bars: these models (sampling error, {about}). Thin bars: models of "
                 "such families (Student's t over the families). Small marks: every family's own value. A verdict is "
                 "by the interval that the rule names, thin unless it says otherwise: supported if all of it lies "
                 "beyond the bound, not supported if none of it does, undecided otherwise. Each line has its own "

@@ -39,7 +39,7 @@ STAGE = Stage(
             ("rates",),
             (
                 "Share of memorized rows by domain for the largest model of each family, with Wilson intervals "
-                "that take rows of equal text as one observation. Structural domains come first, then free text. "
+                "{about}. Structural domains come first, then free text. "
                 "Domains differ in how often their texts recur in the corpus."
             ),
         ),
@@ -51,7 +51,7 @@ STAGE = Stage(
                 "Share of memorized rows that are structural (code, markup, tables), as if the sampled rows were "
                 "half structural and half free text, each domain of a kind weighing the same; above the dotted "
                 "line structural text is memorized more than free text. Left by size, right under noise. Bars are "
-                "bootstrap intervals over texts; models with fewer than ten memorized rows are left out."
+                "bootstrap intervals {about}; models with fewer than ten memorized rows are left out."
             ),
         ),
         "profiles": Figure(
@@ -62,7 +62,7 @@ STAGE = Stage(
                 "Correlation of two models' memorization rates over the classes of text that both have, what sampling "
                 "adds taken off, ordered by family and size. Only models with ten memorized rows or more are shown; "
                 "blank where two share fewer than three classes, or one's rates differ by no more than sampling "
-                "makes them. With few classes the intervals, in the table, are wide."
+                "makes them. With few classes the intervals, in the table and {about}, are wide."
             ),
         ),
     },

@@ -25,8 +25,8 @@ STAGE = Stage(
             (
                 "Share of memorized rows against the number of parameters, with the line fitted to the rate over "
                 "log10(parameters) for each family. Bars are Wilson intervals; the legend gives each slope in "
-                "percentage points per tenfold size, with its bootstrap interval. Both take rows of equal text as "
-                "one observation. A cross is the rate of a family's largest model as the line through its smaller "
+                "percentage points per tenfold size, with its bootstrap interval, both "
+                "{about}. A cross is the rate of a family's largest model as the line through its smaller "
                 "ones predicts it. Left, rows of the natural domains; right, planted control rows of all "
                 "repetition counts together. The p-value is that of the hypothesis that all families share one "
                 "slope (ANCOVA)."

@@ -24,14 +24,14 @@ STAGE = Stage(
             "Families",
             ("signature_pairs", "signature_tests"),
             (
-                "A model's profile is a number for every layer, over natural rows: what ablating one of its "
-                "heads costs, on average, in hits and in log-probability, all rows or those of a class; the share of "
-                "the similarity that it has regained under the strongest noise; the mean probability of the true "
-                "token. Shown is the correlation of two models' "
-                "profiles at twenty relative depths, by family and size. Above each panel: the mean correlation "
-                "within and between families, with the p-value of the hypothesis that families do not matter "
-                "(permutation of their names over the models), and how many models have their most similar other "
-                "model in their own family, beside what chance gives."
+                "A model's profile is a number for every layer, over natural rows: what ablating one of its heads "
+                "costs, on average, in hits and in log-probability, all rows or those of a class; the share of the "
+                "similarity that it has regained under the strongest noise; the mean probability of the true token. "
+                "Shown is the correlation of two models' profiles at twenty relative depths, by family and size, what "
+                "a tenfold size does within families taken off. Above each panel: the mean correlation within and "
+                "between families, with the p-value of the hypothesis that families do not matter (permutation of "
+                "their names over the models), and how many models have their most similar other model in their own "
+                "family, beside what chance gives."
             ),
         ),
         "signature_clusters": Figure(

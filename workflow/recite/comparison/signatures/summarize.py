@@ -67,7 +67,7 @@ def compare_signatures(options: Mapping[str, Any], tables: Sequence[Path], outpu
             place = about | profile.who | {"layers": len(profile.depths)}
             points = zip(depths.tolist(), values.tolist(), strict=True)
             lines["signatures"] += [place | {"depth": depth, "value": value} for depth, value in points]
-        similarity = correlations(without_size(np.array(drawn), [profile.who for profile in profiles]))
+        similarity = similarities(np.array(drawn), [profile.who for profile in profiles])
         for (i, a), (j, b) in combinations(enumerate(profiles), 2):
             sides = {f"{key}_{side}": one.who[key] for side, one in (("a", a), ("b", b)) for key in WHO}
             lines["signature_pairs"].append(about | sides | {"similarity": similarity[i, j]})
@@ -126,6 +126,15 @@ def common_depths(profiles: Sequence[Profile]) -> np.ndarray:
 def correlations(values: np.ndarray) -> np.ndarray:
     """Pearson correlation of every two rows of (models, depths); NaN where one is flat."""
     return correlation(values[:, None], values[None])
+
+
+def similarities(values: np.ndarray, whose: Sequence[Line]) -> np.ndarray:
+    """Correlation over depth of every two profiles, (models, depths), without size; NaN where one is flat."""
+    vary = np.flatnonzero(~np.isnan(np.diag(correlations(values))))
+    found = np.full((len(values), len(values)), np.nan)
+    if len(vary):
+        found[np.ix_(vary, vary)] = correlations(without_size(values[vary], [whose[place] for place in vary.tolist()]))
+    return found
 
 
 def without_size(values: np.ndarray, whose: Sequence[Line]) -> np.ndarray:

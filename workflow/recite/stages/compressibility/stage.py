@@ -93,14 +93,13 @@ STAGE = Stage(
             "Compressibility",
             ("compressibility", "suffix_lengths"),
             (
-                "Rows that a model recites whole are recited again from every suffix of their contexts. Above, "
-                "share of them that a suffix of the given length or a shorter one suffices for, a thick line for "
-                "each family's largest model, thin ones for the others; bars at half the context (dotted) are "
-                "Wilson intervals. Below, the mean by domain of the shortest sufficient suffix over the context, "
-                "for each family's largest model, with bootstrap intervals over texts; hollow where there are "
-                "fewer than five texts, too few for one. A model with learned positions that saw each text from "
-                "its first position only, as StarCoder does in the mini study, recites hardly any row from a "
-                "suffix."
+                "Rows that a model recites whole are recited again from every suffix of their contexts. Above, share "
+                "of them that a suffix of the given length or a shorter one suffices for, a thick line for each "
+                "family's largest model, thin ones for the others; bars at half the context (dotted) are Wilson "
+                "intervals {about}. Below, the mean by domain of the shortest sufficient suffix over the context, for "
+                "each family's largest model, with bootstrap intervals; hollow where there are fewer than five texts, "
+                "too few for one. A model with learned positions that saw each text from its first position only, as "
+                "StarCoder does in the mini study, recites hardly any row from a suffix."
             ),
         ),
     },

@@ -236,11 +236,10 @@ STAGE = Stage(
                 "Share of memorized rows of each family's largest model by how often the row's text, or its "
                 "continuation, occurs in the corpus, and by the mean share of the corpus that its tokens have (the "
                 "paper's average token frequency), in bins of a doubling (half a doubling for tokens) with Wilson "
-                "intervals that take rows of equal "
-                "text as one observation; bins of fewer than three rows are left out. Points of different "
+                "intervals {about}; bins of fewer than three rows are left out. Points of different "
                 "families are set apart a little. A triangle above a panel is the threshold: the count at which a "
                 "curve that only rises has left its floor by the study's `rise`, ten points unless the config "
-                "says otherwise; its bar is the bootstrap interval over texts. The planted rows' true counts are "
+                "says otherwise; its bar is the bootstrap interval. The planted rows' true counts are "
                 "their known numbers of copies."
             ),
         ),
@@ -249,13 +248,13 @@ STAGE = Stage(
             "Frequency",
             ("countings", "thresholds"),
             (
-                "The same texts counted in the corpus in several ways, held against the study's first. Left, the "
-                "share of texts that a way does not find at all though they are there (filled), or counts "
-                "otherwise (hollow); middle, by how many doublings counts are off, on average over the texts "
-                "found, with t-intervals; right, the count at which natural rows leave their floor under each "
-                "way, for each family's largest model, with bootstrap intervals; none where the rate does not "
-                "rise so far. Another tokenizer's tokens are what a public index of one tokenizer counts for all "
-                "models; whose tokens each way counts stands in the table behind the figure."
+                "The same texts counted in the corpus in several ways, held against the study's first. Left, the share "
+                "of texts that a way does not find at all though they are there (filled), or counts otherwise "
+                "(hollow); middle, by how many doublings counts are off, on average over the texts found, with "
+                "t-intervals over distinct texts; right, the count at which natural rows leave their floor under each "
+                "way, for each family's largest model, with bootstrap intervals; none where the rate does not rise so "
+                "far. Another tokenizer's tokens are what a public index of one tokenizer counts for all models; whose "
+                "tokens each way counts stands in the table behind the figure."
             ),
         ),
     },

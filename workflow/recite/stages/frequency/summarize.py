@@ -12,9 +12,8 @@ from recite.outcomes.means import bags_of
 from recite.outcomes.rates import summarize
 from recite.outcomes.rows import Outcomes, files_by_model, read_outcomes
 from recite.stages.frequency.countings import SPANS, TOKEN_FREQUENCY, Frequencies, counting_lines, read_frequencies
-from recite.stages.frequency.kinks import kink_gain
 from recite.stages.frequency.tables import COUNTINGS, FREQUENCY_RATES, THRESHOLDS
-from recite.stages.frequency.thresholds import Curve, rising, threshold, threshold_interval
+from recite.stages.frequency.thresholds import Curve, kink_gain, rising, threshold, threshold_interval
 from recite.stages.scoring.rows import SCORES
 
 Line = dict[str, Any]

@@ -37,8 +37,8 @@ THRESHOLDS = Table(
             "count at which that curve is the study's `rise` above its floor; inf where it does not rise so far",
             finite=False,
         ),
-        Column("threshold_low", pa.float64(), "occurrence", "lower end of its bootstrap interval over texts", False),
-        Column("threshold_high", pa.float64(), "occurrence", "upper end of its bootstrap interval over texts", False),
+        Column("threshold_low", pa.float64(), "occurrence", "lower end of its bootstrap interval", False),
+        Column("threshold_high", pa.float64(), "occurrence", "upper end of its bootstrap interval", False),
         Column("reached", pa.float64(), "", "share of the resamples whose curve rises so far"),
         Column(
             "shift",
@@ -47,8 +47,8 @@ THRESHOLDS = Table(
             "log2 of the threshold over that by the study's first way of counting; NaN where neither is reached",
             finite=False,
         ),
-        Column("shift_low", pa.float64(), "octave", "lower end of its paired bootstrap interval over texts", False),
-        Column("shift_high", pa.float64(), "octave", "upper end of its paired bootstrap interval over texts", False),
+        Column("shift_low", pa.float64(), "octave", "lower end of its paired bootstrap interval", False),
+        Column("shift_high", pa.float64(), "octave", "upper end of its paired bootstrap interval", False),
     ),
 )
 COUNTINGS = Table(

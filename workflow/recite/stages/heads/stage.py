@@ -144,7 +144,7 @@ STAGE = Stage(
                 "continuation, which the model is fed. Natural rows of all domains under each family's largest "
                 "model, memorized ones beside unmemorized ones where rows were drawn by class; unmemorized ones have "
                 "no hits to lose. The colour scale is one for all, blue heads are in the way, and grey ones were "
-                "screened out. Intervals by bootstrap over texts, tests, ranks and single domains are in the table "
+                "screened out. Bootstrap intervals {about}, tests, ranks and single domains are in the table "
                 "`heads`."
             ),
         ),
@@ -159,7 +159,7 @@ STAGE = Stage(
                 "that are in the sets of all domains, by all of their texts. Rows rank heads by chance in part, so "
                 "that the first is the most that the second can be. Each family's largest model, natural domains, "
                 "memorized rows in full colour and unmemorized ones pale where rows were drawn by class; numbers of "
-                "rows are those of the former. Bars are normal intervals by a bootstrap over texts. Grey is where "
+                "rows are those of the former. Bars are normal intervals by a bootstrap {about}. Grey is where "
                 "the mean over pairs of random sets lies."
             ),
         ),
@@ -185,7 +185,7 @@ STAGE = Stage(
                 "log-probability x difference of the head's output, summed over positions; one pass forward and "
                 "one backward for all heads. All natural rows, the memorized ones where rows were drawn by class, each "
                 "family's largest model; bars are normal "
-                "intervals by a bootstrap over texts, points are set a little apart. What the estimate costs, and "
+                "intervals by a bootstrap {about}; points are set a little apart. What the estimate costs, and "
                 "every domain, are in the table `screening`."
             ),
         ),

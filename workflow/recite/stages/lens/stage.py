@@ -92,7 +92,7 @@ STAGE = Stage(
                 "is fed. Probability of the true token, dotted at one half; its rank, 1 where it leads, upwards; "
                 "the entropy of what the layer says; and how often its best token is the last layer's. Means over "
                 "natural rows and positions for each family's largest model against relative depth, by class of "
-                "rows; bars are bootstrap intervals over texts. Classes of fewer than five texts are in the table "
+                "rows; bars are bootstrap intervals {about}. Classes of fewer than five texts are in the table "
                 "only."
             ),
         ),

@@ -71,7 +71,7 @@ STAGE = Stage(
             (
                 "Share of natural rows whose greedy continuation is the true one but for so many edits of tokens "
                 "(insertions, deletions, substitutions), against model size. The lowest line is verbatim recall. "
-                "Bars are Wilson intervals that take rows of equal text as one."
+                "Bars are Wilson intervals {about}."
             ),
         ),
     },

@@ -119,8 +119,8 @@ STAGE = Stage(
             (
                 "Share of memorized rows when Gaussian noise of strength α times the residual stream's RMS is "
                 "added to the output of one layer, the first unless the study's config says otherwise; a row of "
-                "panels for each that it names. α = 0 is the undisturbed score. Bars are Wilson intervals that "
-                "take rows of equal text as one observation; points of different families are set apart a little "
+                "panels for each that it names. α = 0 is the undisturbed score. Bars are Wilson intervals "
+                "{about}; points of different families are set apart a little "
                 "to keep them legible."
             ),
         ),

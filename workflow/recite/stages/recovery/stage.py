@@ -123,7 +123,7 @@ STAGE = Stage(
                 "the noise itself, mean over the prompt's positions and over the rows. The first point is the "
                 "disturbed layer, 1; below 1 some of the noise has been removed, above it the noise is amplified. "
                 "Each family's largest model, natural rows, under the strongest noise (solid) and the weakest "
-                "(dashed). Bars are bootstrap intervals over texts; classes of fewer than five texts are in the "
+                "(dashed). Bars are bootstrap intervals {about}; classes of fewer than five texts are in the "
                 "table only. Above each panel, memorized minus unmemorized rows at the last layer, under the "
                 "strongest noise. Of several disturbed layers the first is shown."
             ),

@@ -79,11 +79,10 @@ STAGE = Stage(
             "Planted truth",
             ("control_rates",),
             (
-                "Planted control rows are texts that occur nowhere else, each planted in the training data a "
-                "known number of times; those of no copy were never trained on. Share of memorized rows against that "
-                "number, a panel per family and a "
-                "line per size, with Wilson intervals. The truth is known here. A rate that did not rise with the "
-                "count would be an error of the pipeline."
+                "Planted control rows are texts that occur nowhere else, each planted in the training data a known "
+                "number of times; those of no copy were never trained on. Share of memorized rows against that number, "
+                "a panel per family and a line per size, with Wilson intervals {about}. The truth is known here. A "
+                "rate that did not rise with the count would be an error of the pipeline."
             ),
         ),
     },

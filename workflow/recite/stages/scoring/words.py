@@ -61,6 +61,10 @@ def _rates(rates: pd.DataFrame) -> str:
         lines[-2] += " planted rows | interval |"
         lines[-1] += "---:|---|"
     natural = rates[rates["domain"] == "natural"].sort_values(["family", "parameters"])
+    unseen = natural["false_rate"].notna().any()
+    if unseen:
+        lines[-2] += " never trained on | interval |"
+        lines[-1] += "---:|---|"
     for row in natural.itertuples():
         lines.append(
             f"| {row.model} | {row.parameters:,} | {cells.share(row.rate)} | {cells.interval(row)} "
@@ -69,6 +73,8 @@ def _rates(rates: pd.DataFrame) -> str:
         if len(planted):
             control = planted.loc[row.model]
             lines[-1] += f" {cells.share(control['rate'])} | {cells.interval(control)} |"
+        if unseen:
+            lines[-1] += f" {cells.share(row.false_rate)} | {cells.between(row, 'false_rate')} |"
     return "\n".join(lines) + "\n"
 
 
