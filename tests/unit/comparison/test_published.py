@@ -1,12 +1,17 @@
 """config/published.yaml against its schema, the registry, and the tables that it is set beside."""
 
+import importlib
+import inspect
+import json
+
 import pytest
 
 from recite.catalogue import STAGES
-from recite.comparison.claims.judge import statistics_in
+from recite.comparison.claims import judge
 from recite.comparison.published.words import QUANTITIES
+from recite.outcomes.findings import Measured
 from recite.study.config import check_config, read_yaml
-from studies import ROOT, shipped, tables
+from studies import ROOT, loaded, shipped, tables
 
 SCHEMA = read_yaml(ROOT / "workflow/schemas/published.schema.yaml")
 
@@ -28,8 +33,20 @@ def test_quantities_are_columns_of_tables(name: str) -> None:
     assert {*columns, *quantity.lines, "model"} <= set(tables()[quantity.table].names)
 
 
-def test_no_verdict_knows_them() -> None:
-    """Prevents a claim that is judged by what the paper found."""
-    modules = [f"{stage.package}.claims" for stage in STAGES if stage.claims]
-    found = [statistic for module in modules for statistic in statistics_in(module).values()]
-    assert found and "published" not in {table for needed, _ in found for table in needed}
+def test_no_verdict_knows_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a claim that is judged by what the paper found: neither its job nor what that runs is told."""
+    monkeypatch.chdir(ROOT)
+    study = loaded(shipped("mini"))
+    assert "published" in study.rules["summary"].options(study, {})
+    ledger = study.rules["ledger"]
+    told = json.dumps([ledger.options(study, {}), list(ledger.inputs(study, {})["tables"])], default=str)
+    assert "rates" in told and "published" not in told
+    modules = [judge.__name__, *(f"{stage.package}.claims" for stage in STAGES if stage.claims)]
+    imported = [
+        line
+        for name in modules
+        for line in inspect.getsource(importlib.import_module(name)).splitlines()
+        if line.startswith(("import ", "from "))
+    ]
+    assert imported and not [line for line in imported if "published" in line]
+    assert Measured._fields == ("tables", "draws", "confidence")

@@ -328,7 +328,8 @@ EMPTY: dict[str, bool] = {}
 def options() -> dict[str, Any]:
     """What the job of the summary is told, of a study with all stages."""
     words = [f"{stage.package}.words" for stage in STAGES if stage.words]
-    return {"study": "tiny", "published": PUBLISHED, "words": words, "tables": TABLE_MODULES}
+    about = "about documents"
+    return {"study": "tiny", "published": PUBLISHED, "about": about, "words": words, "tables": TABLE_MODULES}
 
 
 def summary(folder: Path, left_out: str = "", confidence: float = 0.95) -> str:
@@ -393,6 +394,18 @@ def test_rates(page: str) -> None:
     ]
     assert len(header) == len(found[0])
     assert header[4:6] == ["in between", "mean score"]
+
+
+def test_rates_of_text_never_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents false recitation beside another model's rate, and nan for a model that was not given such text."""
+    false = {"a-s": 0.05, "a-l": 0.1, "b-s": math.nan}
+    changed = [
+        line | spread("false_rate", value := false[line["model"]], value / 2, value * 2) for line in LINES["rates"]
+    ]
+    monkeypatch.setitem(LINES, "rates", changed)
+    header, _, *found = rows(summary(tmp_path), "Memorization rates")
+    assert header[-2:] == ["never trained on", "interval"]
+    assert [line[-2:] for line in found] == [["5.0%", "2.5 to 10.0"], ["10.0%", "5.0 to 20.0"], ["–", "–"]]
 
 
 def test_controls(page: str) -> None:
@@ -473,6 +486,7 @@ def test_claims_come_first(page: str) -> None:
 
 ORDER = [
     "# Study tiny",
+    "Intervals are about documents.",
     "3 models of 2 families",
     "## The paper's claims",
     "## Memorization rates",

@@ -16,7 +16,7 @@ def count(value: float) -> str:
 
 
 def share(rate: float) -> str:
-    return f"{100 * rate:.1f}%"
+    return "–" if math.isnan(rate) else f"{100 * rate:.1f}%"
 
 
 def probability(value: float) -> str:
@@ -24,7 +24,8 @@ def probability(value: float) -> str:
 
 
 def between(row: object, name: str) -> str:
-    return f"{100 * getattr(row, f'{name}_low'):.1f} to {100 * getattr(row, f'{name}_high'):.1f}"
+    low, high = (100 * getattr(row, f"{name}_{end}") for end in ("low", "high"))
+    return "–" if math.isnan(low) else f"{low:.1f} to {high:.1f}"
 
 
 def interval(row: object) -> str:

@@ -1,4 +1,4 @@
-"""Kinks in recite.stages.frequency.thresholds against scipy's maximum likelihood, by hand, and curves with and without a kink."""
+"""Kinks in recite.stages.frequency.thresholds against scipy's likelihood, by hand, and curves with and without one."""
 
 import numpy as np
 import pytest
