@@ -22,6 +22,8 @@ MODELS = {"small": 10**9, "medium": 3 * 10**9, "large": 7 * 10**9, "huge": 12 * 
 DOMAINS = 10
 STEPS = 32
 MEMORIZED = 0.03
+SHARE = 0.3
+"""Of each domain's documents, how many are sampled."""
 COPIES = 0.1
 """Share of rows that are given another row's text."""
 SCRAMBLE = np.uint64(0x9E3779B97F4A7C15)
@@ -43,6 +45,7 @@ def write_scores(folder: Path, rows: int) -> list[Path]:
                 "row_id": row_ids,
                 "sequence_id": texts,
                 "domain": pa.array([f"domain{domain}"] * n).dictionary_encode(),
+                "inclusion_probability": np.full(n, SHARE),
                 "hits": hits.astype(np.uint8),
                 "first_mismatch": hits.astype(np.uint8),
                 "generated": pa.array([[1] * STEPS] * n, pa.list_(pa.uint32())),
@@ -59,12 +62,13 @@ def write_scores(folder: Path, rows: int) -> list[Path]:
     return paths
 
 
-def aggregate(folder: Path) -> None:
+def aggregate(folder: Path, estimand: str) -> None:
     """Aggregate the folder's scores and print seconds and peak memory as JSON; a process of its own."""
     options = {
         "seed": 1,
         "corpora": dict.fromkeys(MODELS, "corpus"),
         "kinds": {"corpus": {f"domain{domain}": "free_text" for domain in range(DOMAINS)}},
+        "estimand": estimand,
         "confidence": 0.95,
         "resamples": 2000,
         "memorized": 1.0,
@@ -72,7 +76,7 @@ def aggregate(folder: Path) -> None:
         "unmemorized": 0.0,
         "margin_tolerance": {"float32": 1e-4},
     }
-    names = ("rates", "distribution", "disjoint_samples", "replicates")
+    names = ("rates", "distribution", "disjoint_samples", "replicates", "draws")
     before = time.perf_counter()
     aggregate_scores(options, sorted(folder.glob("*.parquet")), [], None, {n: folder / "made" / n for n in names})
     seconds = time.perf_counter() - before
@@ -83,14 +87,15 @@ def aggregate(folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10**7, help="rows of all models together")
+    parser.add_argument("--estimand", choices=("corpus", "texts"), default="corpus", help="what is resampled")
     parser.add_argument("--aggregate", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.aggregate:
-        aggregate(arguments.aggregate)
+        aggregate(arguments.aggregate, arguments.estimand)
         return
     with tempfile.TemporaryDirectory() as folder:
         paths = write_scores(Path(folder), arguments.rows // len(MODELS))
-        command = [sys.executable, "-m", "bench.aggregation", "--aggregate", folder]
+        command = [sys.executable, "-m", "bench.aggregation", "--estimand", arguments.estimand, "--aggregate", folder]
         found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     print(f"{arguments.rows:,} rows in {len(paths)} files: {found['seconds']} s, {found['peak_gb']} GB at most")
 

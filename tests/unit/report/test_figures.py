@@ -284,9 +284,14 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         about = {"models": 9, "families": 3, "over": "families" if place else "models", "rule": "> 0.4"}
         lines["claims"].append(words | ends | about | {"figure": "scaling"})
         lines["claim_families"] += [
-            {"claim": verdict, "family": family, "models": family}
-            | spread("value", value + number / 10)
-            | {"low": 0.0, "high": 1.0}
+            {
+                "claim": verdict,
+                "family": family,
+                "models": family,
+                "value": value + number / 10,
+                "low": 0.0,
+                "high": 1.0,
+            }
             for number, family in enumerate(families)
             if verdict != "not measured"
         ]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recite.catalogue import STAGES
-from recite.comparison.claims.tables import CLAIMS
+from recite.comparison.claims.tables import CLAIM_FAMILIES, CLAIMS
 from recite.comparison.domains.tables import KINDS, PROFILES
 from recite.comparison.factorial.tables import FACTORIAL
 from recite.comparison.scaling.tables import PREDICTIONS, SCALING, SLOPE_TESTS
@@ -61,6 +61,7 @@ LINES: dict[str, list[dict[str, Any]]] = {
         | spread("between", 0.9 - value, 0.1, 0.9)
         | {"at_risk": 0.004 if name == "a-l" else 0.001, "memorized_at_risk": 0.002 if name == "a-l" else math.nan}
         | ({"distinct": DISTINCT[name]} if domain == "natural" else {})
+        | spread("false_rate", math.nan, math.nan, math.nan)
         for name, (natural, planted) in RATE_OF.items()
         for domain, value, n in (("code", 0.9, 7), ("natural", natural, 600), ("control", planted, 120))
     ],
@@ -114,7 +115,7 @@ LINES |= {
     "profiles": [
         {f"{key}_a": value for key, value in model(a).items()}
         | {f"{key}_b": value for key, value in model(b).items()}
-        | {"domains": 5, "rows": 600}
+        | {"classes": 5, "rows": 600}
         | spread("similarity", similarity, 0.1, 0.9)
         for a, b, similarity in (
             ("a-s", "a-l", 0.875),
@@ -164,8 +165,17 @@ LINES |= {
     ],
     "claims": [
         {"claim": name, "text": f"Claims {name}.", "statistic": "a share", "value": value, "low": value - 0.1}
-        | {"high": value + 0.1, "models": 3, "rule": "> 0.5", "verdict": verdict, "figure": "scaling"}
-        for name, value, verdict in (("growth", 0.75, "supported"), ("pattern", float("nan"), "not measured"))
+        | {"high": value + 0.1, "families_low": value - apart, "families_high": value + apart, "p_value": p_value}
+        | {"models": 6, "families": 3, "over": over, "rule": "> 0.5", "verdict": verdict, "figure": "scaling"}
+        for name, value, apart, p_value, over, verdict in (
+            ("growth", 0.75, 0.2, 0.0125, "families", "supported"),
+            ("pair", 0.5, math.nan, math.nan, "models", "undecided"),
+            ("pattern", math.nan, math.nan, math.nan, "models", "not measured"),
+        )
+    ],
+    "claim_families": [
+        {"claim": name, "family": family, "models": f"{family}-s", "value": value, "low": 0.1, "high": 0.9}
+        for name, family, value in (("growth", "a", 0.6875), ("pair", "a", 0.25), ("growth", "b", 0.8))
     ],
     "disjoint_samples": [
         model("a-s")
@@ -220,8 +230,9 @@ LINES |= {
     "lens_profiles": [
         {f"{key}_a": value for key, value in model(a).items()}
         | {f"{key}_b": value for key, value in model(b).items()}
-        | {"distinct": 9}
-        | spread("similarity", similarity, 0.1, 0.9)
+        | {"group": group, "distinct": 9}
+        | spread("similarity", similarity - shift, 0.1, 0.9)
+        for group, shift in (("memorized", 0), ("unmemorized", 1), ("memorized - unmemorized", 1.5))
         for a, b, similarity in (("a-s", "a-l", 0.5), ("a-s", "b-s", 0.25), ("a-l", "b-s", 0.75))
     ],
     "heads": [
@@ -285,17 +296,19 @@ LINES |= {
 }
 LINES["signature_tests"] = [
     {"measure": "lens", "models": 9, "families": 3, "within": 0.912, "between": 0.5, "difference": 0.412}
+    | {"difference_low": 0.1, "difference_high": 0.7}
     | {"p_value": 0.01, "q_value": 0.021, "identified": 6, "asked": 8, "chance": 0.25, "accuracy_p_value": 0.034}
     | spread("accuracy", 0.75, 0.4, 0.93)
 ]
 LINES["factorial"] = [
-    {"measure": measure, "factor": factor, "models": 12, "degrees": 2, "sum_of_squares": 0.5, "p_value": p_value}
+    {"measure": measure, "profile": profile, "factor": factor, "models": 12, "degrees": 2, "sum_of_squares": 0.5}
+    | {"p_value": p_value}
     | spread("share", share, share - 0.125, share + 0.25)
-    for measure, factor, share, p_value in (
-        ("recovery", "architecture", 0.5, 0.0123),
-        ("recovery", "recipe", 0.25, 0.0123),
-        ("lens", "architecture", 0.125, 0.0123),
-        ("lens", "both", 0.375, math.nan),
+    for measure, profile, factor, share, p_value in (
+        ("recovery", "raw", "architecture", 0.5, 0.0123),
+        ("recovery", "shape", "architecture", 0.25, 0.0123),
+        ("lens", "raw", "architecture", 0.125, 0.0123),
+        ("lens", "raw", "both", 0.375, math.nan),
     )
 ]
 PUBLISHED = [
@@ -304,7 +317,7 @@ PUBLISHED = [
     {"quantity": "universal_heads", "models": ["z-l"], "published": 0.014, "at_most": False, "source": "notes"},
 ]
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
-TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
+TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, CLAIM_FAMILIES, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
 TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SCREENING, SIGNATURE_TESTS, FACTORIAL]
 
 
@@ -445,11 +458,17 @@ def test_texts_counted_in_one_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_claims_come_first(page: str) -> None:
     """Prevents a ledger at the end of a long page, without a link, or with nan for what is not measured."""
     assert page.index("## The paper's claims") < page.index("## Memorization rates")
-    _, _, *found = rows(page, "The paper's claims")
-    assert found == [
-        ["[Claims growth.](figures/scaling.png)", "a share", "0.75", "0.65 to 0.85", "> 0.5", "supported"],
-        ["[Claims pattern.](figures/scaling.png)", "a share", "–", "–", "> 0.5", "not measured"],
+    header, _, *found = rows(page, "The paper's claims")
+    assert [[line[0], *line[2:]] for line in found] == [
+        [f"[Claims {name}.](figures/scaling.png)", *rest]
+        for name, *rest in (
+            ("growth", "0.75", "0.65 to 0.85", "0.55 to 0.95", "0.0125", "> 0.5", "supported", "a 0.688, b 0.8"),
+            ("pair", "0.5", "0.4 to 0.6", "–", "–", "> 0.5, these models", "undecided", "a 0.25"),
+            ("pattern", "–", "–", "–", "–", "> 0.5", "not measured", "–"),
+        )
     ]
+    assert len(header) == len(found[0])
+    assert "chance may do it: pair. Not measured, as these models have too little to measure: pattern." in page
 
 
 ORDER = [
@@ -463,7 +482,7 @@ ORDER = [
     "One slope for all 2 families",
     "The largest model of a family",
     "## Structural and free text",
-    "Mean correlation of two models' rates by domain",
+    "Mean correlation of two models' rates by class of text",
     "## Compressibility",
     "## Corpus frequency",
     "The same texts counted otherwise",
@@ -498,8 +517,8 @@ def test_kinds(page: str) -> None:
 
 def test_profiles_and_samples(page: str) -> None:
     """Prevents undefined similarities from counting, and p-values from standing in for q-values."""
-    assert "rates by domain: 0.88 over 1 pairs of one family, 0.50 over 2 pairs of two families." in page
-    assert "Of 3 samples of a model and a domain, cut into two without a common text, 1 have different" in page
+    assert "rates by class of text: 0.88 over 1 pairs of one family, 0.50 over 2 pairs of two families." in page
+    assert "Of 3 samples of a model and a domain, cut into first and as many further rows, 1 have different" in page
 
 
 @pytest.mark.parametrize(
@@ -619,6 +638,11 @@ def test_published_numbers_beside_ours(tmp_path: Path, monkeypatch: pytest.Monke
         ["a-l", "top fifth of heads, two domains", "13.6%", "50%", "25 to 75", "a note"],
     ]
     assert len(header) == len(found[0])
+    by_group = [line | {"group": group} for line in LINES["overlap"] for group in ("memorized", "unmemorized")]
+    monkeypatch.setitem(LINES, "overlap", by_group)
+    _, _, _, *found = rows(summary(tmp_path), "Published numbers beside ours")
+    words = "top fifth of heads, two domains, {} rows"
+    assert [line[1] for line in found] == [words.format(group) for group in ("memorized", "unmemorized")]
     monkeypatch.setattr("test_report.PUBLISHED", PUBLISHED[2:])
     assert "Published numbers" not in summary(tmp_path)
 
@@ -651,10 +675,10 @@ def test_recipe_or_architecture(page: str, tmp_path: Path) -> None:
     """Prevents a factor's share beside another measure, and a section of a study that crosses nothing."""
     header, _, *found = rows(page, "Recipe or architecture")
     assert found == [
-        ["recovery", "architecture", "12", "50.0%", "37.5 to 75.0", "0.012"],
-        ["recovery", "recipe", "12", "25.0%", "12.5 to 50.0", "0.012"],
-        ["lens", "architecture", "12", "12.5%", "0.0 to 37.5", "0.012"],
-        ["lens", "both", "12", "37.5%", "25.0 to 62.5", "–"],
+        ["recovery", "raw", "architecture", "12", "50.0%", "37.5 to 75.0", "0.012"],
+        ["recovery", "shape", "architecture", "12", "25.0%", "12.5 to 50.0", "0.012"],
+        ["lens", "raw", "architecture", "12", "12.5%", "0.0 to 37.5", "0.012"],
+        ["lens", "raw", "both", "12", "37.5%", "25.0 to 62.5", "–"],
     ]
     assert len(header) == len(found[0])
     assert "Recipe or architecture" not in summary(tmp_path, left_out="factorial")

@@ -22,8 +22,6 @@ FIRST = 1.0
 STEP = 0.5
 """Octaves between the places that are tried."""
 ITERATIONS = 40
-LONGEST = 2.0
-"""Longest step of Newton's method in a parameter."""
 RIDGE = 1e-6
 PARAMETER = 1.0
 """Log-likelihood that one more parameter costs."""
@@ -108,18 +106,29 @@ def kink_gain(curve: Curve) -> np.ndarray:
 def log_likelihood(curve: Curve, x: np.ndarray) -> np.ndarray:
     """The greatest log-likelihood of memorized rows with logit a + b x by bin, `x` (bins,): (...,).
 
-    By Newton's method, with a trace of a penalty on both so that a bin that is recited whole has an end.
+    By Newton's method, with a trace of a penalty on both so that a bin that is recited whole has an end. A step that
+    makes it less likely is not taken but shortened: where counts part what is recited from what is not, whole steps
+    swing further and further.
     """
     n, k = curve.n, np.minimum(curve.memorized, curve.n)
+
+    def likelihood(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        logit = a[:, None] + b[:, None] * x
+        return np.asarray((k * logit - n * np.logaddexp(0, logit)).sum(axis=-1))
+
     rate = np.clip(k.sum(axis=-1) / n.sum(axis=-1), 1e-6, 1 - 1e-6)
-    a, b = np.log(rate / (1 - rate)), np.zeros(len(n))
+    a, b, reach = np.log(rate / (1 - rate)), np.zeros(len(n)), np.ones(len(n))
+    best = likelihood(a, b) - RIDGE / 2 * a**2
     for _ in range(ITERATIONS):
         p = expit(a[:, None] + b[:, None] * x)
         residual, weight = k - n * p, n * p * (1 - p)
         gradient_a, gradient_b = residual.sum(axis=-1) - RIDGE * a, residual @ x - RIDGE * b
         aa, ab, bb = weight.sum(axis=-1) + RIDGE, weight @ x, weight @ x**2 + RIDGE
         determinant = aa * bb - ab**2
-        a = a + np.clip((bb * gradient_a - ab * gradient_b) / determinant, -LONGEST, LONGEST)
-        b = b + np.clip((aa * gradient_b - ab * gradient_a) / determinant, -LONGEST, LONGEST)
-    logit = a[:, None] + b[:, None] * x
-    return np.asarray((k * logit - n * np.logaddexp(0, logit)).sum(axis=-1))
+        to_a = a + reach * (bb * gradient_a - ab * gradient_b) / determinant
+        to_b = b + reach * (aa * gradient_b - ab * gradient_a) / determinant
+        there = likelihood(to_a, to_b) - RIDGE / 2 * (to_a**2 + to_b**2)
+        better = there >= best
+        a, b, best = np.where(better, to_a, a), np.where(better, to_b, b), np.where(better, there, best)
+        reach = np.where(better, np.minimum(1, 2 * reach), reach / 4)
+    return likelihood(a, b)
