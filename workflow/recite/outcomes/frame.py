@@ -3,7 +3,7 @@
 What a study's intervals are about is its config's `aggregation.estimand`. `corpus`: the documents of this corpus, of
 which each domain's sample is a known share; documents are resampled within domains, and a census has no sampling error.
 `texts`: distinct texts of a population without end; the rows of one text are one unit, and texts are resampled within
-domains.
+domains. Planted texts always stand for others like them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -86,10 +86,12 @@ def read_frame(table: pa.Table, model: str, options: Mapping[str, Any], whole: b
     kinds = options["kinds"][corpus]
     order, starts = by_domain(table, kinds, model)
     ids, texts, shares = (table[name].to_numpy()[order] for name in ("row_id", "sequence_id", "inclusion_probability"))
-    if options["estimand"] == TEXTS:
-        units, fractions = _first_of_text(ids, texts, starts), dict.fromkeys(starts, 0.0)
-    else:
-        units, fractions = ids, {domain: float(shares[part][0]) for domain, part in starts.items()}
+    units, fractions = ids.copy(), {}
+    for domain, part in starts.items():
+        endless = options["estimand"] == TEXTS or kinds[domain] == PLANTED
+        fractions[domain] = 0.0 if endless else float(shares[part][0])
+        if endless:
+            units[part] = _first_of_text(ids[part], texts[part])
     bags = {domain: _units_by_bag(units[part]) for domain, part in starts.items()} if whole else {}
     return order, Frame(corpus, kinds, starts, ids, texts, units, fractions, bags)
 
@@ -99,13 +101,10 @@ def _units_by_bag(units: np.ndarray) -> np.ndarray:
     return np.bincount(bag_of(np.unique(units)), minlength=BAGS)
 
 
-def _first_of_text(ids: np.ndarray, texts: np.ndarray, starts: Mapping[str, slice]) -> np.ndarray:
+def _first_of_text(ids: np.ndarray, texts: np.ndarray) -> np.ndarray:
     """The lowest row id of each row's text in its domain: families that cut texts otherwise mostly name them alike."""
-    units = ids.copy()
-    for part in starts.values():
-        _, first, places = np.unique(texts[part], return_index=True, return_inverse=True)
-        units[part] = ids[part][first][places]
-    return units
+    _, first, places = np.unique(texts, return_index=True, return_inverse=True)
+    return np.asarray(ids[first][places])
 
 
 def by_domain(rows: pa.Table, kinds: Mapping[str, str], model: str) -> tuple[np.ndarray, dict[str, slice]]:

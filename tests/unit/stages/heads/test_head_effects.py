@@ -19,7 +19,7 @@ from recite.engine.interventions import Replacement
 from recite.engine.passes import CHUNK, forward
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
-from recite.stages.heads.measure.ablation import effects, measure_heads, measure_means, read_means
+from recite.stages.heads.measure.ablation import effects, measure_heads, measure_means, read_means, run_once
 from recite.stages.heads.measure.chosen import donors_of, taken
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.heads.rows import ABLATED
@@ -285,6 +285,26 @@ def test_replaced_by_means_over_the_rows(
     assert np.array_equal(as_array(table["log_probability"]), expected.likelihoods.ablated.flatten(1))
     others = effects(loaded, text, STEPS, 4, range(LAYERS))
     assert not np.allclose(as_array(table["log_probability"]), others.likelihoods.ablated.flatten(1), atol=1e-3)
+
+
+def test_equal_texts_are_run_once(
+    tmp_path: Path, checkpoint_folder: Callable[[str], Path], context: Tensor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Prevents a text that recurs from being paid for again, and a row from getting another text's numbers."""
+    once = taken(sample(context), [0, 1, 4])
+    again = taken(once, [2, 0, 2, 1, 0])._replace(ids=[90, 91, 92, 93, 94], domains=["code"] * 5)
+    shard = write_shard(tmp_path / "code.parquet", again)
+    drawn = write_drawn(tmp_path / "drawn.parquet", [(row, "code", "all") for row in again.ids])
+    weights = checkpoint_folder("pythia") / "model.safetensors"
+    measure_heads(job(), [shard], drawn, weights, None, None, tmp_path / "ablated.parquet", threads=1)
+    assert "5 rows of 3 texts" in capsys.readouterr().out
+    text = torch.cat([again.context, again.continuation], dim=1)
+    expected = effects(load_checkpoint(weights, "float32", 4), text, STEPS, 4, range(LAYERS))
+    table = ABLATED.read(tmp_path / "ablated.parquet")
+    assert table["row_id"].to_pylist() == again.ids
+    assert np.array_equal(as_array(table["hits"]), expected.hits.flatten(1))
+    np.testing.assert_allclose(as_array(table["log_probability"]), expected.likelihoods.ablated.flatten(1), atol=1e-5)
+    assert run_once(again, alone=False) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
 
 
 def test_donors(context: Tensor) -> None:

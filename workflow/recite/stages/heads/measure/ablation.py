@@ -64,34 +64,47 @@ def measure_heads(
     rows, donors = read_chosen(shards, drawn, seed_of(options))
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
     layers = layers_of(options, loaded)
-    text = texts_of(rows, options["bos"])
+    run, places = run_once(rows, alone=donors is None)
+    text = texts_of(rows, options["bos"])[run]
     replacement = replacement_of(options, donors, means)
     count = len(loaded.layers) * loaded.heads
     ablated_heads = shortlist(read_estimates(screened, count), options["share"]) if screened else np.arange(count)
     here = ablated_heads[np.isin(ablated_heads // loaded.heads, layers)]
     chosen = {layer: torch.from_numpy(here[here // loaded.heads == layer] % loaded.heads) for layer in layers}
     steps = rows.continuation.shape[1]
-    print(f"{options['model']}: {len(text)} rows, {len(here)} heads of {len(layers)} layers on {loaded.device}")
+    what = f"{len(rows.ids)} rows of {len(text)} texts, {len(here)} heads of {len(layers)} layers"
+    print(f"{options['model']}: {what} on {loaded.device}")
 
     def call(size: int) -> Effects:
         done = Progress(2 * len(text) * len(here), "continuations")
         return effects(loaded, text, steps, size, layers, chosen=chosen, done=done, **replacement)
 
-    with naming(options["model"], rows.ids):
+    with naming(options["model"], [rows.ids[row] for row in run]):
         found, batch_rows = halving(call, options["batch_rows"])
-    places = here - layers.start * loaded.heads
+    wanted = here - layers.start * loaded.heads
     lists = {"hits": found.hits, "log_probability": found.likelihoods.ablated, "estimate": found.estimates}
     columns = {
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
         "domain": rows.domains,
         "inclusion_probability": rows.probabilities,
-        "clean_hits": found.clean_hits.tolist(),
-        "clean_log_probability": found.likelihoods.clean.tolist(),
-    } | {name: as_lists(values.flatten(1)[:, places].numpy()) for name, values in lists.items()}
+        "clean_hits": found.clean_hits[places].tolist(),
+        "clean_log_probability": found.likelihoods.clean[places].tolist(),
+    } | {name: as_lists(values.flatten(1)[places][:, wanted].numpy()) for name, values in lists.items()}
     about = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": layers.start}
     about |= {"ablated": here.tolist(), "ablated_of_model": len(ablated_heads)}
     ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | about)
+
+
+def run_once(rows: Rows, alone: bool) -> tuple[list[int], list[int]]:
+    """The rows that are run, and for each row its place among these: equal texts are run once where a row is `alone`.
+
+    A row that is lent another one's outputs is not: rows of equal text have different donors.
+    """
+    names = rows.sequences if alone else rows.ids
+    run = list({name: row for row, name in reversed(list(enumerate(names)))}.values())[::-1]
+    at = {names[row]: place for place, row in enumerate(run)}
+    return run, [at[name] for name in names]
 
 
 def layers_of(options: Mapping[str, Any], checkpoint: Checkpoint) -> range:
