@@ -116,6 +116,14 @@ def test_equal_texts_are_one_unit_of_texts_alone() -> None:
     assert len(np.unique(both.units)) == 160
 
 
+def test_planted_texts_stand_for_others_like_them() -> None:
+    """Prevents planted texts, all of which are sampled, from being taken for all that could have been planted."""
+    texts = np.repeat(np.arange(30), 2)
+    frame = frame_of(texts, 1.0, ["code"] * 20 + ["control"] * 40)
+    assert frame.fractions == {"code": 1.0, "control": 0.0}
+    assert [len(np.unique(frame.units[part])) for part in frame.starts.values()] == [20, 20]
+
+
 def test_a_census_has_no_error() -> None:
     """Prevents intervals about what is known: all documents were asked."""
     source = np.random.default_rng(3)

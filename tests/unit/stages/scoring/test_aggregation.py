@@ -136,17 +136,18 @@ def effective(outcomes: dict[int, bool], sizes: dict[str, int], share: float = 0
     """Rows of an endless population that would tell the rate as well, domain by domain.
 
     `outcomes` of distinct rows, `sizes` the rows of each domain's whole sample. The rows of a domain that are not asked
-    about count 0 beside the outcome's deviation from the rate.
+    about count 0 beside the outcome's deviation from the rate. Planted texts stand for others like them, without end.
     """
     rate, variance = sum(outcomes.values()) / len(outcomes), 0.0
     for domain in {DOMAINS[row] for row in outcomes}:
+        left = 1.0 if domain == "control" else 1 - share
         deviations = [outcome - rate for row, outcome in outcomes.items() if DOMAINS[row] == domain]
         deviations += [0.0] * (sizes[domain] - len(deviations))
         if len(deviations) > 1:
-            variance += (1 - share) * len(deviations) * float(np.var(deviations, ddof=1)) / len(outcomes) ** 2
+            variance += left * len(deviations) * float(np.var(deviations, ddof=1)) / len(outcomes) ** 2
     if variance > 1e-12:
         return rate * (1 - rate) / variance
-    return len(outcomes) / (1 - share) if share < 1 else math.inf
+    return len(outcomes) / left if left else math.inf
 
 
 def only(table: pd.DataFrame, **keys: Any) -> dict[str, Any]:
@@ -199,7 +200,7 @@ def test_rates(study: Study, estimand: str, share: float) -> None:
             assert line["between"] == pytest.approx(sum(between.values()) / len(given))
             n = effective(between, Counter(DOMAINS[row] for row in HITS[model]), share)
             assert (line["between_low"], line["between_high"]) == pytest.approx(interval(line["between"], n))
-            assert (line["rate_low"] == line["rate_high"]) == (share == 1)
+            assert (line["rate_low"] == line["rate_high"]) == (share == 1 and domain != "control")
             assert line["at_risk"] == pytest.approx(len(given.keys() & AT_RISK) / len(given))
             whole = {row for row, hits in given.items() if hits == 4}
             expected = len(whole & set(AT_RISK)) / len(whole) if whole else math.nan
