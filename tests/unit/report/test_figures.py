@@ -316,7 +316,7 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
                 for model in models
                 if model["model"].endswith(f"-{sizes[-1]}")
             ]
-            for place, family in enumerate([*families, "pooled"]):
+            for place, family in enumerate([*families, "common"]):
                 ends = {"slope": 0.01 * place + 0.02, "slope_low": 0.01, "slope_high": 0.06 + place / 100}
                 fit = {"family": family, "rows": rows, "models": len(sizes)} | ends
                 lines["scaling"].append(
@@ -964,7 +964,7 @@ def test_fitted_lines_are_those_of_the_table(tables: Tables) -> None:
     axes, _ = panels("scaling", tables)
     bars = {container.lines[0] for panel in axes for container in panel.containers}
     for panel, rows in zip(axes, ("natural", "planted"), strict=True):
-        fits = tables["scaling"][(tables["scaling"]["rows"] == rows) & (tables["scaling"]["family"] != "pooled")]
+        fits = tables["scaling"][(tables["scaling"]["rows"] == rows) & (tables["scaling"]["family"] != "common")]
         drawn = [line.get_xydata() for line in panel.get_lines() if line not in bars and len(line.get_xydata()) == 2]
         slopes = [np.diff(line[:, 1])[0] / np.diff(np.log10(line[:, 0]))[0] for line in drawn]
         heights = [line[0, 1] - slope * np.log10(line[0, 0]) for line, slope in zip(drawn, slopes, strict=True)]

@@ -74,7 +74,7 @@ LINES: dict[str, list[dict[str, Any]]] = {
     "scaling": [
         {"family": "a", "rows": "natural", "models": 2, "slope": 0.0644, "slope_low": -0.0111, "slope_high": 0.1}
         | {"p_value": 0.2, "q_value": 0.213, "intercept": -0.1, "r_squared": 0.987},
-        {"family": "pooled", "rows": "planted", "models": 3, "slope": 0.25, "slope_low": 0.2, "slope_high": 0.3}
+        {"family": "common", "rows": "planted", "models": 3, "slope": 0.25, "slope_low": 0.2, "slope_high": 0.3}
         | {"p_value": 0.0001, "q_value": 0.0002, "intercept": 0.0, "r_squared": 0.5},
     ],
     "noise_rates": [
@@ -424,7 +424,7 @@ def test_scaling(page: str) -> None:
     header, _, *found = rows(page, "Rate against log10(parameters)")
     assert found == [
         ["natural", "a", "2", "6.4", "-1.1 to 10.0", "0.99", "0.213"],
-        ["planted", "pooled", "3", "25.0", "20.0 to 30.0", "0.50", "< 0.001"],
+        ["planted", "common", "3", "25.0", "20.0 to 30.0", "0.50", "< 0.001"],
         ["rows", "model", "observed", "predicted", "interval", "difference (points)", "interval"],
         ["---", "---", "---:", "---:", "---", "---:", "---"],
         ["natural", "a-l", "22.3%", "31.0%", "20.0 to 40.0", "-8.7", "-17.7 to 2.3"],

@@ -1,6 +1,7 @@
 """Least-squares lines."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,14 @@ def line(x: np.ndarray, y: np.ndarray) -> Line:
         raise ValueError("a line needs models of at least two sizes")
     slope = (y * centred).sum(axis=-1) / spread
     return Line(slope, y.mean(axis=-1) - slope * x.mean())
+
+
+def within(values: np.ndarray, groups: Sequence[str]) -> np.ndarray:
+    """`values` (..., points) less the mean of each point's group: what lines of a common slope are fitted to."""
+    _, places = np.unique(groups, return_inverse=True)
+    member = places[:, None] == np.arange(places.max() + 1)
+    means = values @ (member / member.sum(axis=0))
+    return np.asarray(values - means[..., places])
 
 
 def r_squared(x: np.ndarray, y: np.ndarray) -> float:

@@ -1,1 +1,1 @@
-"""Scaling: memorization rate against model size, per family and pooled."""
+"""Scaling: memorization rate against model size, per family and with one slope for all."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from recite.outcomes.draws import Draw
 from recite.outcomes.findings import Finding, Measured, Part, Statistics, by_family, found
+from recite.statistics.fits import line, within
 
 
 def scaling(measured: Measured) -> Finding | None:
@@ -33,8 +34,7 @@ def _growing(measured: Measured, sizes: int) -> list[Draw]:
 def common_slope(draws: Sequence[Draw]) -> np.ndarray:
     """Slope of the rate over log10(parameters) under intercepts of each family: (1 + resamples,)."""
     x, y = _centred(draws)
-    slope: np.ndarray = y @ x / (x @ x)
-    return slope
+    return line(x, y).slope
 
 
 def bend(draws: Sequence[Draw]) -> np.ndarray:
@@ -43,11 +43,12 @@ def bend(draws: Sequence[Draw]) -> np.ndarray:
     Positive where the curve lies above the chord.
     """
     x, y = _centred(draws)
-    squares = _apart([np.log10([float(draw.parameters) for draw in group]) for group in by_family(draws).values()], 2)
-    slope = y @ x / (x @ x)
-    rest = squares - x * (squares @ x) / (x @ x)
+    families = [draw.family for draw in draws]
+    squares = within(x**2, families)
+    slope = line(x, y).slope
+    rest = squares - x * line(x, squares).slope
     curvature = (y - slope[:, None] * x) @ rest / (rest @ rest)
-    spans = [np.ptp(np.log10([float(draw.parameters) for draw in group])) for group in by_family(draws).values()]
+    spans = [np.ptp(x[np.array(families) == family]) for family in sorted(set(families))]
     span = float(np.mean(spans))
     found_bend: np.ndarray = -curvature * span**2 / 4 / np.where(slope == 0, np.nan, slope * span)
     return found_bend
@@ -55,16 +56,9 @@ def bend(draws: Sequence[Draw]) -> np.ndarray:
 
 def _centred(draws: Sequence[Draw]) -> tuple[np.ndarray, np.ndarray]:
     """log10 of the parameters (models,), and rates (1 + resamples, models), both about the means of their families."""
-    groups = by_family(draws).values()
-    x = _apart([np.log10([float(draw.parameters) for draw in group]) for group in groups])
-    rates = [np.column_stack([draw.values[:, 0] for draw in group]) for group in groups]
-    return x, np.concatenate([part - part.mean(axis=1, keepdims=True) for part in rates], axis=1)
-
-
-def _apart(parts: Sequence[np.ndarray], power: int = 1) -> np.ndarray:
-    """A power of the deviations from each part's mean, again without its mean."""
-    deviations = [(part - part.mean()) ** power for part in parts]
-    return np.concatenate([part - part.mean() for part in deviations])
+    families = [draw.family for draw in draws]
+    x = np.log10([float(draw.parameters) for draw in draws])
+    return within(x, families), within(np.column_stack([draw.values[:, 0] for draw in draws]), families)
 
 
 def absolute(finding: Finding) -> Finding:

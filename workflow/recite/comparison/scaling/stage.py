@@ -1,4 +1,4 @@
-"""Scaling: memorization rate against model size, per family and pooled."""
+"""Scaling: memorization rate against model size, per family and with one slope for all."""
 
 from recite.planning.planner import short
 from recite.study.declaration import Figure, Rule, Stage

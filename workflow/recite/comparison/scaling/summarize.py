@@ -1,4 +1,6 @@
-"""Scaling: memorization rate against log10(parameters), per family and pooled, with tests and a prediction."""
+"""Scaling: memorization rate against log10(parameters), per family and with one slope for all, with tests and a
+prediction.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,11 +12,12 @@ import numpy as np
 from recite.comparison.scaling.tables import PREDICTIONS, SCALING, SLOPE_TESTS
 from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.replicates import Resampled, read_replicates, together
-from recite.statistics.fits import line, r_squared
+from recite.statistics.fits import line, r_squared, within
 from recite.statistics.intervals import interval
 from recite.statistics.tests import adjusted, equal_slopes, sign_p_value
 
-POOLED = "pooled"
+COMMON = "common"
+"""In place of a family: one slope for all, each with its own intercept."""
 
 
 def fit_scaling(options: Mapping[str, Any], replicates: Path, outputs: Mapping[str, Path]) -> None:
@@ -43,13 +46,12 @@ def _rates(model: Resampled, rows: str) -> np.ndarray | None:
 
 
 def _groups(points: Sequence[Point]) -> dict[str, list[Point]]:
-    """Families, and all together if there are several, each where it has models of two sizes or more."""
+    """Families with models of two sizes or more, and all of these together if there are several."""
     groups = defaultdict(list)
     for point in points:
         groups[point[0].family].append(point)
-    if len(groups) > 1:
-        groups[POOLED] = list(points)
-    return {name: part for name, part in groups.items() if len({model.parameters for model, _ in part}) > 1}
+    found = {name: part for name, part in groups.items() if len({model.parameters for model, _ in part}) > 1}
+    return found | ({COMMON: [point for part in found.values() for point in part]} if len(found) > 1 else {})
 
 
 def _arrays(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
@@ -62,6 +64,9 @@ def _fits(points: Sequence[Point], rows: str, confidence: float) -> Iterator[dic
     for family, part in _groups(points).items():
         x, rates = _arrays(part)
         slopes, intercepts = line(x, rates)
+        if family == COMMON:
+            families = [model.family for model, _ in part]
+            slopes, intercepts, x, rates = common_line(x, rates, families)
         low, high = interval(slopes[1:], confidence)
         yield {
             "family": family,
@@ -76,8 +81,19 @@ def _fits(points: Sequence[Point], rows: str, confidence: float) -> Iterator[dic
         }
 
 
+def common_line(
+    x: np.ndarray, rates: np.ndarray, families: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Slope within families and its intercept through the mean of all, then sizes and rates about their families'
+    means.
+    """
+    about, moved = within(x, families), within(rates, families)
+    slopes = line(about, moved).slope
+    return slopes, rates.mean(axis=-1) - slopes * x.mean(), about, moved
+
+
 def _slope_test(points: Sequence[Point], rows: str) -> Iterator[dict[str, Any]]:
-    groups = {family: part for family, part in _groups(points).items() if family != POOLED}
+    groups = {family: part for family, part in _groups(points).items() if family != COMMON}
     members = [point for part in groups.values() for point in part]
     if not members:
         return
@@ -92,7 +108,7 @@ def _predictions(points: Sequence[Point], rows: str, confidence: float) -> Itera
     for family, part in _groups(points).items():
         largest = max(part, key=lambda point: point[0].parameters)
         smaller = [point for point in part if point[0].parameters < largest[0].parameters]
-        if family == POOLED or len({model.parameters for model, _ in smaller}) < 2:
+        if family == COMMON or len({model.parameters for model, _ in smaller}) < 2:
             continue
         slopes, intercepts = line(*_arrays(smaller))
         predicted = intercepts + slopes * np.log10(float(largest[0].parameters))

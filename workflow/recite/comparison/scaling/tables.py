@@ -8,7 +8,12 @@ from recite.tables.columns import MODEL, ROWS
 SCALING = Table(
     "scaling",
     (
-        Column("family", pa.string(), "", "model family, or `pooled`: one line through the models of all families"),
+        Column(
+            "family",
+            pa.string(),
+            "",
+            "model family, or `common`: one slope for all, each family with its own intercept",
+        ),
         ROWS,
         Column("models", pa.uint64(), "model", "models in the fit"),
         Column("slope", pa.float64(), "per decade", "change of the rate when the parameters grow tenfold"),
@@ -16,12 +21,12 @@ SCALING = Table(
         Column("slope_high", pa.float64(), "per decade", "upper end of the slope's bootstrap interval"),
         Column("p_value", pa.float64(), "", "of the hypothesis that the slope is 0, by the same bootstrap"),
         Column("q_value", pa.float64(), "", "p_value adjusted for all lines of the table (Benjamini-Hochberg)"),
-        Column("intercept", pa.float64(), "", "the line at one parameter"),
+        Column("intercept", pa.float64(), "", "the line at one parameter; if common, through the mean of all models"),
         Column(
             "r_squared",
             pa.float64(),
             "",
-            "share of the rate's variance that the line explains; NaN where the rates are equal",
+            "share of the rate's variance, if common within families, that the line explains; NaN if rates are equal",
             finite=False,
         ),
     ),
