@@ -82,9 +82,9 @@ def batch_rows(study: Study, model: str) -> int:
     return int(section["batch_rows_of"].get(model, section["batch_rows"]))
 
 
-def drawing_options(study: Study, model: str) -> dict[str, Any]:
-    """How many rows of each domain, and where there are classes, what makes them and decides their rows."""
-    own = {"first": first_rows(study, model), "classes": classes(study), "domains": list(study.domains_of(model))}
+def drawing_options(study: Study, model: str, domain: str) -> dict[str, Any]:
+    """How many rows of a domain, and where there are classes, what makes them and decides their rows."""
+    own = {"first": first_rows(study, model), "classes": classes(study), "domain": domain}
     thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
     return {"model": model} | own | ({"seed": study.seed, **thresholds} if classes(study) else {})
 

@@ -46,7 +46,7 @@ class Effects(NamedTuple):
 def measure_heads(
     options: Mapping[str, Any],
     shards: Sequence[Path],
-    drawn: Path,
+    drawn: Sequence[Path],
     checkpoint: Path,
     means: Path | None,
     screened: Path | None,
@@ -56,7 +56,7 @@ def measure_heads(
     """Ablate one model's heads on the drawn rows of some shards of its sample and write a line a row.
 
     `options` are those of scoring with `layers` (first and the one after the last, or None for the model's last),
-    `replacement` and, to resample, `seed`. `drawn` is the table of ablated rows, of which there may be none here.
+    `replacement` and, to resample, `seed`. `drawn` are the tables of ablated rows, of which there may be none here.
     `means` is the file of the heads' mean outputs where these are the replacement. With the table `screened` only the
     first `share` of the heads are ablated.
     """
@@ -124,7 +124,12 @@ def layers_of(options: Mapping[str, Any], checkpoint: Checkpoint) -> range:
 
 
 def measure_means(
-    options: Mapping[str, Any], shards: Sequence[Path], drawn: Path, checkpoint: Path, means: Path, threads: int
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    drawn: Sequence[Path],
+    checkpoint: Path,
+    means: Path,
+    threads: int,
 ) -> None:
     """Write the mean output of every head over the positions of all ablated rows and their continuations."""
     torch.set_num_threads(threads)
