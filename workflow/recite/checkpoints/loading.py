@@ -13,9 +13,10 @@ from torch import nn
 from transformers.utils import logging
 
 from recite.checkpoints.architectures import Architecture
+from recite.checkpoints.facts import TABLES
 from recite.checkpoints.gguf_header import unreadable
 from recite.checkpoints.inspection import Inspected, head_width, inspect
-from recite.checkpoints.weight_files import TABLES, another_head, broken
+from recite.checkpoints.weight_files import another_head, broken
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
 from recite.kernels.attention import ATTENTION

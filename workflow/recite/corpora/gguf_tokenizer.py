@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from recite.errors import ReciteError
-from recite.sources.gguf_keys import read_keys
+from recite.sources.gguf_keys import SENTENCEPIECE, kind_of_tokenizer, read_keys
 
 LISTS = tuple(f"tokenizer.ggml.{name}" for name in ("tokens", "token_type", "scores", "merges"))
-BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"
-"""Kinds of tokenizers, as GGUF calls them, that are read."""
+BYTE_LEVEL = "gpt2"
+"""What GGUF calls BPE on bytes."""
 UNKNOWN, CONTROL, OWN = 2, 3, 4
 """Kinds of tokens beside the normal ones; `OWN` are those that are matched in the text and are not special."""
 BPE = 2
@@ -63,20 +63,15 @@ CUTTINGS: dict[str, Cutting] = (
 """`tokenizer.ggml.pre` -> how text is cut."""
 
 
-def kind_in(keys: dict[str, Any]) -> str:
-    """The kind of tokenizer that a file's keys tell of, "" for none."""
-    return str(keys.get("tokenizer.ggml.model", ""))
-
-
 def adds_bos(keys: dict[str, Any]) -> bool:
-    """Whether the tokenizer puts a begin-of-sequence token first; SentencePiece's does unless the file says otherwise."""
-    return bool(keys.get("tokenizer.ggml.add_bos_token", kind_in(keys) == SENTENCEPIECE))
+    """Whether a begin-of-sequence token is put first; by SentencePiece's it is unless the file says otherwise."""
+    return bool(keys.get("tokenizer.ggml.add_bos_token", kind_of_tokenizer(keys) == SENTENCEPIECE))
 
 
 def make_tokenizer(path: Path) -> bytes:
-    """The content of the tokenizer.json, or tokenizer.model, of a GGUF file; ReciteError for a kind that is not read."""
+    """The content of a GGUF file's tokenizer.json, or tokenizer.model; ReciteError for a kind that is not read."""
     keys = read_keys(path, LISTS).keys
-    kind, pre = kind_in(keys), keys.get("tokenizer.ggml.pre")
+    kind, pre = kind_of_tokenizer(keys), keys.get("tokenizer.ggml.pre")
     if kind not in (SENTENCEPIECE, BYTE_LEVEL):
         raise _unread(path, f"its tokenizer is of kind {kind!r}" if kind else "it holds none")
     if kind == BYTE_LEVEL and pre not in CUTTINGS:
@@ -93,8 +88,8 @@ def make_tokenizer(path: Path) -> bytes:
 
 def _unread(path: Path, why: str) -> ReciteError:
     return ReciteError(
-        f"the tokenizer of {path} cannot be made from it ({why}); name the tokenizer.json or tokenizer.model of the model "
-        "by `tokenizer` in the models file."
+        f"the tokenizer of {path} cannot be made from it ({why}); name its tokenizer.json or tokenizer.model by "
+        "`tokenizer` in the models file."
     )
 
 
@@ -104,7 +99,7 @@ def _byte_level(keys: dict[str, Any], cutting: Cutting) -> Tokenizer:
     kinds = keys.get("tokenizer.ggml.token_type", [1] * len(tokens))
     vocabulary = {token: index for index, token in enumerate(tokens)}
     pairs = [tuple(merge.split(" ", 1)) for merge in merges]
-    tokenizer = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=cutting.whole))  # type: ignore[arg-type]
+    tokenizer = Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=cutting.whole))
     if cutting.nfc:
         tokenizer.normalizer = normalizers.NFC()
     prefix = bool(keys.get("tokenizer.ggml.add_space_prefix", False))
@@ -121,7 +116,7 @@ def _byte_level(keys: dict[str, Any], cutting: Cutting) -> Tokenizer:
 
 
 def _sentencepiece(keys: dict[str, Any]) -> Iterator[bytes]:
-    """A SentencePiece model by merges that leaves characters as they are: pieces, how it was trained, how it normalizes.
+    """A SentencePiece model by merges that leaves characters as they are: pieces, how trained, how it normalizes.
 
     Field numbers are those of sentencepiece_model.proto; GGUF's kinds of tokens are its own.
     """

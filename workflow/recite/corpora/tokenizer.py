@@ -117,6 +117,8 @@ def _treats_edges(step: Any) -> bool:
 
 
 def _sentencepiece(content: bytes) -> Encoder:
+    if not content:  # which the library takes for no model asked for
+        raise ValueError("it is empty")
     processor = sentencepiece.SentencePieceProcessor(model_proto=content)
 
     def locate(texts: Sequence[str]) -> list[tuple[list[int], Offsets]]:

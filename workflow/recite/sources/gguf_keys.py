@@ -1,11 +1,11 @@
-"""The keys of a GGUF file, and names and shapes of its tensors, read by the standard library alone: plans want them at once.
+"""The keys of a GGUF file, and names and shapes of its tensors, by the standard library alone: plans want them at once.
 
 Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Files of big-endian machines are not read.
 """
 
 import mmap
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,8 @@ MAGIC = b"GGUF"
 FORMATS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 """Type of a value -> its format for `struct`."""
 STRING, ARRAY = 8, 9
+SENTENCEPIECE = "llama"
+"""What GGUF calls a tokenizer of SentencePiece's."""
 
 
 class Length(int):
@@ -37,7 +39,7 @@ class GgufKeys(NamedTuple):
 
 
 def read_keys(path: Path, lists: Collection[str] = ()) -> GgufKeys:
-    """Keys and tensors of a GGUF file, with the values of some lists; ReciteError for what is not there or not whole."""
+    """Keys and tensors of a GGUF file, with the values of some lists; ReciteError if it is not there or not whole."""
     if not path.is_file():
         raise ReciteError(f"{path} is not there; put the GGUF file there, or name another.")
     refuse_pointer(path)
@@ -47,6 +49,11 @@ def read_keys(path: Path, lists: Collection[str] = ()) -> GgufKeys:
     except (ValueError, struct.error, KeyError, MemoryError) as error:
         reason = str(error) if isinstance(error, ValueError) else "its header is cut off or damaged"
         raise ReciteError(f"{path} cannot be read as a GGUF file ({reason}); fetch or convert it again.") from None
+
+
+def kind_of_tokenizer(keys: Mapping[str, Any]) -> str:
+    """The kind of tokenizer that a file's keys tell of, as GGUF calls it; "" for none."""
+    return str(keys.get("tokenizer.ggml.model", ""))
 
 
 class _Walk:
