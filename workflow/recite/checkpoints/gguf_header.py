@@ -6,6 +6,7 @@ The loader of `transformers` reads the keys and tensors that it knows and drops 
 import math
 import struct
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -58,7 +59,8 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "pooling_type": (0,),
 }
 """Values of keys of a model's class that change nothing, in llama.cpp's reading."""
-
+# `transformers` has this table of names made for every module of a model: 20 ms each, 400 modules in a small one.
+gguf.get_tensor_name_map = cache(gguf.get_tensor_name_map)
 
 LONG = 4096
 """Numbers of a list that has one for every token; what says something of a layer has fewer."""
@@ -66,7 +68,10 @@ SIZES = {kind: struct.calcsize(f"<{form}") for kind, form in FORMATS.items()}
 
 
 class GgufHeader(NamedTuple):
-    """Keys of a file with their values, None for lists of texts and long ones of numbers; its tensors, not yet unpacked; its tokens, if any."""
+    """Keys of a file with their values; its tensors, not yet unpacked; its tokens, if any.
+
+    Values are None for lists of texts and for long ones of numbers.
+    """
 
     keys: dict[str, Any]
     tensors: dict[str, gguf.ReaderTensor]
