@@ -39,7 +39,7 @@ class Place(NamedTuple):
     def name(self) -> str:
         """A name for its entry."""
         plain = self.hub.partition("/")[2] if self.hub else self.path.name.removesuffix(".gguf")
-        return re.sub(r"[^a-z0-9._-]+", "-", plain.lower()).lstrip("._-") or "mine"
+        return re.sub(r"[^a-z0-9._-]+", "-", plain.lower()).strip("._-") or "mine"
 
 
 class Asked(NamedTuple):
@@ -92,7 +92,9 @@ def describe(source: str, asked: Asked) -> dict[str, Any]:
     told: dict[str, Any] = {"path": str(place.path.absolute()), "hub": place.hub, "revision": place.revision}
     told |= {"class": type(found.empty).__name__, "model_type": found.config.model_type, **facts}
     told |= {"head_width": head_width(found.config), "stored": stored, "dtype": dtype}
-    told |= {"tokenizer": tokenizer_of(place.path), "bos": bos_of(place.path), "proved": proved(found)}
+    tokenizer = tokenizer_of(place.path)
+    bos = bos_of(place.path, None if "problem" in tokenizer else tokenizer_file(place.path))
+    told |= {"tokenizer": tokenizer, "bos": bos, "proved": proved(found)}
     size = SIZES[dtype]
     peak = peak_bytes(Facts(**facts), 1, size, asked.rows, asked.context, asked.continuation)
     told["memory"] = {"weights": facts["parameters"] * size, "batch": peak, **asked._asdict()}
@@ -143,14 +145,14 @@ def tokenizer_of(path: Path) -> dict[str, Any]:
     return {"file": file.name, "kind": kind, "size": size}
 
 
-def bos_of(path: Path) -> dict[str, Any]:
-    """The begin-of-sequence token: its id, if there is one, and whether the tokenizer adds it."""
+def bos_of(path: Path, file: Path | None) -> dict[str, Any]:
+    """The begin-of-sequence token: its id, if there is one, and whether the tokenizer of this file adds it."""
     if path.suffix == ".gguf":
         keys = read_keys(path).keys
         token = keys.get("tokenizer.ggml.bos_token_id")
         return {"id": token, "added": token is not None and adds_bos(keys)}
     told = _settings(path / "tokenizer_config.json")
-    file, named = tokenizer_file(path), told.get("bos_token")
+    named = told.get("bos_token")
     named = named.get("content") if isinstance(named, dict) else named
     token = _settings(path / "config.json").get("bos_token_id")
     if file is None:
@@ -175,9 +177,10 @@ def _settings(file: Path) -> Mapping[str, Any]:
 def entry_of(told: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The entry of the registry: what is not known, its corpus, in capitals."""
     entry = {"corpus": "CORPUS", "family": name, "path": told["path"], "hub": told["hub"], "revision": told["revision"]}
-    file = told["tokenizer"].get("file")
-    if file == "tokenizer.model" or (file is None and not told["path"].endswith(".gguf")):
-        entry["tokenizer"] = file or "TOKENIZER"
+    if "problem" in told["tokenizer"]:
+        entry["tokenizer"] = "TOKENIZER"
+    elif told["tokenizer"]["file"] == "tokenizer.model":
+        entry["tokenizer"] = "tokenizer.model"
     entry["dtype"] = None if told["dtype"] == "float32" else told["dtype"]
     entry["bos"] = told["bos"]["id"] if told["bos"]["added"] else None
     entry |= {fact: told[fact] for fact in Facts._fields}
@@ -187,7 +190,7 @@ def entry_of(told: Mapping[str, Any], name: str) -> dict[str, Any]:
 NOTES = {
     "corpus": "yours to name: an entry of config/corpora.yaml, of what it was trained on",
     "family": "models of one family share corpus, tokenizer and sample",
-    "tokenizer": "none was found",
+    "tokenizer": "none was found that can be read: name a tokenizer.json or tokenizer.model",
 }
 
 
