@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from gguf_files import byte_level_keys, small_llama, write_gguf
 from published_configs import PUBLISHED
 from recite.checkpoints.architectures import ARCHITECTURES
-from recite.checkpoints.facts import FACTS
 from recite.cli import app
 from recite.corpora.tokenization import train_tokenizer
 from recite.files import read_json, write_json
+from recite.sources.facts import FACTS
 from recite.study.config import check_config
 from sparse import write_sparse
 from studies import shipped

@@ -11,11 +11,11 @@ from accelerate import init_empty_weights
 
 from recite.checkpoints.architectures import Architecture, architecture_of
 from recite.checkpoints.config_keys import check_keys, check_numbers, no_config
-from recite.checkpoints.facts import read_config
 from recite.checkpoints.gguf_header import as_config, check_gguf, read_header
 from recite.checkpoints.rotary import KEYS, check_rotary, frequencies, rotary_parameters
 from recite.checkpoints.weight_files import Stored, broken, check_tensors, stored_frequencies, stored_tensors
 from recite.errors import ReciteError
+from recite.sources.facts import read_config
 
 HALF = 2.0**-7
 """Relative error of frequencies that were stored in half precision."""

@@ -11,9 +11,9 @@ from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
 from transformers.core_model_loading import WeightRenaming, rename_source_key
 
-from recite.checkpoints.facts import FREQUENCIES, TABLES, WEIGHTS
 from recite.errors import ReciteError
 from recite.files import read_json
+from recite.sources.facts import FREQUENCIES, TABLES, WEIGHTS
 from recite.sources.pointers import refuse_pointer
 
 PRECISIONS = ("F64", "F32", "F16", "BF16")

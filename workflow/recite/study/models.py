@@ -5,9 +5,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recite.checkpoints.facts import FACTS, Found, find_facts
 from recite.corpora.special_tokens import BOS_ID
 from recite.errors import ReciteError
+from recite.sources.facts import FACTS, Found, find_facts
 from recite.sources.gguf_keys import SENTENCEPIECE, kind_of_tokenizer, read_keys
 
 TOKENIZER, SENTENCEPIECE_TOKENIZER = "tokenizer.json", "tokenizer.model"

@@ -124,6 +124,6 @@ def check(study: Asked, source: str) -> None:
         if cut and study.models[name].layers is None:
             why = study.models[name].unknown
             raise ReciteError(
-                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known ({why}); put the "
-                "checkpoint there, or add `layers` to its entry in the models file."
+                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known ({why}); put its "
+                "files there, or add `layers` to its entry in the models file."
             )
