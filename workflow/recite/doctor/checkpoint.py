@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from importlib import import_module
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ HUB_NAME = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+?)(@(?P<revision>[0-9a-f]{40}))?"
 PRECISIONS = {"F16": "float16", "BF16": "bfloat16"}
 """Types of stored weights in which a model is then run; all others are run in float32."""
 SIZES = {"float32": 4, "float16": 2, "bfloat16": 2}
+PROOF = "recite.engine.proof"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 
 
@@ -104,9 +106,15 @@ def describe(source: str, asked: Asked) -> dict[str, Any]:
 def proved(found: Inspected) -> list[str]:
     """What was proved of running this checkpoint, a clause each.
 
-    Config and headers of files are held against the class in `inspect`; no logits are computed here.
+    Config and headers of files are held against the class in `inspect`; what the tests hold for a class of the
+    architecture table, `recite.engine.proof` proves for another one on its first layers' weights.
     """
-    return [f"config and tensors are those of {type(found.empty).__name__}"]
+    held = [f"config and tensors are those of {type(found.empty).__name__}"]
+    if getattr(found.architecture, "known", True):
+        return [*held, "the class is of the architecture table, which the tests hold against the plain model"]
+    proof = import_module(PROOF).prove_checkpoint(found)["proof"]
+    held.append(f"logits, layers and greedy tokens of its first {proof['layers']} layers are the plain model's")
+    return [*held, f"heads are not: {proof['without_heads']}" if proof["without_heads"] else "heads can be replaced"]
 
 
 def stored_types(found: Inspected, path: Path) -> dict[str, int]:

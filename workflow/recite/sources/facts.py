@@ -19,11 +19,14 @@ FACTS = ("layers", "width", "heads", "shared_heads", "feed_forward", "vocabulary
 NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "width": ("hidden_size", "n_embd", "d_model"),
-    "heads": ("num_attention_heads", "n_head", "n_heads"),
-    "feed_forward": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size"),
+    "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"),
+    "feed_forward": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff", "dff"),
     "vocabulary": ("vocab_size",),
 }
 """Fact -> its keys in the config.json of several classes."""
+PARTS = ("text_config", "attn_config", "ffn_config")
+"""Keys under which a config tells of a part of the model."""
+SHARED_HEADS = ("num_key_value_heads", "num_kv_heads", "kv_n_heads")
 GGUF_NAMES = {
     "layers": "block_count",
     "width": "embedding_length",
@@ -93,12 +96,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def config_facts(raw: Mapping[str, Any]) -> dict[str, int]:
     """What a config.json says of a model's size; of a model of several parts, what that for text says."""
-    nested = raw.get("text_config")
-    raw = {**raw, **nested} if isinstance(nested, dict) else raw
+    for part in (raw.get(name) for name in PARTS):
+        raw = {**part, **raw} if isinstance(part, dict) else raw
     found = {fact: next((raw[key] for key in keys if _is_count(raw.get(key))), None) for fact, keys in NAMES.items()}
     facts = {fact: value for fact, value in found.items() if value is not None}
     if "width" in facts:
-        facts.setdefault("feed_forward", 4 * facts["width"])
+        facts.setdefault("feed_forward", int(raw.get("expansion_ratio", 4)) * facts["width"])
     if "heads" in facts:
         facts["shared_heads"] = _shared_heads(raw, facts["heads"])
     return facts
@@ -109,13 +112,12 @@ def _is_count(value: Any) -> TypeGuard[int]:
 
 
 def _shared_heads(raw: Mapping[str, Any], heads: int) -> int:
-    """Key/value heads; GPT-BigCode's and Falcon's classes say by `multi_query` that there is one."""
-    if raw.get("new_decoder_architecture") and _is_count(raw.get("num_kv_heads")):
-        return int(raw["num_kv_heads"])
+    """Key/value heads; GPT-BigCode and Falcon say by `multi_query` that there is one, a later Falcon repeats its own."""
+    if raw.get("new_decoder_architecture"):
+        return heads
     if raw.get("multi_query", raw.get("model_type") in ("gpt_bigcode", "falcon")):
         return 1
-    told = raw.get("num_key_value_heads")
-    return told if _is_count(told) else heads
+    return next((raw[key] for key in SHARED_HEADS if _is_count(raw.get(key))), heads)
 
 
 def gguf_facts(path: Path) -> dict[str, int]:
