@@ -7,6 +7,7 @@ import yaml
 from conftest import Checkout
 from gguf import GGMLQuantizationType
 
+from checkouts import planned
 from gguf_files import byte_level_keys, small_llama, write_gguf
 from recite.checkpoints.architectures import Shape
 from recite.checkpoints.training import build_model
@@ -46,13 +47,14 @@ def test_safetensors_gguf_and_plain_lines(fresh: Checkout, tmp_path: Path) -> No
         "models": ["mine", "packed"],
         "sampling": {"rows_per_domain": 10, "shard_rows": 10},
         "scoring": {"batch_rows": 8, "shards_per_job": 2},
-        "ablation": {"rows_per_domain": 2, "layers_per_job": 1},
         "aggregation": {"resamples": 100},
     }
     for name, content in (("own_models", models), ("own_corpora", corpora), ("own", study)):
         (fresh.root / f"{name}.yaml").write_text(yaml.safe_dump(content))
-    dry = fresh.snakemake("-n", configfile="own.yaml")
+    (fresh.root / "heads.yaml").write_text(yaml.safe_dump(study | {"ablation": {"layers_per_job": 1}}))
+    dry = fresh.snakemake("-n", configfile="heads.yaml")
     assert dry.returncode == 0, dry.stdout
+    assert planned(dry.stdout)["ablation"] == 2 * 2 * 2  # models, layers of each, parts of its rows
     run = fresh.snakemake(configfile="own.yaml")
     assert run.returncode == 0, run.stdout
     again = fresh.snakemake("-n", configfile="own.yaml")

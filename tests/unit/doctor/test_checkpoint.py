@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from published_configs import PUBLISHED
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.cli import app
 from recite.corpora.tokenization import train_tokenizer
+from recite.doctor import checkpoint
 from recite.files import read_json, write_json
 from recite.sources.facts import FACTS
 from recite.study.config import check_config
@@ -91,6 +93,7 @@ def test_what_is_printed(own: Path) -> None:
         "heads       3 of width 16, 3 for keys and values",
         "tokenizer   tokenizer.json: BPE, 300 tokens",
         "with a batch of 7 rows of 32 + 32 tokens",
+        "proved      config and tensors are those of LlamaForCausalLM; the class is of the architecture table",
         "corpus: CORPUS  # yours to name",
     ):
         assert line in run.stdout
@@ -197,6 +200,17 @@ def test_what_cannot_be_run(own: Path) -> None:
     assert run.exit_code == 1 and "logit_scale" in run.stderr and run.stderr.count("\n") == 1
     (own / "config.json").unlink()
     assert "has no config.json" in inspected(str(own)).stderr
+
+
+@pytest.mark.parametrize("without", ["", "no projection is found"])
+def test_another_class_is_proved(monkeypatch: pytest.MonkeyPatch, without: str) -> None:
+    """What no test of the table holds is proved on the checkpoint itself."""
+    proof = SimpleNamespace(prove_checkpoint=lambda found: {"proof": {"layers": 2, "without_heads": without}})
+    monkeypatch.setattr(checkpoint, "import_module", lambda name: proof)
+    found: Any = SimpleNamespace(empty=small_llama(), architecture=SimpleNamespace(known=False))
+    clauses = checkpoint.proved(found)
+    assert "of its first 2 layers are the plain model's" in clauses[1]
+    assert clauses[2] == (f"heads are not: {without}" if without else "heads can be replaced")
 
 
 def test_a_broken_tokenizer_is_said(own: Path) -> None:

@@ -20,7 +20,7 @@ NAMES = {
     "layers": ("num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "width": ("hidden_size", "n_embd", "d_model"),
     "heads": ("num_attention_heads", "n_head", "n_heads", "num_heads", "attention_heads"),
-    "feed_forward": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff", "dff"),
+    "feed_forward": ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff"),
     "vocabulary": ("vocab_size",),
 }
 """Fact -> its keys in the config.json of several classes."""
@@ -112,7 +112,7 @@ def _is_count(value: Any) -> TypeGuard[int]:
 
 
 def _shared_heads(raw: Mapping[str, Any], heads: int) -> int:
-    """Key/value heads; GPT-BigCode and Falcon say by `multi_query` that there is one, a later Falcon repeats its own."""
+    """Key/value heads; by `multi_query` GPT-BigCode and Falcon have one, and a later Falcon repeats its own."""
     if raw.get("new_decoder_architecture"):
         return heads
     if raw.get("multi_query", raw.get("model_type") in ("gpt_bigcode", "falcon")):
@@ -134,7 +134,10 @@ def gguf_facts(path: Path) -> dict[str, int]:
 
 
 def stored_parameters(folder: Path, raw: Mapping[str, Any]) -> int:
-    """Parameters of a folder of safetensors, by the headers of its files; an unembedding tied to its embedding once."""
+    """Parameters of a folder of safetensors, by the headers of its files; an unembedding tied to its embedding once.
+
+    Of a few classes (mixtures with a bias for their experts) some numbers a layer are stored that are no parameters.
+    """
     parts = {name: part for name, part in _parts(folder) if not name.endswith(TABLES)}
     total = sum(prod(part.shape) for part in parts.values())
     one, other = (
