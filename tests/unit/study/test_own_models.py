@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 import yaml
 from gguf import GGMLQuantizationType
 from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from gguf_files import byte_level_keys, small_llama, write_gguf
+from gguf_files import byte_level_keys, sentencepiece_keys, small_llama, write_gguf
 from recite.checkpoints.loading import load_checkpoint
 from recite.checkpoints.registration import register
 from recite.cli import app
@@ -165,3 +166,25 @@ def test_a_tokenizer_that_a_gguf_file_lacks(tmp_path: Path) -> None:
     assert not [*examine(study_of(tmp_path, tmp_path / "mine.gguf", tokenizer=str(tmp_path / "other.json")), False)]
     held = packed(tmp_path / "data", tmp_path).rename(tmp_path / "held.gguf")
     assert not [*examine(study_of(tmp_path, tmp_path / "mine.gguf", tokenizer=str(held)), False)]
+
+
+def test_a_tokenizer_of_sentencepiece(tmp_path: Path) -> None:
+    """It is put into the study as what it is, under the name that says so."""
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(TEXTS),
+        model_prefix=str(tmp_path / "other"),
+        model_type="bpe",
+        vocab_size=300,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    keys = sentencepiece_keys(tmp_path / "other.model")
+    write_gguf(tmp_path / "mine.gguf", small_llama(vocabulary=300), GGMLQuantizationType.F32, keys=keys)
+    study = study_of(tmp_path, tmp_path / "mine.gguf")
+    name = study.models["mine"].tokenizer
+    assert name == "tokenizer.model"
+    assert study.jobs("family_tokenizer") == [{"family": "mine", "file": name}]
+    copy_tokenizer(study.rules["family_tokenizer"].options(study, {"family": "mine", "file": name}), Path(name), False)
+    register(study.rules["registration"].options(study, {"model": "mine"}), Path(name), Path("r.json"), False)
+    assert [*examine(study, full=False)] == []

@@ -46,9 +46,11 @@ def read_keys(path: Path, lists: Collection[str] = ()) -> GgufKeys:
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return _Walk(content).header(lists)
-    except (ValueError, struct.error, KeyError, MemoryError) as error:
-        reason = str(error) if isinstance(error, ValueError) else "its header is cut off or damaged"
-        raise ReciteError(f"{path} cannot be read as a GGUF file ({reason}); fetch or convert it again.") from None
+    except (ValueError, struct.error, KeyError, OverflowError, IndexError, MemoryError):
+        why = "its header is cut off or damaged"
+    except OSError as error:
+        why = str(error.strerror)
+    raise ReciteError(f"{path} cannot be read as a GGUF file ({why}); fetch or convert it again.")
 
 
 def kind_of_tokenizer(keys: Mapping[str, Any]) -> str:
@@ -67,7 +69,7 @@ class _Walk:
         magic, self.at = self.content[:4], 4
         version = self.number("I")
         if magic != MAGIC or version not in (2, 3):
-            raise ValueError("it does not begin as one")
+            raise ValueError("no GGUF file")
         tensors, keys = self.number("Q"), self.number("Q")
         found = dict(self.pair(lists) for _ in range(keys))
         return GgufKeys(found, dict(self.tensor() for _ in range(tensors)))
@@ -84,7 +86,7 @@ class _Walk:
         size = self.number("Q")
         self.at += size
         if self.at > len(self.content):
-            raise ValueError("its header is cut off")
+            raise ValueError("cut off")
         return self.content[self.at - size : self.at]
 
     def pair(self, lists: Collection[str]) -> tuple[str, Any]:
