@@ -8,7 +8,8 @@ from conftest import Checkout
 from gguf import GGMLQuantizationType
 
 from checkouts import planned
-from gguf_files import byte_level_keys, small_llama, write_gguf
+from gguf_files import small_llama, write_gguf
+from gguf_tokenizers import byte_level_keys
 from recite.checkpoints.architectures import Shape
 from recite.checkpoints.training import build_model
 from recite.corpora.tables.samples import SAMPLES

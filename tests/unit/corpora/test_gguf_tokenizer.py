@@ -8,7 +8,8 @@ import sentencepiece
 from gguf import GGMLQuantizationType
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from gguf_files import byte_level_keys, sentencepiece_keys, small_llama, write_gguf
+from gguf_files import small_llama, write_gguf
+from gguf_tokenizers import byte_level_keys, sentencepiece_keys
 from recite.corpora.family_tokenizer import copy_tokenizer
 from recite.corpora.gguf_tokenizer import CUTTINGS
 from recite.corpora.tokenizer import added_tokens, load_tokenizer

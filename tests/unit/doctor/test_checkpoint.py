@@ -14,7 +14,8 @@ from huggingface_hub import constants
 from tokenizers import processors
 from typer.testing import CliRunner, Result
 
-from gguf_files import byte_level_keys, small_llama, write_gguf
+from gguf_files import small_llama, write_gguf
+from gguf_tokenizers import byte_level_keys
 from published_configs import PUBLISHED
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.cli import app

@@ -14,7 +14,8 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from gguf_files import byte_level_keys, sentencepiece_keys, small_llama, write_gguf
+from gguf_files import small_llama, write_gguf
+from gguf_tokenizers import byte_level_keys, sentencepiece_keys
 from recite.checkpoints.loading import load_checkpoint
 from recite.checkpoints.registration import register
 from recite.cli import app
