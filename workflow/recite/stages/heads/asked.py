@@ -122,7 +122,8 @@ def check(study: Asked, source: str) -> None:
     for name in models(study):
         cut = "layers_per_job" in section or name in section["layers_per_job_of"]
         if cut and study.models[name].layers is None:
+            why = study.models[name].unknown
             raise ReciteError(
-                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known; add `layers` to its "
-                "entry in the models file."
+                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known ({why}); put its "
+                "files there, or add `layers` to its entry in the models file."
             )
