@@ -88,7 +88,7 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str) -> N
     """Prevents fields from being mixed up, texts from being changed or cut at what only looks like a line's end."""
     path = save(tmp_path, suffix, [record(index, text) for index, text in enumerate(TEXTS)])
     documents, skipped = read(path)
-    assert documents == [Document(f"d{index}", "code", text, index) for index, text in enumerate(TEXTS)]
+    assert documents == [Document(f"d{index}", "code", text, index, path.name) for index, text in enumerate(TEXTS)]
     assert skipped == Skipped()
 
 

@@ -185,14 +185,18 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
     except ReciteError as error:
         yield Finding(f"corpus {corpus}: its files are not known", str(error))
         return
-    absent = [pattern for pattern in options["patterns"] if not matching(names, pattern)]
+    absent = [pattern for pattern in options.get("patterns", ["*"]) if not matching(names, pattern)]
+    if options.get("whole") and len(absent) < len(options["patterns"]):
+        absent = []
+    if options.get("dataset", {}).get("streaming"):
+        absent = []
     if absent and not (study.config["fetch"] and "revision" in options and not names):
         yield Finding(
             f"corpus {corpus}: no file of {folder} matches {absent[0]!r}",
             "put its files there, correct `folder` or `patterns` in the corpora file, or set fetch: true",
         )
     unknown = [name for name in options.get("without", ()) if same_name(names, name) is None]
-    if names and unknown:
+    if names and unknown and "dataset" not in options:
         yield Finding(
             f"corpus {corpus}: `without` names {unknown[0]!r}, which is no file of {folder}",
             "correct it in the corpora file",
@@ -200,7 +204,8 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
     inventory = Path(study.results, "inventories", f"{corpus}.json")
     if not inventory.exists():
         return
-    listed = [pair for group in read_json(inventory)["groups"] for pair in group.items()]
+    found = read_json(inventory)
+    listed = [] if "rows" in found else [pair for group in found["groups"] for pair in group.items()]
     changed = [name for name, size in listed if not (folder / name).exists() or (folder / name).stat().st_size != size]
     for name in islice(changed, 1):
         yield Finding(
