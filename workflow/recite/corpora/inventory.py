@@ -5,7 +5,7 @@ from heapq import heapreplace
 from pathlib import Path
 from typing import Any
 
-from recite.corpora.readers import Rows, Share
+from recite.corpora.readers import Rows, Share, Texts
 from recite.corpora.readers.objects import is_sound
 from recite.corpora.shares import bundles, row_shares
 from recite.errors import ReciteError
@@ -73,6 +73,10 @@ def _plain(share: Rows) -> dict[str, Any]:
     return share._asdict() | {"files": [str(file) for file in share.files]}
 
 
+def _share(plain: Mapping[str, Any]) -> Rows:
+    return Rows(**{**plain, "files": tuple(map(Path, plain["files"]))})
+
+
 def _shared(sizes: Mapping[str, int], number: int) -> list[dict[str, int]]:
     """Files in groups of like size, each by name."""
     groups: list[dict[str, int]] = [{} for _ in range(number)]
@@ -110,9 +114,21 @@ def files_of_group(inventory: Path, group: int) -> dict[str, Share]:
     found = read_json(inventory)
     folder, names = Path(found["folder"]), found["groups"][group]
     if "rows" in found:
-        plain = {name: found["rows"][name] for name in names}
-        return {name: Rows(**{**share, "files": tuple(map(Path, share["files"]))}) for name, share in plain.items()}
+        return {name: _share(found["rows"][name]) for name in names}
     return {**bundles(folder, sorted(names))} if found.get("texts") else {name: folder / name for name in names}
+
+
+def share_of(inventory: Path, source: str, row: int) -> tuple[str, Share]:
+    """Name of the share that holds a row of what its pointer names, and the share; one text of the folder's alone."""
+    found = read_json(inventory)
+    if "rows" not in found:
+        folder = Path(found["folder"])
+        return source, Texts(folder, (source,)) if found.get("texts") else folder / source
+    for name, plain in found["rows"].items():
+        share = _share(plain)
+        if share.source == source and (not share.end or share.first <= row < share.end):
+            return name, share
+    raise ReciteError(f"{inventory} knows no row {row} of {source}; delete it to have the corpus listed anew.")
 
 
 def left_out(inventory: Path) -> dict[str, int]:

@@ -105,7 +105,9 @@ def _resolved(folder: Path, config: str | None, split: str, place: str) -> tuple
     builder = _check_builder(found, str(folder), place)
     files = found.config.data_files
     if split not in files:
-        raise ReciteError(f"{place}: {folder} has no split {split} (its splits: {', '.join(files)}); correct `split`.")
+        raise ReciteError(
+            f"{place}: {folder} has no split {split} (its splits: {', '.join(map(str, files))}); correct `split`."
+        )
     names = sorted(Path(file).relative_to(folder.absolute()).as_posix() for file in files[split])
     plain = type(found.config)()
     own = {one.name for one in fields(found.config)} - {"name", "version", "data_dir", "data_files", "description"}

@@ -14,7 +14,8 @@ from recite.corpora.readers.reading import Reading
 from recite.corpora.readers.texts import Texts
 from recite.errors import ReciteError
 
-__all__ = ["Document", "Layout", "Rows", "Share", "Skipped", "Texts", "built", "read_built", "read_documents"]
+__all__ = ["Document", "Layout", "Rows", "Share", "Skipped", "Texts", "built", "bytes_of", "files_of"]
+__all__ += ["read_built", "read_documents", "read_texts"]
 
 LINES = tuple(kind + packing for packing in ("", ".gz", ".zst", ".zstd") for kind in (".jsonl", ".json"))
 COLUMNS = (".parquet", ".arrow", ".arrows", ".feather")

@@ -56,7 +56,8 @@ class Rows(NamedTuple):
     def documents(self, layout: Layout, skipped: Skipped) -> Iterator[Document]:
         """Documents of the rows, which are numbered within the source.
 
-        Memory is that of some rows; of JSON that is no lines, which the library holds whole, that of a file. Raises ReciteError for what the library cannot read, and where all rows lack what the layout names.
+        Memory is that of some rows, or of 10 MB of JSON; of JSON that is no lines, which the library holds whole, of a
+        file. Raises ReciteError for what the library cannot read, and where all rows lack what the layout names.
         """
         reading = Reading(self.source, layout, skipped)
         if "saved" in self.opening:
