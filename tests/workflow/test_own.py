@@ -1,7 +1,9 @@
 """A model and a corpus of one's own: two lines each, as the README shows them."""
 
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import yaml
@@ -98,8 +100,11 @@ def test_texts_and_data_sets(fresh: Checkout, tmp_path: Path) -> None:
         counts = FREQUENCIES.read(results / f"frequencies/{family}/bytes.parquet")["sequence"].to_pylist()
         assert len(counts) == 10 and min(counts) >= 1
         row = SAMPLES.read(results / f"samples/{family}/{domain}-0000.parquet").to_pylist()[0]
-        trace = fresh.recite("trace", "distribution", "--row", str(row["row_id"]), "--configfile", "own.yaml")
-        assert trace.returncode == 0, trace.stdout
+        asked = ["trace", "distribution", "--row", str(row["row_id"]), "--configfile", "own.yaml"]
+        environment = os.environ | {"PYTHONPATH": str(fresh.root / "workflow")}
+        command = [".venv/bin/python", "-m", "recite", *asked]
+        trace = subprocess.run(command, cwd=fresh.root, env=environment, text=True, capture_output=True)
+        assert trace.returncode == 0, trace.stdout + trace.stderr
         assert f"Document {row['document_id']} of domain {domain}: {row['source_file']}" in trace.stdout
         assert re.search(rf"^{re.escape(str(place))}.*: the text stands there$", trace.stdout, re.MULTILINE), (
             trace.stdout

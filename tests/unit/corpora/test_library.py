@@ -217,6 +217,31 @@ def test_builder_text(tmp_path: Path, sample_by: str, texts: list[str]) -> None:
     assert skipped.counts == ({"empty text": 1} if sample_by == "line" else {})
 
 
+@pytest.mark.parametrize("kind", ["saved", "files"])
+def test_several_splits_and_labels_that_are_numbers(tmp_path: Path, kind: str) -> None:
+    """Texts planted so and so often in one split and never in the other, by the number of copies."""
+    splits = {"train": [1, 4, 1, 16], "test": [0, 0]}
+    rows = {
+        name: [{"text": f"{name} {i}", "duplicates": n} for i, n in enumerate(copies)]
+        for name, copies in splits.items()
+    }
+    if kind == "saved":
+        DatasetDict({name: Dataset.from_list(docs) for name, docs in rows.items()}).save_to_disk(str(tmp_path / "data"))
+    else:
+        (tmp_path / "data").mkdir()
+        for name, docs in rows.items():
+            (tmp_path / f"data/{name}.jsonl").write_text("".join(json.dumps(document) + "\n" for document in docs))
+    layout = Layout("text", domain="duplicates", labels={"0": "never", "1": "once", "4": "often", "16": "often"})
+    take_inventory(entry(tmp_path / "data", split="train+test"), tmp_path / "inventory.json", fetch=False)
+    found = [
+        (document.domain, document.text)
+        for name, share in files_of_group(tmp_path / "inventory.json", 0).items()
+        for document in read_documents(share, name, layout, Skipped())
+    ]
+    copies = {"once": ["train 0", "train 2"], "often": ["train 1", "train 3"], "never": ["test 0", "test 1"]}
+    assert sorted(found) == sorted((domain, text) for domain, texts in copies.items() for text in texts)
+
+
 def test_a_missing_field_is_counted(tmp_path: Path) -> None:
     """A row without text is skipped, and named; rows that all lack it are an error."""
     (tmp_path / "data").mkdir()

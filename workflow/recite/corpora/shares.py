@@ -41,22 +41,28 @@ def row_shares(options: Mapping[str, Any], folder: Path) -> dict[str, Rows]:
     """
     wanted, place = options["dataset"], f"corpus {options['corpus']}"
     with told(f"{place}: {options['hub'] if wanted['streaming'] else folder}"):
-        if wanted["streaming"]:
-            return _of_hub(options, place)
-        saved = folder / wanted["split"] if (folder / SPLITS).exists() else folder
-        if (folder / SPLITS).exists() or (folder / STATE).exists():
-            return _of_saved(saved, folder, wanted["split"], options["groups"], place)
-        return _of_files(options, folder, place)
+        found: dict[str, Rows] = {}
+        for split in wanted["split"].split("+"):
+            one = {**options, "dataset": {**wanted, "split": split}}
+            if wanted["streaming"]:
+                found |= _of_hub(one, place)
+            elif (folder / SPLITS).exists() or (folder / STATE).exists():
+                found |= _of_saved(one, folder, place)
+            else:
+                found |= _of_files(one, folder, place)
+        return found
 
 
-def _of_saved(saved: Path, folder: Path, split: str, groups: int, place: str) -> dict[str, Rows]:
+def _of_saved(options: Mapping[str, Any], folder: Path, place: str) -> dict[str, Rows]:
+    split = options["dataset"]["split"]
+    saved = folder / split if (folder / SPLITS).exists() else folder
     if not (saved / STATE).exists():
         known = ", ".join(read_json(folder / SPLITS)["splits"])
         raise ReciteError(f"{place}: {folder} has no split {split} (its splits: {known}); correct `split`.")
     files = tuple(saved / file["filename"] for file in read_json(saved / STATE)["_data_files"])
     rows = len(library().load_from_disk(str(saved), keep_in_memory=False))
     size = sum(file.stat().st_size for file in files)
-    step = max(1, -(-rows // (FEWEST * groups)))
+    step = max(1, -(-rows // (FEWEST * options["groups"])))
     opening = {"saved": str(saved), "split": split}
     found = {}
     for first in range(0, rows, step):

@@ -45,6 +45,8 @@ class Reading:
                 identity = f"{self.name}:{row}"
             elif type(identity) is int:
                 identity = str(identity)
+            if type(label) is int:
+                label = str(label)
             if not (type(text) is type(identity) is type(label) is str):
                 self._skip_broken(self._misfit(text, identity, label), row, byte)
                 continue
