@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import os
 import pickle
 import random
+import subprocess
+import sys
 import tarfile
 import tracemalloc
 from collections.abc import Callable, Sequence
@@ -16,9 +19,11 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
+from hub import Hub
+from recite.corpora import readers
 from recite.corpora.candidates import gather
 from recite.corpora.inventory import files_of_group, take_inventory
-from recite.corpora.readers import Layout, Skipped, read_documents
+from recite.corpora.readers import Document, Layout, Skipped, read_documents
 from recite.corpora.tables.candidates import CANDIDATES
 from recite.errors import ReciteError
 from recite.files import read_json
@@ -343,6 +348,71 @@ def test_the_hub_is_not_asked_without_leave(tmp_path: Path) -> None:
     options = entry(tmp_path / "data", streaming=True) | {"hub": "owner/name", "revision": "a" * 40}
     with pytest.raises(ReciteError, match=r"corpus small is not there: .* set `fetch: true` in the study"):
         take_inventory(options, tmp_path / "inventory.json", fetch=False)
+
+
+READ = """
+import json, sys
+from pathlib import Path
+from recite.corpora.inventory import files_of_group, take_inventory
+from recite.corpora.readers import Document, Layout, Skipped, read_documents
+from recite.errors import ReciteError
+options, inventory = json.loads(sys.argv[1]), Path(sys.argv[2])
+try:
+    take_inventory(options, inventory, fetch=True)
+except ReciteError as error:
+    sys.exit(str(error))
+layout = Layout("text", "id", "kind", labels={"prose": "prose", "lists": "lists"})
+shares = [share for group in range(options["groups"]) for share in files_of_group(inventory, group).items()]
+print(json.dumps([document for name, share in shares for document in read_documents(share, name, layout, Skipped())]))
+"""
+
+
+def read_from(hub: Hub, folder: Path, **dataset: Any) -> subprocess.CompletedProcess[str]:
+    """Inventory and documents of a data set of a hub, which the library asks for in a process of its own."""
+    options = entry(folder / "data", groups=2, **dataset) | {"hub": "owner/name", "revision": hub.commit}
+    environment = os.environ | {"HF_ENDPOINT": hub.address, "HF_HOME": str(folder / "home")}
+    environment |= {"PYTHONPATH": str(Path(readers.__file__).parents[3])}
+    command = [sys.executable, "-c", READ, json.dumps(options), str(folder / "inventory.json")]
+    return subprocess.run(command, env=environment, text=True, capture_output=True)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_data_set_of_the_hub(tmp_path: Path, streaming: bool) -> None:
+    """Read over the network or fetched, by the pinned commit alone; what it is called does not hang on who reads what."""
+    write_json(tmp_path / "zero", documents()[:50])
+    write_json(tmp_path / "one", documents()[50:])
+    files = {f"data/train-{n}.jsonl": (tmp_path / f"{n}.jsonl").read_bytes() for n in ("zero", "one")}
+    hub = Hub("a" * 40, {"datasets/owner/name": files})
+    try:
+        run = read_from(hub, tmp_path, streaming=streaming)
+        assert run.returncode == 0, run.stderr
+        paths = [request.path for request in hub.requests if "owner/name" in request.path]
+    finally:
+        hub.close()
+    expected = {document["id"] for document in documents() if document["text"] and document["kind"] != "other"}
+    found = [Document(*document) for document in json.loads(run.stdout)]
+    assert sorted(document.id for document in found) == sorted(expected)
+    assert all(hub.commit in path for path in paths)
+    assert (tmp_path / "data").exists() is not streaming
+    shards = {"train/00000", "train/00001"}
+    assert {document.source for document in found} == (shards if streaming else set(files))
+
+
+def test_a_script_of_the_hub_is_refused(tmp_path: Path) -> None:
+    """Nor must what lies on the hub be executed."""
+    script = f"open({str(tmp_path / 'executed')!r}, 'w')\n".encode()
+    hub = Hub("a" * 40, {"datasets/owner/name": {"name.py": script, "data/train.jsonl": b'{"text": "some"}\n'}})
+    try:
+        run = read_from(hub, tmp_path, streaming=True)
+    finally:
+        hub.close()
+    assert run.returncode == 1
+    assert (
+        run.stderr.strip()
+        .splitlines()[-1]
+        .startswith("corpus small: owner/name cannot be read by the library datasets")
+    )
+    assert "scripts are no longer supported" in run.stderr and not (tmp_path / "executed").exists()
 
 
 @pytest.mark.parametrize("kind", ["saved", "csv", "json", "parquet", "webdataset"])

@@ -13,7 +13,13 @@ from recite.planning.planner import Planner
 from recite.stages.sampling.stage import layout
 from recite.study.corpora import ALONE, FIRST_LEVEL, TEXTS
 from recite.study.study import Study
-from studies import load, own_study, shipped
+from studies import ROOT, load, own_study, shipped
+
+
+@pytest.fixture
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The claims file is found from the root."""
+    monkeypatch.chdir(ROOT)
 
 
 def study_of(folder: Path, entry: dict[str, Any], name: str = "my-notes", **more: Any) -> Study:

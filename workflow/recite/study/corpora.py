@@ -41,6 +41,8 @@ def completed(corpora: dict[str, Any], corpora_file: str) -> dict[str, Any]:
             entry["files"] = _of_dataset(entry["dataset"], f"{corpora_file}: {name}.dataset")
         if "files" in entry:
             entry["files"] |= _lone(entry["files"], domains)
+            if "labels" in entry["files"]:  # YAML's keys may be numbers
+                entry["files"]["labels"] = {str(label): domain for label, domain in entry["files"]["labels"].items()}
     return corpora
 
 

@@ -29,7 +29,8 @@ class Layout(NamedTuple):
         or the file's name where each file is a document.
     domain: the field of the label that says which domain the document is of; or
     path: a regular expression whose group, searched in the file's name, is the label of all its documents.
-    labels: label, an integer as its digits -> domain; documents with other labels are skipped. None: a label is its own domain.
+    labels: label, an integer as its digits -> domain; documents with other labels are skipped. None: a label is its own
+        domain.
     removed: documents of exactly this text, whitespace around it ignored, are skipped.
     """
 
