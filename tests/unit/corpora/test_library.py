@@ -378,7 +378,7 @@ def read_from(hub: Hub, folder: Path, **dataset: Any) -> subprocess.CompletedPro
 
 @pytest.mark.parametrize("streaming", [True, False])
 def test_a_data_set_of_the_hub(tmp_path: Path, streaming: bool) -> None:
-    """Read over the network or fetched, by the pinned commit alone; what it is called does not hang on who reads what."""
+    """Read over the network or fetched, by the pinned commit alone; names do not hang on who reads what."""
     write_json(tmp_path / "zero", documents()[:50])
     write_json(tmp_path / "one", documents()[50:])
     files = {f"data/train-{n}.jsonl": (tmp_path / f"{n}.jsonl").read_bytes() for n in ("zero", "one")}
