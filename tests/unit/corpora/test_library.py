@@ -247,6 +247,19 @@ def test_several_splits_and_labels_that_are_numbers(tmp_path: Path, kind: str) -
     assert sorted(found) == sorted((domain, text) for domain, texts in copies.items() for text in texts)
 
 
+def test_a_folder_behind_a_link(tmp_path: Path) -> None:
+    """A corpus may lie on another disk, whole or in part, with a link in its place."""
+    folder = written(tmp_path / "data", write_csv, documents(), 2, seed=1)
+    (folder / "part-1.csv").rename(tmp_path / "elsewhere.csv")
+    (folder / "part-1.csv").symlink_to(tmp_path / "elsewhere.csv")
+    (tmp_path / "link").symlink_to(folder)
+    take_inventory(entry(tmp_path / "link"), tmp_path / "inventory.json", fetch=False)
+    shares = files_of_group(tmp_path / "inventory.json", 0)
+    assert set(shares) == {"part-0.csv", "part-1.csv"}
+    found = [document for name, share in shares.items() for document in read_documents(share, name, FIELDS, Skipped())]
+    assert len(found) == sum(bool(document["text"]) and document["kind"] != "other" for document in documents())
+
+
 def test_a_missing_field_is_counted(tmp_path: Path) -> None:
     """A row without text is skipped, and named; rows that all lack it are an error."""
     (tmp_path / "data").mkdir()

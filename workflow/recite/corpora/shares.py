@@ -3,6 +3,7 @@
 How many shares there are, and who reads which, decides no document's identifier or pointer.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from glob import escape
@@ -114,7 +115,14 @@ def _resolved(folder: Path, config: str | None, split: str, place: str) -> tuple
         raise ReciteError(
             f"{place}: {folder} has no split {split} (its splits: {', '.join(map(str, files))}); correct `split`."
         )
-    names = sorted(Path(file).relative_to(folder.absolute()).as_posix() for file in files[split])
+    below = {os.path.realpath(folder / name): name for name in files_below(folder)}  # the library follows links
+    lost = [file for file in files[split] if os.path.realpath(file) not in below]
+    if lost:
+        raise ReciteError(
+            f"{place}: the library takes {lost[0]} for data, which is no file of {folder}; unpack it, or name the "
+            "files by `builder` and `patterns`."
+        )
+    names = sorted(below[os.path.realpath(file)] for file in files[split])
     plain = type(found.config)()
     own = {one.name for one in fields(found.config)} - {"name", "version", "data_dir", "data_files", "description"}
     given = {name: getattr(found.config, name) for name in sorted(own)}
