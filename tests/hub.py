@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 LARGE = (".safetensors", ".zst", ".parquet")
 """Ends of names of files that the hub keeps by their SHA-256."""
-TREE = re.compile(r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)")
+TREE = re.compile(r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)/tree/(?P<revision>[^/]+)(?:/(?P<folder>.+))?")
 REVISION = re.compile(r"/api/(?P<kind>models|datasets)/(?P<name>[^/]+/[^/]+)/revision/(?P<revision>[^/]+)")
 FILE = re.compile(r"/(?P<kind>datasets/)?(?P<name>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
 
@@ -105,11 +105,23 @@ class _Handler(BaseHTTPRequestHandler):
         elif asked["revision"] != hub.commit:
             self._refuse(404, "RevisionNotFound")
         elif not found:
-            self._send_json(_listing(files) if asked.re is TREE else _about(asked["name"], hub.commit, files))
+            self._send_about(asked, files)
         elif file not in files:
             self._refuse(404, "EntryNotFound")
         else:
             self._send_file(file, files)
+
+    def _send_about(self, asked: re.Match[str], files: Mapping[str, bytes]) -> None:
+        """What lies in a repository, or in a folder of it."""
+        if asked.re is not TREE:
+            self._send_json(_about(asked["name"], self.hub.commit, files))
+            return
+        folder = f"{asked['folder']}/" if asked["folder"] else ""
+        below = {file: content for file, content in files.items() if file.startswith(folder)}
+        if below:
+            self._send_json([entry for entry in _listing(below) if entry["path"] != asked["folder"]])
+        else:
+            self._refuse(404, "EntryNotFound")
 
     def _refuse(self, status: int, code: str) -> None:
         self.send_response(status)
@@ -128,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_file(self, file: str, files: Mapping[str, bytes]) -> None:
         hub, content = self.hub, files[file]
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        start, content = int(first), content[: int(last) + 1] if last else content
         self.send_response(206 if "Range" in self.headers else 200)
         if "Range" in self.headers:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")

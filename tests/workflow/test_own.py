@@ -1,10 +1,14 @@
 """A model and a corpus of one's own: two lines each, as the README shows them."""
 
 import json
+import os
+import re
+import subprocess
 from pathlib import Path
 
 import yaml
 from conftest import Checkout
+from datasets import Dataset
 from gguf import GGMLQuantizationType
 
 from checkouts import planned
@@ -14,7 +18,9 @@ from recite.checkpoints.architectures import Shape
 from recite.checkpoints.training import build_model
 from recite.corpora.tables.samples import SAMPLES
 from recite.corpora.tokenization import train_tokenizer
+from recite.stages.frequency.rows import FREQUENCIES
 from recite.stages.scoring.tables import RATES
+from recite.tables import read_metadata
 
 
 def test_safetensors_gguf_and_plain_lines(fresh: Checkout, tmp_path: Path) -> None:
@@ -67,3 +73,51 @@ def test_safetensors_gguf_and_plain_lines(fresh: Checkout, tmp_path: Path) -> No
     assert set(rates["family"]) == {"mine", "packed"}
     logs = [log.read_bytes() for log in (fresh.root / "results/own/logs").rglob("*.log")]
     assert logs and not any(b"\r" in log for log in logs)  # a bar, as of reading a GGUF file
+
+
+def test_texts_and_data_sets(fresh: Checkout, tmp_path: Path) -> None:
+    """A folder of texts in one line, and a data set that the library reads, from the config to a row's document."""
+    text = Path(json.__file__).with_name("decoder.py").read_text()
+    passages = [text[start:][:500] for start in range(0, 2400, 80)]
+    (tmp_path / "notes").mkdir()
+    for index, passage in enumerate(passages):
+        (tmp_path / f"notes/{index}.md").write_text(passage)
+    (tmp_path / "notes/latin.txt").write_bytes(b"caf\xe9")
+    Dataset.from_list([{"body": passage} for passage in passages]).save_to_disk(str(tmp_path / "saved"))
+    corpora = {"my-notes": {"texts": str(tmp_path / "notes")}}
+    corpora["saved"] = {"dataset": {"folder": str(tmp_path / "saved"), "text": "body", "groups": 2}}
+    build_model("olmo2", Shape(2, 32, 2), 400, 128, seed=1).save_pretrained(tmp_path / "mine")
+    train_tokenizer(passages, 400).save(str(tmp_path / "mine/tokenizer.json"))
+    models = {name: {"corpus": name, "path": str(tmp_path / "mine"), "gpus": 0} for name in corpora}
+    study = {
+        "study": "own",
+        "seed": 1,
+        "models_file": "own_models.yaml",
+        "corpora_file": "own_corpora.yaml",
+        "models": list(models),
+        "sampling": {"rows_per_domain": 10, "shard_rows": 10},
+        "scoring": {"batch_rows": 8},
+        "frequency": {"countings": ["bytes"]},
+        "aggregation": {"resamples": 100},
+    }
+    for name, content in (("own_models", models), ("own_corpora", corpora), ("own", study)):
+        (fresh.root / f"{name}.yaml").write_text(yaml.safe_dump(content))
+    run = fresh.snakemake(configfile="own.yaml")
+    assert run.returncode == 0, run.stdout
+    results = fresh.root / "results/own"
+    assert read_metadata(results / "candidates/my-notes/000.parquet")["skipped"] == {
+        "not UTF-8": {"count": 1, "first": "latin.txt, row 0"}
+    }
+    for family, domain, place in (("my-notes", "my_notes", tmp_path / "notes"), ("saved", "saved", tmp_path / "saved")):
+        counts = FREQUENCIES.read(results / f"frequencies/{family}/bytes.parquet")["sequence"].to_pylist()
+        assert len(counts) == 10 and min(counts) >= 1
+        row = SAMPLES.read(results / f"samples/{family}/{domain}-0000.parquet").to_pylist()[0]
+        asked = ["trace", "distribution", "--row", str(row["row_id"]), "--configfile", "own.yaml"]
+        environment = os.environ | {"PYTHONPATH": str(fresh.root / "workflow")}
+        command = [".venv/bin/python", "-m", "recite", *asked]
+        trace = subprocess.run(command, cwd=fresh.root, env=environment, text=True, capture_output=True)
+        assert trace.returncode == 0, trace.stdout + trace.stderr
+        assert f"Document {row['document_id']} of domain {domain}: {row['source_file']}" in trace.stdout
+        assert re.search(rf"^{re.escape(str(place))}.*: the text stands there$", trace.stdout, re.MULTILINE), (
+            trace.stdout
+        )

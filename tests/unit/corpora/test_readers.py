@@ -8,10 +8,10 @@ import re
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 import pyarrow as pa
@@ -71,10 +71,27 @@ def save(folder: Path, suffix: str, records: Sequence[Record]) -> Path:
     return path
 
 
-def read(path: Path, layout: Layout | None = None, name: str | None = None) -> tuple[list[Document], Skipped]:
+class Found(NamedTuple):
+    """A document but for its source, which is the file's name."""
+
+    id: str
+    domain: str
+    text: str
+    row: int
+
+
+def found(documents: Iterable[Document], name: str) -> list[Found]:
+    """The documents of one file."""
+    read = list(documents)
+    assert {document.source for document in read} <= {name}
+    return [Found(*document[:4]) for document in read]
+
+
+def read(path: Path, layout: Layout | None = None, name: str | None = None) -> tuple[list[Found], Skipped]:
     """All documents of a file and what was skipped."""
     skipped = Skipped()
-    return list(read_documents(path, name or path.name, layout or built(["code"]), skipped)), skipped
+    name = name or path.name
+    return found(read_documents(path, name, layout or built(["code"]), skipped), name), skipped
 
 
 def ids(path: Path) -> list[str]:
@@ -88,7 +105,7 @@ def test_every_format_gives_the_same_documents(tmp_path: Path, suffix: str) -> N
     """Prevents fields from being mixed up, texts from being changed or cut at what only looks like a line's end."""
     path = save(tmp_path, suffix, [record(index, text) for index, text in enumerate(TEXTS)])
     documents, skipped = read(path)
-    assert documents == [Document(f"d{index}", "code", text, index) for index, text in enumerate(TEXTS)]
+    assert documents == [Found(f"d{index}", "code", text, index) for index, text in enumerate(TEXTS)]
     assert skipped == Skipped()
 
 
@@ -703,7 +720,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str, texts: 
 
 def test_reasons_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prevents a label that differs in every document from filling the memory with reasons."""
-    monkeypatch.setattr(readers, "MOST_REASONS", 2)
+    monkeypatch.setattr(readers.layout, "MOST_REASONS", 2)
     records = [record(index) | {"domain": f"l{index}" * 90} for index in (0, 1, 2, 3, 0)]
     _, skipped = read(save(tmp_path, ".jsonl", records))
     labels = [f"label {(label * 90)[:80]} is not a domain of the corpus" for label in ("l0", "l1")]
@@ -714,7 +731,7 @@ def test_reasons_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_own_files(tmp_path: Path) -> None:
     """Prevents a damaged document of the study's own corpus from being passed over."""
     path = pack(tmp_path / "code.jsonl.zst", line(0) + line(1))
-    assert list(read_built(path)) == [("d0", "code", "text 0", 0), ("d1", "code", "text 1", 1)]
+    assert found(read_built(path), path.name) == [("d0", "code", "text 0", 0), ("d1", "code", "text 1", 1)]
     pack(path, line(0) + b"{\n" + line(1))
     sentence = rf"^code\.jsonl\.zst, row 1, byte {len(line(0))}: not JSON; delete .*code\.jsonl\.zst and run the rule"
     with pytest.raises(ReciteError, match=sentence):

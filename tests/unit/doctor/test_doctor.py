@@ -10,6 +10,7 @@ from base64 import urlsafe_b64encode
 from collections import namedtuple
 from pathlib import Path
 
+import datasets
 import pytest
 import yaml
 from tokenizers import Tokenizer
@@ -20,6 +21,7 @@ from recite.checkpoints import weight_files
 from recite.checkpoints.architectures import Shape
 from recite.checkpoints.training import build_model
 from recite.cli import app
+from recite.corpora.inventory import take_inventory
 from recite.doctor import study as doctor
 from recite.doctor.study import examine, locks, made_files, record_path, running_heads
 from recite.files import sha256_file
@@ -258,6 +260,31 @@ def test_corpora(study: Study) -> None:
     )
     file.unlink()
     assert "corpus notes: no file of data/corpora/notes matches '*.jsonl'" in found(study)
+
+
+def test_texts_and_data_sets(tmp_path: Path, study: Study) -> None:
+    """What has no patterns of its own, or not all of them, must not be taken for lost; what is lost must be found."""
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes/a.md").write_text("some")
+    corpora = {"notes": {"texts": str(tmp_path / "notes")}}
+    model = {"mine": {"corpus": "notes"}}
+    made = loaded(own_study(tmp_path, model, corpora))
+    assert list(doctor.corpus_files(made, "notes")) == []
+    (tmp_path / "notes/a.md").unlink()
+    assert "no file of" in str(*doctor.corpus_files(made, "notes"))
+    made = loaded(own_study(tmp_path, model, {"notes": {"dataset": {"folder": str(tmp_path / "saved")}}}))
+    assert "no file of" in str(*doctor.corpus_files(made, "notes"))
+    datasets.Dataset.from_list([{"text": "some"}]).save_to_disk(str(tmp_path / "saved"))
+    assert list(doctor.corpus_files(made, "notes")) == []
+    inventory = Path(made.results, "inventories/notes.json")
+    take_inventory(made.rules["inventory"].options(made, {"corpus": "notes"}), inventory, fetch=False)
+    assert list(doctor.corpus_files(made, "notes")) == []
+    (tmp_path / "saved/data-00000-of-00001.arrow").unlink()
+    assert "1 of its files are not as they were listed, such as" in str(*doctor.corpus_files(made, "notes"))
+    streamed = {"name": "owner/name", "revision": "a" * 40, "streaming": True}
+    made = loaded(own_study(tmp_path / "notes", model, {"notes": {"dataset": streamed}}))
+    inventory.unlink()
+    assert list(doctor.corpus_files(made, "notes")) == []
 
 
 def test_corpora_are_matched_as_the_inventory_does(study: Study) -> None:

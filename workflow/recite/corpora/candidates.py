@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recite.corpora.readers import Document, Layout, Skipped, read_documents
+from recite.corpora.readers import Document, Layout, Share, Skipped, bytes_of, files_of, read_documents
 from recite.corpora.tables.candidates import CANDIDATES, in_order
 from recite.errors import ReciteError
 from recite.files import atomic, canonical_json, hash64, read_json, write_json
@@ -85,7 +86,7 @@ class Smallest:
 
 def gather(
     options: Mapping[str, Any],
-    files: Mapping[str, Path],
+    files: Mapping[str, Share],
     layout: Layout,
     candidates: Path,
     threads: int,
@@ -93,10 +94,10 @@ def gather(
 ) -> None:
     """Write the candidates of some files of a corpus, sorted by domain and key.
 
-    `options` give seed, corpus, most, excerpt and place; `files` maps names within the corpus to paths, `without`
-    names of files that the corpus's entry leaves out to their bytes. Metadata of the result: per domain the bound (none
-    where all documents are there) and the documents read, what was skipped, and what was left out. Memory does not grow
-    with the corpus. Raises ReciteError, which names all of them, for files that cannot be read.
+    `options` give seed, corpus, most, excerpt and place; `files` maps names within the corpus to what is read in one
+    go, `without` names of files that the corpus's entry leaves out to their bytes. Metadata of the result: per domain
+    the bound (none where all documents are there) and the documents read, what was skipped, and what was left out.
+    Memory does not grow with the corpus. Raises ReciteError, which names all of them, for files that cannot be read.
     """
     if not files:
         raise ReciteError(f"corpus {options['corpus']} has no files to sample from.")
@@ -126,7 +127,7 @@ def gather(
     rmtree(folder)
 
 
-def _parts(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path, threads: int) -> list[Path]:
+def _parts(draw: Draw, files: Mapping[str, Share], layout: Layout, folder: Path, threads: int) -> list[Path]:
     """The part of every file, in the order of their names; those that an earlier run left are kept."""
     bounds: dict[str, int] = {}
     waiting: list[str] = []
@@ -158,7 +159,7 @@ def _parts(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path, 
 
 def _results(
     draw: Draw,
-    files: Mapping[str, Path],
+    files: Mapping[str, Share],
     layout: Layout,
     waiting: Sequence[str],
     bounds: Mapping[str, int],
@@ -181,13 +182,16 @@ def _results(
                 yield running.pop(future), future.result
 
 
-def _places(draw: Draw, files: Mapping[str, Path], layout: Layout, folder: Path) -> dict[str, Path]:
+def _places(draw: Draw, files: Mapping[str, Share], layout: Layout, folder: Path) -> dict[str, Path]:
     """Where the part of every file lies, by what decides it beside the bounds: the file, and how it is read."""
-    lost = [str(path) for _, path in sorted(files.items()) if not path.exists()]
+    behind = {name: files_of(share) for name, share in sorted(files.items())}
+    lost = [str(path) for path in dict.fromkeys(chain(*behind.values())) if not path.exists()]
     if lost:
         verb = "does" if len(lost) == 1 else "do"
         raise ReciteError(f"{', '.join(lost)} {verb} not exist; put the corpus's files there, or correct their paths.")
-    states = {name: (path.stat().st_size, path.stat().st_mtime_ns) for name, path in sorted(files.items())}
+    states = {
+        name: [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths] for name, paths in behind.items()
+    }
     keys = {name: hash64(canonical_json([draw, layout, name, state])) for name, state in states.items()}
     return {name: folder / f"{key:016x}.parquet" for name, key in keys.items()}
 
@@ -197,15 +201,17 @@ def _lower(bounds: dict[str, int], others: Mapping[str, int]) -> None:
         bounds[domain] = min(bound, bounds.get(domain, EVERY_KEY))
 
 
-def collect(draw: Draw, name: str, path: Path, layout: Layout, bounds: Mapping[str, int], part: Path) -> dict[str, int]:
-    """Write one file's candidates and, when they are whole, their record; the bounds that follow.
+def collect(
+    draw: Draw, name: str, share: Share, layout: Layout, bounds: Mapping[str, int], part: Path
+) -> dict[str, int]:
+    """Write one share's candidates and, when they are whole, their record; the bounds that follow.
 
     `bounds` are those of other files of the corpus: documents above them are not kept.
     """
     smallest, skipped, documents = Smallest(draw.most, bounds), Skipped(), Counter[str]()
     batches: list[str] = []
     with atomic(part) as temporary, pq.ParquetWriter(temporary, CANDIDATES.schema, compression="zstd") as writer:
-        for batch in _batches(draw, read_documents(path, name, layout, skipped), smallest, documents, name):
+        for batch in _batches(draw, read_documents(share, name, layout, skipped), smallest, documents):
             batches.append(batch[0][1])
             columns = dict(zip(CANDIDATES.names, zip(*batch, strict=True), strict=True))
             writer.write_table(pa.table(columns, CANDIDATES.schema))
@@ -217,12 +223,12 @@ def collect(draw: Draw, name: str, path: Path, layout: Layout, bounds: Mapping[s
         "skipped": skipped.counts,
         "first": skipped.first,
     }
-    write_json(part.with_suffix(".json"), record | {"bytes": path.stat().st_size})
+    write_json(part.with_suffix(".json"), record | {"bytes": bytes_of(share)})
     return found
 
 
 def _batches(
-    draw: Draw, documents: Iterator[Document], smallest: Smallest, counts: Counter[str], name: str
+    draw: Draw, documents: Iterator[Document], smallest: Smallest, counts: Counter[str]
 ) -> Iterator[list[tuple[Any, ...]]]:
     """Rows of the documents that are kept; those of a batch are of one domain, so that a reader skips the others."""
     batches: dict[str, list[tuple[Any, ...]]] = {}
@@ -234,7 +240,7 @@ def _batches(
             start = _start(draw, document)
             excerpt, whole = _excerpt(document.text, start, draw.excerpt)
             batch = batches.setdefault(domain, [])
-            batch.append((key, domain, document.id, name, document.row, start, whole, excerpt))
+            batch.append((key, domain, document.id, document.source, document.row, start, whole, excerpt))
             if len(batch) == BATCH_DOCUMENTS:
                 yield batches.pop(domain)
     yield from batches.values()

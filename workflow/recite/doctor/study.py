@@ -6,10 +6,11 @@ is in `recite.doctor.slurm`.
 
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from shutil import disk_usage
+from typing import Any
 
 from recite.doctor.findings import Finding
 from recite.errors import ReciteError
@@ -185,14 +186,14 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
     except ReciteError as error:
         yield Finding(f"corpus {corpus}: its files are not known", str(error))
         return
-    absent = [pattern for pattern in options["patterns"] if not matching(names, pattern)]
+    absent = _absent(options, names)
     if absent and not (study.config["fetch"] and "revision" in options and not names):
         yield Finding(
             f"corpus {corpus}: no file of {folder} matches {absent[0]!r}",
             "put its files there, correct `folder` or `patterns` in the corpora file, or set fetch: true",
         )
     unknown = [name for name in options.get("without", ()) if same_name(names, name) is None]
-    if names and unknown:
+    if names and unknown and "dataset" not in options:
         yield Finding(
             f"corpus {corpus}: `without` names {unknown[0]!r}, which is no file of {folder}",
             "correct it in the corpora file",
@@ -200,10 +201,26 @@ def corpus_files(study: Study, corpus: str) -> Iterator[Finding]:
     inventory = Path(study.results, "inventories", f"{corpus}.json")
     if not inventory.exists():
         return
-    listed = [pair for group in read_json(inventory)["groups"] for pair in group.items()]
-    changed = [name for name, size in listed if not (folder / name).exists() or (folder / name).stat().st_size != size]
+    changed = _changed(read_json(inventory), folder)
     for name in islice(changed, 1):
         yield Finding(
             f"corpus {corpus}: {len(changed)} of its files are not as they were listed, such as {folder / name}",
             f"put the right ones there, or delete {inventory} to have the corpus read anew",
         )
+
+
+def _absent(options: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Patterns that match nothing and should; one of several for texts may, and what is streamed does not lie here."""
+    patterns = options.get("patterns", ["*"])
+    absent = [pattern for pattern in patterns if not matching(names, pattern)]
+    streamed = options.get("dataset", {}).get("streaming", False)
+    return [] if streamed or (options.get("whole") and len(absent) < len(patterns)) else absent
+
+
+def _changed(inventory: Mapping[str, Any], folder: Path) -> list[str]:
+    """Files that are not there, or not of the size that an inventory lists; of a data set those that are not there."""
+    if "rows" in inventory:
+        behind = dict.fromkeys(file for share in inventory["rows"].values() for file in share["files"])
+        return [file for file in behind if not Path(file).exists()]
+    listed = [pair for group in inventory["groups"] for pair in group.items()]
+    return [name for name, size in listed if not (folder / name).exists() or (folder / name).stat().st_size != size]

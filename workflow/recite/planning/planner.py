@@ -6,12 +6,14 @@ assumptions: docs/plan.md and `recite.planning.costs`.
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import NamedTuple
 
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts, Machine
 from recite.planning.job import Job, ModelCost
+from recite.sources.patterns import files_below, matching
 from recite.study.declaration import Cost, Rule, Wildcards
 from recite.study.models import recipes_of
 from recite.study.study import Study, paths_of
@@ -108,13 +110,23 @@ class Planner:
         return {part: sum(rows[shard] for shard in shards) for part, shards in self.study.parts(model).items()}
 
     def text_bytes(self, corpus: str) -> float:
-        """Bytes of a corpus's text; ReciteError where its entry does not tell."""
+        """Bytes of a corpus's text, as its entry tells or its files weigh; ReciteError where neither does."""
         entry = self.study.corpora[corpus]
         if "build" in entry:
             return float(self.documents(corpus) * entry["build"]["passage_characters"])
-        if "gigabytes" not in entry["files"]:
-            raise ReciteError(f"corpus {corpus}: a plan needs gigabytes; add it to its `files` in the corpora file.")
-        return float(entry["files"]["gigabytes"] * 1e9)
+        files = entry["files"]
+        if "gigabytes" in files:
+            return float(files["gigabytes"] * 1e9)
+        folder = Path(files.get("folder", ""))
+        names = files_below(folder) if "folder" in files else []
+        if "patterns" in files:
+            names = sorted({name for pattern in files["patterns"] for name in matching(names, pattern)})
+        if not names:
+            raise ReciteError(
+                f"corpus {corpus}: a plan needs gigabytes; add it to its entry in the corpora file, or put its files "
+                "there first."
+            )
+        return float(sum((folder / name).stat().st_size for name in names))
 
     def documents(self, corpus: str) -> int:
         """Documents of a corpus that is made here, planted copies included."""

@@ -1,6 +1,7 @@
 """Trace: one row behind a figure, from the document in the corpus to every table that holds it."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from recite.corpora.readers import read_built
+from recite.corpora.inventory import share_of
+from recite.corpora.readers import Document, Layout, Skipped, files_of, read_built, read_documents
 from recite.errors import ReciteError
-from recite.provenance.blueprint import Blueprint
+from recite.provenance.blueprint import Blueprint, Planned
 
 DOCUMENT = ("document_id", "source_file", "source_row")
 MOST = 100
@@ -70,7 +72,7 @@ def _find(study: Path, path: str, row: int) -> list[Place]:
 
 
 def _document(blueprint: Blueprint, sample: Place) -> list[str]:
-    """Where in the corpus the row's document is; of a corpus that is made here, whether it still holds the text."""
+    """Where in the corpus the row's document is; of what is found again at once, whether it still holds the text."""
     values = sample.values
     lines = [
         f"Document {values['document_id']} of domain {values['domain']}: "
@@ -78,12 +80,44 @@ def _document(blueprint: Blueprint, sample: Place) -> list[str]:
     ]
     made = f"corpus/documents/{values['source_file']}"
     if blueprint.job_of(made) is not None:
-        documents = read_built(blueprint.study / made)
-        document = next(document for document in documents if document.row == values["source_row"])
-        start, text = values["window_start"], values["text"].decode()
-        stands = document.text[start : start + len(text)] == text
-        lines.append(f"{made}: the text {'stands there' if stands else 'does NOT stand there'}")
+        lines.append(f"{made}: {_standing(read_built(blueprint.study / made), values)}")
+    else:
+        lines += _listed(blueprint, sample)
     return lines
+
+
+def _listed(blueprint: Blueprint, sample: Place) -> list[str]:
+    """Where the document of a corpus that lies elsewhere is on this machine; files of documents are not read again."""
+    behind = [job for job in _jobs_behind(blueprint, sample.path) if job.rule in ("candidates", "inventory")]
+    listed = [blueprint.study / path for job in behind if job.rule == "inventory" for path in job.outputs]
+    if not listed or not listed[0].is_file():
+        return []
+    name, share = share_of(listed[0], sample.values["source_file"], sample.values["source_row"])
+    places = ", ".join(map(str, files_of(share)))
+    if isinstance(share, Path) or not places or not all(file.exists() for file in files_of(share)):
+        return [places] if places else []
+    layout = Layout(**next(job.parameters["options"]["layout"] for job in behind if job.rule == "candidates"))
+    return [f"{places}: {_standing(read_documents(share, name, layout, Skipped()), sample.values)}"]
+
+
+def _standing(documents: Iterator[Document], values: dict[str, Any]) -> str:
+    """Whether the row's text stands where its pointer says."""
+    document = next((document for document in documents if document.row == values["source_row"]), None)
+    start, text = values["window_start"], values["text"].decode()
+    stands = document is not None and document.text[start : start + len(text)] == text
+    return f"the text {'stands there' if stands else 'does NOT stand there'}"
+
+
+def _jobs_behind(blueprint: Blueprint, target: str) -> list[Planned]:
+    """The job that makes a file, and those that its inputs come from."""
+    found: dict[str, Planned] = {}
+    waiting = [target]
+    while waiting:
+        job = blueprint.job_of(waiting.pop(0))
+        if job is not None and job.outputs[0] not in found:
+            found[job.outputs[0]] = job
+            waiting += job.inputs
+    return list(found.values())
 
 
 def _span(values: dict[str, Any]) -> list[str]:

@@ -41,6 +41,15 @@ def corpus_folder(options: Mapping[str, Any]) -> Path:
     return _present(Path(options["folder"]), what, options, "dataset", options["patterns"])
 
 
+def dataset_folder(options: Mapping[str, Any]) -> Path:
+    """Folder of a corpus that the library `datasets` reads, where nothing need lie of one that is read from the hub."""
+    folder, what = Path(options["folder"]), f"corpus {options['corpus']}"
+    if options["dataset"]["streaming"]:
+        _fetchable(folder, what, options)
+        return folder
+    return _present(folder, what, options, "dataset", options.get("patterns", ["*"]))
+
+
 def tokenizer_file(options: Mapping[str, Any]) -> Path:
     """The tokenizer's file of a registered checkpoint; fetched by itself where the checkpoint is not there."""
     folder = Path(options["path"])

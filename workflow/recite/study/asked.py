@@ -67,9 +67,12 @@ class Asked:
 
     @cached_property
     def text_classes(self) -> dict[str, dict[str, str]]:
-        """Corpus -> its sampled domains with their classes of text, which corpora share."""
+        """Corpus -> its sampled domains with their classes of text, which corpora share.
+
+        What is of class `other` is like nothing but itself, and its class is called by corpus and domain.
+        """
         return {
-            corpus: {domain: self.corpora[corpus]["classes"][domain] for domain in kinds}
+            corpus: {domain: _own_class(self.corpora[corpus]["classes"][domain], corpus, domain) for domain in kinds}
             for corpus, kinds in self.domains.items()
         }
 
@@ -140,3 +143,7 @@ class Asked:
         """The same for what resamples and has no rows."""
         aggregation = self.config["aggregation"]
         return {"seed": self.seed, **{key: aggregation[key] for key in ("confidence", "resamples")}}
+
+
+def _own_class(text_class: str, corpus: str, domain: str) -> str:
+    return f"{corpus}: {domain}" if text_class == "other" else text_class

@@ -14,6 +14,8 @@ from recite.study.asked import Asked
 
 PLANTED_FILES = ("control", "repeats", "unseen")
 """What the files of a built corpus's planted texts are called."""
+PLACES = ("texts", "dataset", "files")
+"""Keys of a corpus's entry that say where it lies; the last is filled in from the others."""
 
 
 def check_figures(config: Mapping[str, Any], figures: Collection[str], source: str) -> None:
@@ -34,10 +36,6 @@ def check_claims(
 def check_corpora(corpora: Mapping[str, Any], corpora_file: Path) -> None:
     """A corpus is built of its own domains, with controls, or read from files whose labels name its domains."""
     for name, corpus in corpora.items():
-        if ("build" in corpus) == ("files" in corpus):
-            raise ReciteError(
-                f"{corpora_file}: {name} must say how it is made (build) or where its files lie (files), one of them."
-            )
         planted = [domain for domain, kind in corpus["domains"].items() if kind == "planted"]
         if "files" in corpus:
             _check_files(name, corpus, planted, corpora_file)
@@ -80,7 +78,7 @@ def _check_classes(name: str, corpus: Mapping[str, Any], corpora_file: Path) -> 
 
 
 def _check_files(name: str, corpus: Mapping[str, Any], planted: list[str], corpora_file: Path) -> None:
-    files = corpus["files"]
+    files, place = corpus["files"], f"{corpora_file}: {name}.{next(key for key in PLACES if key in corpus)}"
     if planted:
         raise ReciteError(
             f"{corpora_file}: {name}.domains: {planted[0]} is of kind planted, which only a corpus that is built "
@@ -88,18 +86,15 @@ def _check_files(name: str, corpus: Mapping[str, Any], planted: list[str], corpo
         )
     if ("domain" in files) == ("path" in files):
         raise ReciteError(
-            f"{corpora_file}: {name}.files must find a document's domain in a field (domain) or in its file's path "
-            "(path), one of them."
+            f"{place} must find a document's domain in a field (domain) or in its file's path (path), one of them."
         )
-    _check_path(files.get("path"), f"{corpora_file}: {name}.files.path")
+    _check_path(files.get("path"), f"{place}.path")
     labels = files.get("labels")
     for domain in labels.values() if labels else ():
-        known(domain, corpus["domains"], f"{corpora_file}: {name}.files.labels", "domain of that corpus")
+        known(domain, corpus["domains"], f"{place}.labels", "domain of that corpus")
     for domain in corpus["domains"]:
         if labels is not None and domain not in labels.values():
-            raise ReciteError(
-                f"{corpora_file}: {name}.files.labels: none leads to {domain}; add one or drop the domain."
-            )
+            raise ReciteError(f"{place}.labels: none leads to {domain}; add one or drop the domain.")
 
 
 def _check_path(path: str | None, place: str) -> None:

@@ -23,6 +23,7 @@ from recite.study.checks import (
     check_training,
 )
 from recite.study.config import check_config, read_yaml
+from recite.study.corpora import completed
 from recite.study.declaration import Figure, Rule, Stage, Wildcards
 from recite.study.models import registered_models, trained_models
 
@@ -127,7 +128,7 @@ def load_study(config: dict[str, Any], source: str, stages: tuple[Stage, ...]) -
     check_config(config, "study", source, stages)
     corpora_file, models_file = Path(config["corpora_file"]), Path(config["models_file"])
     claims_file, published_file = Path(config["claims_file"]), Path(config["published_file"])
-    corpora = check_config(read_yaml(corpora_file), "corpora", str(corpora_file))
+    corpora = completed(check_config(read_yaml(corpora_file), "corpora", str(corpora_file)), str(corpora_file))
     claims = check_config(read_yaml(claims_file), "claims", str(claims_file))
     figures = [figure for stage in stages for figure in stage.figures]
     check_figures(config, figures, source)

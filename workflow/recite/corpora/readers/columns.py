@@ -33,7 +33,7 @@ def read_columns(path: Path, name: str, fields: Sequence[str]) -> Iterator[tuple
     kind, batches = ("Parquet file", _parquet) if is_parquet else ("Arrow file or stream", _arrow)
     try:
         for paths, batch in batches(path, name, fields):
-            yield from zip(*(_values(batch, keys) for keys in paths), strict=True)
+            yield from zip(*(values_of(batch, keys) for keys in paths), strict=True)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         cause = str(error).partition("\n")[0]
         raise ReciteError(f"{name} is not a whole {kind} ({cause}); delete it and fetch or make it again.") from None
@@ -42,11 +42,9 @@ def read_columns(path: Path, name: str, fields: Sequence[str]) -> Iterator[tuple
 def _parquet(path: Path, name: str, fields: Sequence[str]) -> Iterator[tuple[Paths, pa.RecordBatch]]:
     # pre_buffer would hold whole columns of a row group
     with pq.ParquetFile(path, pre_buffer=False, buffer_size=READ_BYTES) as file:
-        paths = _paths(name, file.schema_arrow, fields)
+        paths = paths_in(name, file.schema_arrow, fields)
         groups = [file.metadata.row_group(index) for index in range(file.num_row_groups)]
-        rows = min(
-            (_batch_rows(group.total_byte_size, group.num_rows) for group in groups if group.num_rows), default=1
-        )
+        rows = min((rows_of(group.total_byte_size, group.num_rows) for group in groups if group.num_rows), default=1)
         for batch in file.iter_batches(rows, columns=[".".join(keys) for keys in paths], use_threads=False):
             yield paths, batch
 
@@ -57,13 +55,13 @@ def _arrow(path: Path, name: str, fields: Sequence[str]) -> Iterator[tuple[Paths
         is_file = source.read(len(ARROW_FILE)) == ARROW_FILE
         source.seek(0)
         schema = (pa.ipc.open_file if is_file else pa.ipc.open_stream)(source).schema
-        paths = _paths(name, schema, fields)
+        paths = paths_in(name, schema, fields)
         source.seek(0)
         options = pa.ipc.IpcReadOptions(
             included_fields=sorted({schema.get_field_index(keys[0]) for keys in paths}), use_threads=False
         )
         for batch in (_file_batches if is_file else _stream_batches)(source, options):
-            rows = _batch_rows(batch.nbytes, batch.num_rows)
+            rows = rows_of(batch.nbytes, batch.num_rows)
             yield from ((paths, batch.slice(start, rows)) for start in range(0, batch.num_rows, rows))
 
 
@@ -80,12 +78,12 @@ def _stream_batches(source: pa.NativeFile, options: pa.ipc.IpcReadOptions) -> It
         raise pa.ArrowInvalid("it goes on behind the stream's end")
 
 
-def _batch_rows(size: int, rows: int) -> int:
+def rows_of(size: int, rows: int) -> int:
     """Rows of about BATCH_BYTES together, given how many bytes how many rows have."""
     return max(1, min(MOST_ROWS, BATCH_BYTES * rows // max(size, 1)))
 
 
-def _paths(name: str, schema: pa.Schema, fields: Sequence[str]) -> Paths:
+def paths_in(name: str, schema: pa.Schema, fields: Sequence[str]) -> Paths:
     """The names of columns, and of fields within, that the fields' names stand for."""
     found = [_path(schema, field) for field in fields]
     for field, path in zip(fields, found, strict=True):
@@ -112,7 +110,8 @@ def _path(inner: Any, field: str) -> list[str]:
     return []
 
 
-def _values(batch: pa.RecordBatch, keys: list[str]) -> list[Any]:
+def values_of(batch: pa.RecordBatch, keys: list[str]) -> list[Any]:
+    """The values of a column, or of the field within it that `keys` lead to."""
     column = batch.column(keys[0])
     if len(keys) > 1:
         column = pc.struct_field(column, keys[1:])

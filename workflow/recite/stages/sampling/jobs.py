@@ -7,7 +7,7 @@ from typing import Any
 from recite.corpora.building import build_corpus
 from recite.corpora.candidates import gather
 from recite.corpora.inventory import files_of_group, left_out
-from recite.corpora.readers import Layout
+from recite.corpora.readers import Layout, Share
 
 
 def make_corpus(options: Mapping[str, Any], outputs: Mapping[str, Path]) -> None:
@@ -30,8 +30,8 @@ def gather_candidates(
     )
 
 
-def named_files(documents: Sequence[Path], group: int) -> dict[str, Path]:
-    """Name within the corpus -> path."""
+def named_files(documents: Sequence[Path], group: int) -> dict[str, Share]:
+    """Name within the corpus -> what is read in one go."""
     return files_of_group(documents[0], group) if is_inventory(documents) else {path.name: path for path in documents}
 
 

@@ -74,7 +74,7 @@ def training_documents(study: Study, corpus: str) -> list[str]:
 def _inventory_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     corpus = wildcards["corpus"]
     files = {"folder": f"{FOLDER}/{corpus}", **study.corpora[corpus]["files"]}
-    kept = ("folder", "patterns", "without", "groups", "hub", "revision")
+    kept = ("folder", "patterns", "without", "groups", "hub", "revision", "dataset", "whole")
     return {"corpus": corpus, **{key: files[key] for key in kept if key in files}}
 
 
