@@ -93,16 +93,26 @@ def check_keys(raw: Mapping[str, Any], config: PretrainedConfig, architecture: A
     declared = {field.name for field in fields(config)} | config.attribute_map.keys()
     declared -= {"chunk_size_feed_forward", "is_encoder_decoder"}  # of every class, but for few to use
     elsewhere = CHECKED_ELSEWHERE | (ROTARY if "rope_parameters" in declared else set())
+    if not architecture.known:  # what a class works out for itself it knows too
+        declared |= vars(type(config)()).keys()
     derived = _derived(config, architecture)
     for key in sorted(key for key in raw.keys() - elsewhere if not HARMLESS.fullmatch(key)):
         said = raw[key]
         taken = getattr(config, key, None) if key in declared else derived.get(key, OFF.get(key))
-        if said is not None and (taken is None or said != taken):
+        if said is not None and not _is_taken(said, taken):
             other = "has no place for" if taken is None else f"takes as {taken!r}"
             raise ReciteError(
                 f"{where} says {key} {said!r}, which {architecture.model_class} {other}; name another checkpoint, or "
                 "remove the key if it changes nothing."
             )
+
+
+def _is_taken(said: Any, taken: Any) -> bool:
+    """Whether a value is what the config has; of one that is a config itself, whether all of it is."""
+    if isinstance(taken, PretrainedConfig) and isinstance(said, dict):
+        held = taken.to_dict()
+        return all(HARMLESS.fullmatch(key) or value is None or held.get(key) == value for key, value in said.items())
+    return taken is not None and (said == taken or (isinstance(taken, tuple) and said == [*taken]))
 
 
 def _derived(config: PretrainedConfig, architecture: Architecture) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def _derived(config: PretrainedConfig, architecture: Architecture) -> dict[str, 
         "num_key_value_heads": architecture.shared_heads(config),
         "layer_types": ["full_attention"] * layers,
         "num_layers": layers,
-        "n_ctx": config.max_position_embeddings,
+        "n_ctx": getattr(config, "max_position_embeddings", None),
     }
 
 
@@ -127,7 +137,8 @@ def check_numbers(config: PretrainedConfig, architecture: Architecture, where: s
     for keys, kinds, least in ((COUNTS, int, 1), (AMOUNTS, int | float, 0)):
         for key in keys:
             value = getattr(config, key, None)
-            good = isinstance(value, kinds) and not isinstance(value, bool) and least <= value < math.inf
+            none = key == "sliding_window" and value == 0 and not architecture.known
+            good = none or (isinstance(value, kinds) and not isinstance(value, bool) and least <= value < math.inf)
             if value is not None and not good:
                 raise no_config(where, architecture, f"{key} is {value!r}")
     heads, shared = config.num_attention_heads, architecture.shared_heads(config)
@@ -135,7 +146,7 @@ def check_numbers(config: PretrainedConfig, architecture: Architecture, where: s
     for name, whole, part in (("hidden_size", config.hidden_size, width), ("num_attention_heads", heads, shared)):
         if whole % part:
             raise no_config(where, architecture, f"{name} {whole} is no multiple of {part} heads")
-    token = config.pad_token_id
+    token = getattr(config, "pad_token_id", None)
     if token is not None and not -config.vocab_size <= token < config.vocab_size:
         raise no_config(
             where,

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -9,7 +10,7 @@ import torch
 import transformers
 from accelerate import infer_auto_device_map
 from huggingface_hub import snapshot_download
-from torch import nn
+from torch import Tensor, nn
 from transformers.utils import logging
 
 from recite.checkpoints.architectures import Architecture
@@ -24,6 +25,8 @@ from recite.kernels.packing import PackedLinear, SlicedLinear, pack
 ROOM = 0.85
 """Share of a GPU's memory that weights may take; the rest is for keys, values and logits."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+TUPLES = "hands_on_a_tuple"
+"""Attribute of a layer whose output is a tuple."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -59,6 +62,29 @@ class Checkpoint(NamedTuple):
         return cast("list[nn.Linear | PackedLinear]", parts)
 
     @property
+    def body(self) -> nn.Module:
+        """The model without its unembedding."""
+        base: nn.Module = self.model.base_model
+        return base if base is not self.model else self.model.get_submodule(self.architecture.layers.rpartition(".")[0])
+
+    def final(self, hidden: Tensor) -> Tensor:
+        """What the unembedding is given where the last layer's output is `hidden`, (..., width)."""
+        for path in (self.architecture.final_norm, *self.architecture.before_unembedding):
+            hidden = self.model.get_submodule(path)(hidden)
+        return hidden
+
+    def logits(self, products: Tensor) -> Tensor:
+        """The logits of what the unembedding gives: scaled and capped as the class does it."""
+        architecture = self.architecture
+        if architecture.logit_factor != 1:
+            products = products * architecture.logit_factor
+        if architecture.logit_divisor != 1:
+            products = products / architecture.logit_divisor
+        if architecture.logit_cap is not None:
+            products = torch.tanh(products / architecture.logit_cap) * architecture.logit_cap
+        return products
+
+    @property
     def heads(self) -> int:
         """Attention heads of a layer."""
         return int(self.model.config.num_attention_heads)
@@ -71,7 +97,7 @@ class Checkpoint(NamedTuple):
     @property
     def head_width(self) -> int:
         """Width of a head."""
-        return head_width(self.model.config)
+        return self.architecture.width_of_head or head_width(self.model.config)
 
     @property
     def device(self) -> str:
@@ -114,7 +140,7 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
             config=found.config,
             dtype=dtype,
             device_map=device_map(found.empty, dtype, gpu_memory()),
-            attn_implementation=ATTENTION,
+            attn_implementation="eager" if found.architecture.own_attention else ATTENTION,
             output_loading_info=True,
         )
     except ReciteError:
@@ -130,7 +156,30 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
     if found.config.tie_word_embeddings and one.weight is not other.weight:
         raise another_head(path)
     found.check_rotary(model)
+    mark_tuples(model, found.architecture)
     return model
+
+
+def mark_tuples(model: transformers.PreTrainedModel, architecture: Architecture) -> None:
+    """Mark the layers of a class that hand on a tuple, whose first is the residual stream; see TUPLES."""
+    if architecture.known:
+        return
+    layers = model.get_submodule(architecture.layers)
+    seen: list[bool] = []
+
+    def see(module: nn.Module, arguments: Any, output: Any) -> None:
+        seen.append(isinstance(output, tuple))
+        raise _SeenError
+
+    first = next(layers.children())
+    with first.register_forward_hook(see), torch.inference_mode(), suppress(_SeenError):
+        model(input_ids=torch.zeros(1, 2, dtype=torch.int64, device=model.device), use_cache=False)
+    for layer in layers.children():
+        setattr(layer, TUPLES, seen == [True])
+
+
+class _SeenError(Exception):
+    """Leaves a model whose first layer has been run."""
 
 
 def _on_disk(source: str | Path, revision: str | None) -> Path:

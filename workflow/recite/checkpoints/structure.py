@@ -1,0 +1,131 @@
+"""The parts of a decoder that has no row in the architecture table, found by structure on its empty model.
+
+What is found here is a guess by sizes, places and names; `recite.engine.proof` proves it, or refuses it.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from recite.checkpoints.architectures import Architecture
+from recite.errors import ReciteError
+
+OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj", "wo", "out_lin", "linear_out", "out", "o")
+"""What classes call the attention output projection, the usual names first."""
+ATTENTION_NAMES = ("attn", "attention", "mixer", "att")
+"""Parts of the names of what holds it."""
+FACTORS, DIVISORS, CAPS = ("logit_scale", "lm_head_multiplier"), ("logits_scaling",), ("final_logit_softcapping",)
+"""Keys of a config by which logits are multiplied, divided and capped."""
+
+
+def found_parts(architecture: Architecture, model: PreTrainedModel, where: str) -> Architecture:
+    """The architecture with the parts of `model`, which may be without weights; a row of the table as it is.
+
+    Raises ReciteError, naming the part, where one is not found.
+    """
+    if architecture.known:
+        return architecture
+    config, paths = model.config, {module: name for name, module in model.named_modules()}
+    embedding, unembedding = model.get_input_embeddings(), model.get_output_embeddings()
+    if not isinstance(embedding, nn.Embedding) or not isinstance(unembedding, nn.Linear):
+        raise no_part(where, architecture, "an embedding and a linear unembedding", "others")
+    layers = _layers(model, where, architecture)
+    projection = _attention_output(layers[0], config, where, architecture)
+    parent = model.get_submodule(paths[layers].rpartition(".")[0])
+    norm, after = _after_layers(parent, layers, where, architecture)
+    factor, divisor, cap = (_number(config, keys) for keys in (FACTORS, DIVISORS, CAPS))
+    return replace(
+        architecture,
+        embedding=paths[embedding],
+        layers=paths[layers],
+        final_norm=paths[norm],
+        unembedding=paths[unembedding],
+        attention_output=projection,
+        before_unembedding=tuple(paths[module] for module in after),
+        logit_factor=factor or 1.0,
+        logit_divisor=divisor or 1.0,
+        logit_cap=cap,
+        width_of_head=_inputs(layers[0].get_submodule(projection)) // config.num_attention_heads,
+        own_attention=not model._can_set_attn_implementation(),
+    )
+
+
+def no_part(where: str, architecture: Architecture, wanted: str, found: str) -> ReciteError:
+    """The error for a class that the engine cannot run: what it needs, and what is there instead."""
+    return ReciteError(
+        f"{where}: {architecture.model_class} cannot be run here: the engine needs {wanted}, and it has {found}; "
+        "name a checkpoint of another class."
+    )
+
+
+def _layers(model: PreTrainedModel, where: str, architecture: Architecture) -> nn.ModuleList:
+    """The list of decoder layers: as many as the config says, with most parameters."""
+    count = getattr(model.config, "num_hidden_layers", None)
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+    if not lists:
+        raise no_part(where, architecture, f"a list of {count} decoder layers", "none")
+    return max(lists, key=lambda module: sum(parameter.numel() for parameter in module.parameters()))
+
+
+def _after_layers(
+    parent: nn.Module, layers: nn.ModuleList, where: str, architecture: Architecture
+) -> tuple[nn.Module, list[nn.Module]]:
+    """The final norm, which stands beside the layers, behind them where there is a choice; and a projection after it."""
+    beside = list(parent.named_children())
+    place = next(place for place, (_, module) in enumerate(beside) if module is layers)
+    norms = [(name, module) for name, module in beside if is_norm(module)]
+    behind = [(name, module) for name, module in beside[place + 1 :] if is_norm(module)]
+    named = [(name, module) for name, module in norms if "final" in name]
+    chosen = behind[:1] or named[:1] or norms[-1:]
+    if not chosen:
+        raise no_part(where, architecture, "a norm after the last layer", "none beside its layers")
+    after = [module for name, module in beside if isinstance(module, nn.Linear) and name == "project_out"]
+    return chosen[0][1], after
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a module is a norm, by what its class is called."""
+    return "norm" in type(module).__name__.lower()
+
+
+def _attention_output(
+    layer: nn.Module, config: PretrainedConfig, where: str, architecture: Architecture
+) -> str:
+    """Path in a layer to its attention output projection: to the residual width, from a multiple of the heads."""
+    candidates = []
+    for name, module in layer.named_modules():
+        inside, _, last = name.rpartition(".")
+        attention = any(word in inside.lower() for word in ATTENTION_NAMES) and "cross" not in inside
+        if attention and isinstance(module, nn.Linear | Conv1D) and _outputs(module) == config.hidden_size:
+            candidates.append((OUTPUTS.index(last) if last in OUTPUTS else len(OUTPUTS), -len(candidates), name))
+    fitting = [
+        found for found in candidates if _inputs(layer.get_submodule(found[2])) % config.num_attention_heads == 0
+    ]
+    if not fitting:
+        raise no_part(
+            where,
+            architecture,
+            f"an attention output projection from {config.num_attention_heads} heads to {config.hidden_size} in a layer",
+            "none",
+        )
+    return min(fitting)[2]
+
+
+def _inputs(module: Any) -> int:
+    return int(module.in_features if isinstance(module, nn.Linear) else module.nx)
+
+
+def _outputs(module: Any) -> int:
+    return int(module.out_features if isinstance(module, nn.Linear) else module.nf)
+
+
+def _number(config: PretrainedConfig, keys: tuple[str, ...]) -> float | None:
+    """What a config says by one of the keys, if that is a number."""
+    for key in keys:
+        value = getattr(config, key, None)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    return None
