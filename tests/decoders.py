@@ -93,7 +93,7 @@ DECODERS: dict[str, dict[str, Any]] = {
     "afmoe": EXPERTS | WINDOWED | {"num_experts": 4, "moe_intermediate_size": 24, "num_dense_layers": 1, "head_dim": 8},
     "nanochat": GROUPED,
     "biogpt": PLAIN,
-    "dbrx": {"vocab_size": VOCABULARY, "d_model": WIDTH, "n_layers": LAYERS, "n_heads": HEADS, "max_seq_len": 64, "attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0}, "ffn_config": {"ffn_hidden_size": 24, "moe_num_experts": 4, "moe_top_k": 2, "hidden_size": 32}},
+    "dbrx": {"vocab_size": VOCABULARY, "d_model": WIDTH, "n_layers": LAYERS, "n_heads": HEADS, "max_seq_len": 64, "attn_config": {"clip_qkv": 8.0, "kv_n_heads": 2, "rope_theta": 10000.0}, "ffn_config": {"ffn_hidden_size": 24, "moe_num_experts": 4, "moe_top_k": 2, "hidden_size": 32}},
     "diffllama": GROUPED,
     "doge": GROUPED,
     "hunyuan_v1_dense": WIDE,

@@ -59,6 +59,8 @@ class Architecture:
     """Width of a head's output, where the config does not say it."""
     own_attention: bool = False
     """Whether the class computes attention itself and needs a mask, so that `recite.kernels.attention` has no place."""
+    without_heads: str = ""
+    """Why a class has no heads that can be replaced, if it has none."""
     known: bool = True
     """Whether this is a row of the table, which needs no proof."""
 
@@ -169,9 +171,20 @@ def architecture_of(model_type: str) -> Architecture:
     return Architecture(model_type, CLASSES[model_type], "", "", "", "", "", shared_heads_of, known=False)
 
 
+def feed_forward_of(config: Any) -> int:
+    """Width of the feed-forward layer, by the names that classes have for it; 4 x width where none says it."""
+    for name in ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff"):
+        inner = getattr(config, name, None) or getattr(getattr(config, "ffn_config", None), name, None)
+        if inner:
+            return int(inner)
+    return int(getattr(config, "expansion_ratio", 4) * config.hidden_size)
+
+
 def shared_heads_of(config: Any) -> int:
     """Number of key/value heads, by the names that classes without a row have for it."""
-    if getattr(config, "multi_query", False) and not getattr(config, "new_decoder_architecture", False):
+    if getattr(config, "new_decoder_architecture", False):  # Falcon, whose keys and values are repeated for all heads
+        return int(config.num_attention_heads)
+    if getattr(config, "multi_query", False):
         return 1
     for name in ("num_key_value_heads", "num_kv_heads", "kv_n_heads"):
         shared = getattr(config, name, None) or getattr(getattr(config, "attn_config", None), name, None)

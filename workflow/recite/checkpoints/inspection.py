@@ -28,7 +28,8 @@ class Inspected(NamedTuple):
     """A checkpoint that may be loaded.
 
     empty: its model without weights. place: what names its weights to `from_pretrained`. stored: the tensors of its
-    safetensors; none of a GGUF file. rotary: its rotary parameters, or None for a class without.
+    safetensors; none of a GGUF file. rotary: its rotary parameters, or None for a class without. where: its config.json
+    or GGUF file. layers: how many it has in its files.
     """
 
     config: transformers.PretrainedConfig
@@ -38,6 +39,7 @@ class Inspected(NamedTuple):
     stored: dict[str, Stored]
     rotary: dict[str, Any] | None
     where: Path
+    layers: int
 
     def check_rotary(self, model: transformers.PreTrainedModel) -> None:
         """Refuse a model that does not turn positions as this checkpoint says."""
@@ -127,7 +129,8 @@ def _built(raw: Mapping[str, Any], where: Path, place: dict[str, Any], stored: d
         empty = empty_model(config, architecture)
     except Exception as error:  # as above
         raise no_config(str(where), architecture, _reason(error)) from None
-    return Inspected(config, found_parts(architecture, empty, str(where)), empty, place, stored, rotary, where)
+    architecture = found_parts(architecture, empty, str(where))
+    return Inspected(config, architecture, empty, place, stored, rotary, where, config.num_hidden_layers)
 
 
 def empty_model(config: transformers.PretrainedConfig, architecture: Architecture) -> transformers.PreTrainedModel:

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -51,7 +52,12 @@ class Checkpoint(NamedTuple):
         return self.layers[layer].get_submodule(self.architecture.attention_output.rpartition(".")[0])
 
     def attention_output(self, layer: int) -> nn.Module:
-        """The attention output projection of a decoder layer."""
+        """The attention output projection of a decoder layer; ReciteError for a class whose heads are not proved."""
+        if self.architecture.without_heads:
+            raise ReciteError(
+                f"heads of {self.architecture.model_class} cannot be replaced ({self.architecture.without_heads}); "
+                "leave the model out of the analysis of heads."
+            )
         return self.layers[layer].get_submodule(self.architecture.attention_output)
 
     @property
@@ -124,15 +130,29 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
     if path.suffix == ".json":
         path, record = _registered(path)
     found = inspect(path)
-    model = _load(path, found, getattr(torch, dtype))
+    if record is not None and not found.architecture.known:
+        found = _proved(found, source)
+    model = load_model(found, getattr(torch, dtype))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     model.eval()
     pack(model, batch_rows)
     return Checkpoint(model, found.architecture, _weights_digest(path, record), parameters, dtype)
 
 
-def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreTrainedModel:
-    """The model with its weights, and nothing of them left out or made up."""
+def _proved(found: Inspected, record: str | Path) -> Inspected:
+    """The checkpoint of a record with what was proved of its class when it was registered."""
+    proof = read_json(Path(record)).get("proof", {})
+    if proof.get("transformers") != transformers.__version__:
+        raise ReciteError(
+            f"{record} holds no proof that {found.architecture.model_class} of transformers {transformers.__version__} "
+            "is run right; delete that record, and the checkpoint is registered and proved again."
+        )
+    return found._replace(architecture=replace(found.architecture, without_heads=proof["without_heads"]))
+
+
+def load_model(found: Inspected, dtype: torch.dtype) -> transformers.PreTrainedModel:
+    """The model with its weights, and nothing of them left out or made up; of a `shallow` one, the first layers."""
+    path = found.where if found.where.suffix == ".gguf" else found.where.parent
     logging.disable_progress_bar()
     try:
         model, report = cast(Any, type(found.empty)).from_pretrained(
@@ -149,7 +169,7 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
         raise (unreadable if path.suffix == ".gguf" else broken)(path, _reason(error)) from None
     if report["missing_keys"] or report["mismatched_keys"]:
         raise broken(path, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}")
-    foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(TABLES))
+    foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(TABLES) and not _is_above(key, found))
     if foreign:
         raise broken(path, f"its config has no place for tensors {foreign[:3]}")
     one, other = model.get_output_embeddings(), model.get_input_embeddings()
@@ -176,6 +196,12 @@ def mark_tuples(model: transformers.PreTrainedModel, architecture: Architecture)
         model(input_ids=torch.zeros(1, 2, dtype=torch.int64, device=model.device), use_cache=False)
     for layer in layers.children():
         setattr(layer, TUPLES, seen == [True])
+
+
+def _is_above(key: str, found: Inspected) -> bool:
+    """Whether a tensor is of a layer above those of a checkpoint that was cut; that of a whole one is foreign."""
+    layer = re.match(rf"{re.escape(found.architecture.layers)}\.(\d+)\.", key)
+    return layer is not None and found.config.num_hidden_layers <= int(layer[1]) < found.layers
 
 
 class _SeenError(Exception):

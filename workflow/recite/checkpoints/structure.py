@@ -33,7 +33,7 @@ def found_parts(architecture: Architecture, model: PreTrainedModel, where: str) 
     if not isinstance(embedding, nn.Embedding) or not isinstance(unembedding, nn.Linear):
         raise no_part(where, architecture, "an embedding and a linear unembedding", "others")
     layers = _layers(model, where, architecture)
-    projection = _attention_output(layers[0], config, where, architecture)
+    projection = _attention_output(layers, config)
     parent = model.get_submodule(paths[layers].rpartition(".")[0])
     norm, after = _after_layers(parent, layers, where, architecture)
     factor, divisor, cap = (_number(config, keys) for keys in (FACTORS, DIVISORS, CAPS))
@@ -48,7 +48,7 @@ def found_parts(architecture: Architecture, model: PreTrainedModel, where: str) 
         logit_factor=factor or 1.0,
         logit_divisor=divisor or 1.0,
         logit_cap=cap,
-        width_of_head=_inputs(layers[0].get_submodule(projection)) // config.num_attention_heads,
+        width_of_head=_inputs(layers[0].get_submodule(projection)) // config.num_attention_heads if projection else None,
         own_attention=not model._can_set_attn_implementation(),
     )
 
@@ -91,27 +91,20 @@ def is_norm(module: nn.Module) -> bool:
     return "norm" in type(module).__name__.lower()
 
 
-def _attention_output(
-    layer: nn.Module, config: PretrainedConfig, where: str, architecture: Architecture
-) -> str:
-    """Path in a layer to its attention output projection: to the residual width, from a multiple of the heads."""
-    candidates = []
-    for name, module in layer.named_modules():
+def _attention_output(layers: nn.ModuleList, config: PretrainedConfig) -> str:
+    """Path in every layer to its attention output projection; empty where they have none.
+
+    It leads to the residual width, from a multiple of the heads.
+    """
+    found = []
+    for name, module in layers[0].named_modules():
         inside, _, last = name.rpartition(".")
         attention = any(word in inside.lower() for word in ATTENTION_NAMES) and "cross" not in inside
         if attention and isinstance(module, nn.Linear | Conv1D) and _outputs(module) == config.hidden_size:
-            candidates.append((OUTPUTS.index(last) if last in OUTPUTS else len(OUTPUTS), -len(candidates), name))
-    fitting = [
-        found for found in candidates if _inputs(layer.get_submodule(found[2])) % config.num_attention_heads == 0
-    ]
-    if not fitting:
-        raise no_part(
-            where,
-            architecture,
-            f"an attention output projection from {config.num_attention_heads} heads to {config.hidden_size} in a layer",
-            "none",
-        )
-    return min(fitting)[2]
+            rank = OUTPUTS.index(last) if last in OUTPUTS else len(OUTPUTS)
+            found.append((rank, -len(found), name, _inputs(module) % config.num_attention_heads))
+    path = min((place for place in found if not place[3]), default=(0, 0, "", 0))[2]
+    return path if all(path in dict(layer.named_modules()) for layer in layers) else ""
 
 
 def _inputs(module: Any) -> int:

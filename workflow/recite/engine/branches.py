@@ -130,8 +130,8 @@ class Branches:
         for layer in range(self.layer):
             traced = self.clean[layer]
             if layer not in self.cache.layers:
-                shape = (self.most_rows, *traced[0].shape[1:])
-                self.cache.layers[layer] = (traced[0].new_zeros(shape), traced[1].new_zeros(shape))
+                keys, values = (part.new_zeros(self.most_rows, *part.shape[1:]) for part in traced)
+                self.cache.layers[layer] = (keys, values)
             for side, part in enumerate(self.cache.layers[layer]):
                 device = part.device
                 torch.index_select(traced[side], 0, clean.to(device), out=part[: len(keys)])

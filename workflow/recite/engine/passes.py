@@ -120,7 +120,7 @@ def check_length(checkpoint: Checkpoint, length: int) -> None:
     config = checkpoint.model.config
     for key in LONGEST:
         longest = getattr(config, key, None)
-        if longest and length > longest:
+        if isinstance(longest, int) and 0 < longest < length:
             raise ReciteError(
                 f"rows of {length} tokens are longer than the model's {key} ({longest}); choose shorter rows."
             )

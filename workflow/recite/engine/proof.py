@@ -9,11 +9,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
+import transformers
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedModel
 
 from recite.checkpoints.architectures import Architecture
-from recite.checkpoints.loading import Checkpoint
+from recite.checkpoints.inspection import Inspected
+from recite.checkpoints.loading import Checkpoint, load_model
+from recite.checkpoints.shallow import shallow
 from recite.engine.activations import trace
 from recite.engine.branches import Restart
 from recite.engine.continuation import Pass, continue_greedily
@@ -40,11 +43,16 @@ class Own(NamedTuple):
     """What the unmodified model makes of random rows.
 
     tokens: (rows, LENGTH) int64. logits: (rows, LENGTH, vocabulary). generated: (rows, STEPS), after PROMPT tokens.
+    heads: of each layer, as far as the model says.
     """
 
     tokens: Tensor
     logits: Tensor
     generated: Tensor
+    heads: list[int]
+
+
+Checks = tuple[tuple[str, Callable[[Checkpoint, Own], str]], ...]
 
 
 class _Refusal(NamedTuple):
@@ -59,34 +67,58 @@ class _Refusal(NamedTuple):
             "of another class, as its measurements would be wrong."
         )
 
-    @contextmanager
-    def of(self, part: str) -> Iterator[None]:
-        """Within the block whatever the class's code raises is a refusal of `part`."""
-        try:
-            yield
-        except ReciteError:
-            raise
-        except Exception as error:  # by what a class's code asks of a cache, a layer or an input, anything
-            reason = (" ".join(str(error).split()) or type(error).__name__)[:200]
-            raise self(part, f"it should run in the engine, and its code stops ({reason})") from None
+
+def prove_checkpoint(found: Inspected) -> dict[str, Any]:
+    """Prove a checkpoint by its first layers, and say what was proved, for its record; nothing for a row of the table.
+
+    As many of its layers are loaded, in float32, as hold every kind of them. Raises as `prove` does.
+    """
+    if found.architecture.known:
+        return {}
+    few = shallow(found)
+    model = load_model(few, torch.float32)
+    missing = prove(model, found.architecture, str(found.where))
+    layers = {"layers": few.config.num_hidden_layers, "of": found.config.num_hidden_layers}
+    return {"proof": {**layers, "transformers": transformers.__version__, "without_heads": missing}}
 
 
-def prove(model: PreTrainedModel, architecture: Architecture, where: str) -> None:
+def prove(model: PreTrainedModel, architecture: Architecture, where: str) -> str:
     """Prove the parts of a model in float32, as loaded and not yet packed; it is packed here.
 
-    Raises ReciteError that names the part which is not proved.
+    Returns why its heads are none that can be replaced, where only that is not proved; else nothing. Raises
+    ReciteError that names the part which is not proved.
     """
     refusal = _Refusal(where, architecture)
     checkpoint = Checkpoint(model, architecture, "", 0, "float32")
-    with refusal.of("the forward pass"):
-        check_length(checkpoint, LENGTH)
+    check_length(checkpoint, LENGTH)
+    try:
         own = unmodified(model)
+    except Exception as error:  # what a class's own code makes of its config and weights
+        raise refusal("the unmodified model", f"it should run by itself, and stops ({_reason(error)})") from None
     pack(model, ROWS)
-    for part, check in CHECKS:
-        with refusal.of(part), torch.inference_mode():
+    failed = _failed(CHECKS, checkpoint, own)
+    if failed:
+        raise refusal(*failed)
+    if not architecture.attention_output:
+        return "no attention output projection is found in every layer"
+    return " cannot be proved: ".join(_failed(OF_HEADS, checkpoint, own))
+
+
+@torch.inference_mode()
+def _failed(checks: Checks, checkpoint: Checkpoint, own: Own) -> tuple[str, str] | tuple[()]:
+    """The first part that is not proved, and what was expected of it; nothing if all are."""
+    for part, check in checks:
+        try:
             expected = check(checkpoint, own)
-            if expected:
-                raise refusal(part, expected)
+        except Exception as error:  # by what a class's code asks of a cache, a layer or an input, anything
+            expected = f"it should run in the engine, and stops ({_reason(error)})"
+        if expected:
+            return part, expected
+    return ()
+
+
+def _reason(error: Exception) -> str:
+    return (" ".join(str(error).split()) or type(error).__name__)[:300].rstrip(".")
 
 
 @torch.inference_mode()
@@ -100,13 +132,14 @@ def unmodified(model: PreTrainedModel) -> Own:
     model.set_attn_implementation("eager")
     model.generation_config = greedy
     try:
-        logits = model(input_ids=tokens, use_cache=False).logits
+        output = model(input_ids=tokens, use_cache=False, output_attentions=True)
+        heads = [weights.shape[1] for weights in output.attentions or () if weights is not None]
         mask = torch.ones_like(tokens[:, :PROMPT])
         generated = model.generate(tokens[:, :PROMPT], attention_mask=mask, generation_config=greedy)[:, PROMPT:]
     finally:
         model.generation_config = settings
         model.set_attn_implementation(before)
-    return Own(tokens, logits, generated)
+    return Own(tokens, output.logits, generated, heads)
 
 
 def same(one: Tensor, other: Tensor) -> bool:
@@ -172,30 +205,36 @@ def _attention(checkpoint: Checkpoint, own: Own) -> str:
 
 def _heads(checkpoint: Checkpoint, own: Own) -> str:
     """A value that is changed in one key/value head changes the outputs of the heads that share it, and no other."""
-    shared, width = checkpoint.shared_heads, checkpoint.head_width
-    tried = range(min(shared, MOST_SHARED))
-    tokens = own.tokens[:1].expand(len(tried), -1)
-    path = checkpoint.architecture.attention_output
+    heads, path = checkpoint.heads, checkpoint.architecture.attention_output
+    if set(own.heads) != {heads}:
+        return f"every layer should have {heads} heads, and the model has {own.heads}"
     for layer in range(len(checkpoint.layers)):
-        seen = []
-        for nudge in (0, 1):
-            cache = _Nudged(layer, nudge)
-            with _input(checkpoint.attention_output(layer)) as mixed:
-                forward(checkpoint, tokens, cache, 1)
-            if cache.heads != shared:
-                return f"layer {layer} should have {shared} key/value heads, and hands on {cache.heads}"
-            seen.append(mixed[0])
-        if seen[0].shape[-1] != checkpoint.heads * width:
-            return f"{path} should be given {checkpoint.heads} heads of width {width}, and is given {seen[0].shape[-1]}"
-        changed = (seen[0] != seen[1]).unflatten(-1, (checkpoint.heads, width)).any(dim=-1).any(dim=1)
-        groups = checkpoint.heads // shared
-        expected = torch.arange(checkpoint.heads, device=changed.device) // groups
-        if not torch.equal(changed, expected == torch.arange(len(tried), device=changed.device)[:, None]):
+        shared, clean = _heads_given(checkpoint, own.tokens, layer, 0)
+        if clean.shape[-1] != heads * checkpoint.head_width:
+            return f"{path} should be given {heads} heads of width {checkpoint.head_width}, and is given {clean.shape}"
+        if shared not in (checkpoint.shared_heads, 1):  # one where what is kept is what all heads are made of
+            return f"layer {layer} should have {checkpoint.shared_heads} key/value heads, and hands on {shared}"
+        _, nudged = _heads_given(checkpoint, own.tokens, layer, 1)
+        changed = (clean != nudged).unflatten(-1, (heads, -1)).any(dim=-1).any(dim=1)
+        expected = torch.arange(heads, device=changed.device) // (heads // shared)
+        if not torch.equal(changed, expected == torch.arange(len(changed), device=changed.device)[:, None]):
             return (
-                f"in layer {layer} each of {shared} key/value heads should reach {groups} of the {checkpoint.heads} "
-                f"heads of width {width} at {path}, side by side, and no other"
+                f"in layer {layer} each of {shared} key/value heads should reach {heads // shared} of the {heads} heads "
+                f"of width {checkpoint.head_width} at {path}, side by side, and no other"
             )
     return ""
+
+
+def _heads_given(checkpoint: Checkpoint, tokens: Tensor, layer: int, nudge: float) -> tuple[int, Tensor]:
+    """Key/value heads of a layer, and its heads' outputs where in row i of one text `nudge` is added to head i of them.
+
+    The outputs are (rows, LENGTH, heads x width), a row for each key/value head up to MOST_SHARED.
+    """
+    cache = _Nudged(layer, nudge)
+    rows = min(checkpoint.shared_heads, MOST_SHARED)
+    with _input(checkpoint.attention_output(layer)) as mixed:
+        forward(checkpoint, tokens[:1].expand(rows, -1), cache, 1)
+    return cache.heads, mixed[0][: cache.heads]
 
 
 def _replacement(checkpoint: Checkpoint, own: Own) -> str:
@@ -243,17 +282,20 @@ def _restart(checkpoint: Checkpoint, own: Own) -> str:
     return ""
 
 
-CHECKS: tuple[tuple[str, Callable[[Checkpoint, Own], str]], ...] = (
+CHECKS: Checks = (
     ("the forward pass", _engine),
     ("the independence of rows", _rows),
     ("final norm and unembedding", _lens),
+    ("the greedy continuation", _greedy),
+)
+"""What every measurement needs, in order; a check says in words what was expected, or nothing."""
+OF_HEADS: Checks = (
     ("the attention output projection", _attention),
     ("heads and their width", _heads),
     ("the replacement of heads", _replacement),
-    ("the greedy continuation", _greedy),
     ("the restart at a layer", _restart),
 )
-"""What is proved, in order; a check says in words what was expected, or nothing."""
+"""What measurements of heads need beside that."""
 
 
 class _Nudged(Unkept):
