@@ -103,7 +103,9 @@ def make_config(
     architecture = architecture_of(raw.get("model_type", "none"))
     model_class = getattr(transformers, architecture.model_class)
     if model_class._is_stateful:
-        raise no_part(where, architecture, "layers that hand on keys and values alone", "layers with a state of their own")
+        raise no_part(
+            where, architecture, "layers that hand on keys and values alone", "layers with a state of their own"
+        )
     config_class = model_class.config_class
     rotary, settings = None, dict(raw)
     try:

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -17,6 +16,7 @@ from transformers.utils import logging
 from recite.checkpoints.architectures import Architecture
 from recite.checkpoints.gguf_header import unreadable
 from recite.checkpoints.inspection import Inspected, head_width, inspect
+from recite.checkpoints.structure import mark_tuples
 from recite.checkpoints.weight_files import TABLES, another_head, broken
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
@@ -26,8 +26,6 @@ from recite.kernels.packing import PackedLinear, SlicedLinear, pack
 ROOM = 0.85
 """Share of a GPU's memory that weights may take; the rest is for keys, values and logits."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-TUPLES = "hands_on_a_tuple"
-"""Attribute of a layer whose output is a tuple."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -180,32 +178,10 @@ def load_model(found: Inspected, dtype: torch.dtype) -> transformers.PreTrainedM
     return model
 
 
-def mark_tuples(model: transformers.PreTrainedModel, architecture: Architecture) -> None:
-    """Mark the layers of a class that hand on a tuple, whose first is the residual stream; see TUPLES."""
-    if architecture.known:
-        return
-    layers = model.get_submodule(architecture.layers)
-    seen: list[bool] = []
-
-    def see(module: nn.Module, arguments: Any, output: Any) -> None:
-        seen.append(isinstance(output, tuple))
-        raise _SeenError
-
-    first = next(layers.children())
-    with first.register_forward_hook(see), torch.inference_mode(), suppress(_SeenError):
-        model(input_ids=torch.zeros(1, 2, dtype=torch.int64, device=model.device), use_cache=False)
-    for layer in layers.children():
-        setattr(layer, TUPLES, seen == [True])
-
-
 def _is_above(key: str, found: Inspected) -> bool:
     """Whether a tensor is of a layer above those of a checkpoint that was cut; that of a whole one is foreign."""
     layer = re.match(rf"{re.escape(found.architecture.layers)}\.(\d+)\.", key)
     return layer is not None and found.config.num_hidden_layers <= int(layer[1]) < found.layers
-
-
-class _SeenError(Exception):
-    """Leaves a model whose first layer has been run."""
 
 
 def _on_disk(source: str | Path, revision: str | None) -> Path:

@@ -3,9 +3,11 @@
 What is found here is a guess by sizes, places and names; `recite.engine.proof` proves it, or refuses it.
 """
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
@@ -17,6 +19,8 @@ OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj", "wo", "out_lin", "linear_out
 """What classes call the attention output projection, the usual names first."""
 ATTENTION_NAMES = ("attn", "attention", "mixer", "att")
 """Parts of the names of what holds it."""
+TUPLES = "hands_on_a_tuple"
+"""Attribute of a layer whose output is a tuple."""
 FACTORS, DIVISORS, CAPS = ("logit_scale", "lm_head_multiplier"), ("logits_scaling",), ("final_logit_softcapping",)
 """Keys of a config by which logits are multiplied, divided and capped."""
 
@@ -48,7 +52,9 @@ def found_parts(architecture: Architecture, model: PreTrainedModel, where: str) 
         logit_factor=factor or 1.0,
         logit_divisor=divisor or 1.0,
         logit_cap=cap,
-        width_of_head=_inputs(layers[0].get_submodule(projection)) // config.num_attention_heads if projection else None,
+        width_of_head=_inputs(layers[0].get_submodule(projection)) // config.num_attention_heads
+        if projection
+        else None,
         own_attention=not model._can_set_attn_implementation(),
     )
 
@@ -73,7 +79,7 @@ def _layers(model: PreTrainedModel, where: str, architecture: Architecture) -> n
 def _after_layers(
     parent: nn.Module, layers: nn.ModuleList, where: str, architecture: Architecture
 ) -> tuple[nn.Module, list[nn.Module]]:
-    """The final norm, which stands beside the layers, behind them where there is a choice; and a projection after it."""
+    """The final norm, which stands beside the layers, behind them where there is a choice; and what projects it."""
     beside = list(parent.named_children())
     place = next(place for place, (_, module) in enumerate(beside) if module is layers)
     norms = [(name, module) for name, module in beside if is_norm(module)]
@@ -82,7 +88,9 @@ def _after_layers(
     chosen = behind[:1] or named[:1] or norms[-1:]
     if not chosen:
         raise no_part(where, architecture, "a norm after the last layer", "none beside its layers")
-    after = [module for name, module in beside if isinstance(module, nn.Linear) and name == "project_out"]
+    after: list[nn.Module] = [
+        module for name, module in beside if isinstance(module, nn.Linear) and name == "project_out"
+    ]
     return chosen[0][1], after
 
 
@@ -96,7 +104,7 @@ def _attention_output(layers: nn.ModuleList, config: PretrainedConfig) -> str:
 
     It leads to the residual width, from a multiple of the heads.
     """
-    found = []
+    found: list[tuple[int, int, str, int]] = []
     for name, module in layers[0].named_modules():
         inside, _, last = name.rpartition(".")
         attention = any(word in inside.lower() for word in ATTENTION_NAMES) and "cross" not in inside
@@ -122,3 +130,32 @@ def _number(config: PretrainedConfig, keys: tuple[str, ...]) -> float | None:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
     return None
+
+
+def mark_tuples(model: PreTrainedModel, architecture: Architecture) -> None:
+    """Mark the layers of a class that hand on a tuple, whose first is the residual stream; see TUPLES."""
+    if architecture.known:
+        return
+    layers = model.get_submodule(architecture.layers)
+    seen: list[bool] = []
+
+    def see(module: nn.Module, arguments: Any, output: Any) -> None:
+        seen.append(isinstance(output, tuple))
+        raise _SeenError
+
+    tokens = torch.zeros(1, 2, dtype=torch.int64, device=model.device)
+    try:
+        with next(layers.children()).register_forward_hook(see), torch.inference_mode(), suppress(_SeenError):
+            model(input_ids=tokens, use_cache=False)
+    except ReciteError:
+        raise
+    except Exception as error:  # what a class's own code makes of its config and weights
+        what = " ".join(str(error).split()) or type(error).__name__
+        reason = f"{architecture.model_class} stops in its first layer ({what})"
+        raise ReciteError(f"{reason}; correct the config, or name a checkpoint of another class.") from None
+    for layer in layers.children():
+        setattr(layer, TUPLES, seen == [True])
+
+
+class _SeenError(Exception):
+    """Leaves a model whose first layer has been run."""

@@ -47,8 +47,8 @@ def _said(raw: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def parameter_sets(parameters: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The sets of parameters of a flat one, or of one by type of layer."""
-    nested = [value for value in parameters.values() if isinstance(value, dict)]
-    yield from nested or [parameters]
+    nested: list[Mapping[str, Any]] = [value for value in parameters.values() if isinstance(value, dict)]
+    yield from nested or (parameters,)
 
 
 def check_turns(parameters: Mapping[str, Any], model: nn.Module, where: str) -> None:

@@ -130,8 +130,8 @@ class Branches:
         for layer in range(self.layer):
             traced = self.clean[layer]
             if layer not in self.cache.layers:
-                keys, values = (part.new_zeros(self.most_rows, *part.shape[1:]) for part in traced)
-                self.cache.layers[layer] = (keys, values)
+                one, other = (part.new_zeros(self.most_rows, *part.shape[1:]) for part in traced)
+                self.cache.layers[layer] = (one, other)
             for side, part in enumerate(self.cache.layers[layer]):
                 device = part.device
                 torch.index_select(traced[side], 0, clean.to(device), out=part[: len(keys)])

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from recite.checkpoints.loading import TUPLES, Checkpoint
+from recite.checkpoints.loading import Checkpoint
+from recite.checkpoints.structure import TUPLES
 from recite.errors import ReciteError
 from recite.kernels.key_values import KeyValues
 

@@ -54,7 +54,9 @@ def attend(
     plain = queries == keys and groups == 1 and not by_products
     hidden = None if queries == 1 or plain else _causal(queries, keys, groups, query.dtype, query.device)
     if by_products or softcap is not None or s_aux is not None:
-        hidden = hidden if hidden is not None or not plain else _causal(queries, keys, groups, query.dtype, query.device)
+        hidden = (
+            hidden if hidden is not None or not plain else _causal(queries, keys, groups, query.dtype, query.device)
+        )
         scores = torch.matmul(query * (scaling or width**-0.5), key.transpose(-1, -2))
         if softcap is not None:
             scores = torch.tanh(scores / softcap) * softcap

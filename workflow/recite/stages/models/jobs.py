@@ -1,4 +1,4 @@
-"""Training and registration as jobs have them: a checkpoint's folder is that of its weights, and its class is proved."""
+"""Training and registration as jobs have them: a checkpoint's folder is that of its weights, its class is proved."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 from recite.checkpoints.registration import register
 from recite.checkpoints.training import train_model
-from recite.engine.proof import prove_checkpoint
+from recite.engine.proof.proving import prove_checkpoint
 
 
 def train(

@@ -1,0 +1,1 @@
+"""The proof that a decoder without a row in the architecture table is run right."""
