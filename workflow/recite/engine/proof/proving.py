@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import transformers
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from recite.checkpoints.architectures import Architecture
 from recite.checkpoints.inspection import Inspected
@@ -29,8 +30,12 @@ def prove_checkpoint(found: Inspected) -> dict[str, Any]:
     """
     if found.architecture.known:
         return {}
-    few = shallow(found)
-    model = load_model(few, torch.float32).eval()
+    few, told = shallow(found), logging.get_verbosity()
+    logging.set_verbosity_error()  # else all layers that are left out would be listed
+    try:
+        model = load_model(few, torch.float32).eval()
+    finally:
+        logging.set_verbosity(told)
     missing = prove(model, found.architecture, str(found.where))
     layers = {"layers": few.config.num_hidden_layers, "of": found.config.num_hidden_layers}
     return {"proof": {**layers, "transformers": transformers.__version__, "without_heads": missing}}
