@@ -1,5 +1,6 @@
 """Decoders without a row in the architecture table: parts found by structure and proved, or refused by name."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +11,20 @@ import torch
 
 from decoders import DECODERS, REFUSED, VOCABULARY, WITHOUT_HEADS, saved, small_model
 from recite.checkpoints.architectures import ARCHITECTURES
-from recite.checkpoints.inspection import inspect
+from recite.checkpoints.inspection import empty_model, inspect, make_config
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.checkpoints.shallow import layer_kinds, shallow
 from recite.checkpoints.structure import found_parts
+from recite.checkpoints.turns import check_turns
 from recite.engine.continuation import continue_greedily
+from recite.engine.proof import prove_checkpoint
 from recite.engine.proof.own import PROMPT, STEPS, TOLERANCE, same, unmodified
-from recite.engine.proof.proving import prove_checkpoint
 from recite.engine.residuals import Unkept, forward
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file, write_json
+
+CONFIGS = Path(__file__).parents[2] / "decoder_configs.jsonl"
+"""config.json in the form of published checkpoints, with the keys that such files carry beside those of the class."""
 
 
 def recorded(folder: Path) -> Path:
@@ -148,6 +153,20 @@ def test_configs(model_type: str, change: dict[str, Any], sentence: str, tmp_pat
     write_json(folder / "config.json", config | change)
     with pytest.raises(ReciteError, match=sentence):
         inspect(folder)
+
+
+@pytest.mark.parametrize("line", CONFIGS.read_text().splitlines(), ids=lambda line: json.loads(line)["name"])
+def test_config_in_a_published_form(line: str) -> None:
+    """Keys that change nothing do not keep a checkpoint out, and its parts are found at its full size."""
+    name, raw = json.loads(line).values()
+    config, architecture, rotary = make_config(raw, name)
+    empty = empty_model(config, architecture)
+    found = found_parts(architecture, empty, name)
+    assert found.attention_output and found.width_of_head and len(empty.get_submodule(found.layers)) > 10
+    if rotary is not None:
+        check_turns(rotary, empty, name)
+    with pytest.raises(ReciteError, match=f"^{name} says use_mrope True, which "):
+        make_config(raw | {"use_mrope": True}, name)
 
 
 def test_positions_that_are_turned_otherwise(tmp_path: Path) -> None:

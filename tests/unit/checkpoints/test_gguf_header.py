@@ -17,7 +17,7 @@ from peers import logits_of
 from recite.checkpoints.gguf_header import read_header
 from recite.checkpoints.inspection import inspect
 from recite.checkpoints.loading import load_checkpoint
-from recite.engine.proof.proving import prove_checkpoint
+from recite.engine.proof import prove_checkpoint
 from recite.errors import ReciteError
 
 HEADS, WIDTH = 4, 16

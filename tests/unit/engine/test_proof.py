@@ -14,7 +14,7 @@ from recite.checkpoints.architectures import Architecture
 from recite.checkpoints.inspection import inspect
 from recite.checkpoints.loading import load_model
 from recite.engine.passes import forwarding
-from recite.engine.proof.proving import prove
+from recite.engine.proof import prove
 from recite.errors import ReciteError
 
 Loaded = tuple[Any, Architecture]

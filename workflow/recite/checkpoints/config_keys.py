@@ -13,6 +13,7 @@ from transformers import PretrainedConfig
 
 from recite.checkpoints.architectures import Architecture
 from recite.checkpoints.rotary import KEYS as ROTARY
+from recite.checkpoints.turns import LOCAL
 from recite.errors import ReciteError
 
 HARMLESS = re.compile(
@@ -32,7 +33,8 @@ HARMLESS = re.compile(
     use_cache | pretraining_tp | torchscript | use_bfloat16 | tf_legacy_loss | _?attn_implementation\w* |
     _flash_attn_2_enabled | use_flash_\w+ | (scale_)?attention_softmax_in_fp32 | inference_runner | max_batch_size |
     max_sequence_length | pad_key_length | pre_allocate_kv_cache | validate_runner_input | max_window_layers |
-    use_sliding_window |
+    use_sliding_window | cache_implementation | model_max_length | seq_length | (bias_dropout|masked_softmax)_fusion |
+    skip_bias_add(_qkv)? | offset_alibi | slow_but_exact | activation_dropout | layerdrop |
     # how `generate` of `transformers` samples a text, which is not used here
     (max|min)_length | max_new_tokens | do_sample | early_stopping | num_beams | num_beam_groups | diversity_penalty |
     temperature | top_[kp] | typical_p | (repetition|length)_penalty | (encoder_)?no_repeat_ngram_size |
@@ -60,9 +62,27 @@ OFF: dict[str, Any] = {
     "rope_interleaved": False,
     "scale_attn_by_inverse_layer_idx": False,
     "tie_encoder_decoder": False,
+    "use_mrope": False,
     "use_qk_norm": False,
+    "apply_residual_connection_post_layernorm": False,
 }
 """Values at which keys that a class need not know change nothing."""
+ALWAYS: dict[str, dict[str, Any]] = {
+    "cohere2": {
+        "layer_switch": 4,
+        "sliding_window_pattern": 4,
+        "order_of_interleaved_layers": "local_attn_first",
+        "position_embedding_type": "rope_gptj",
+        "use_embedding_sharing": True,
+        "use_gated_activation": True,
+        "use_parallel_block": True,
+        "use_parallel_embedding": True,
+    },
+    "gemma": {"hidden_act": "gelu"},  # which the class takes as what was meant, "gelu_pytorch_tanh"
+    "gptj": {"rotary": True, "scale_attn_weights": True},
+    "starcoder2": {"mlp_type": "default", "norm_type": "layer_norm", "scale_attn_weights": True},
+}
+"""Class -> values of keys that it does not have and at which it is what it always is."""
 CODE = ("AutoModel", "AutoModelForCausalLM")
 """Entries of `auto_map` that say that the model is code in its folder."""
 COUNTS = (
@@ -93,13 +113,16 @@ def check_keys(raw: Mapping[str, Any], config: PretrainedConfig, architecture: A
     declared = {field.name for field in fields(config)} | config.attribute_map.keys()
     declared -= {"chunk_size_feed_forward", "is_encoder_decoder"}  # of every class, but for few to use
     elsewhere = CHECKED_ELSEWHERE | (ROTARY if "rope_parameters" in declared else set())
+    always = ALWAYS.get(architecture.model_type, {})
     if not architecture.known:  # what a class works out for itself it knows too
         declared |= vars(type(config)()).keys()
+        # Many classes take a width of heads that they do not declare; the shapes of their tensors say whether.
+        elsewhere |= {"head_dim", *(LOCAL if "rope_parameters" in declared else ())}
     derived = _derived(config, architecture)
     for key in sorted(key for key in raw.keys() - elsewhere if not HARMLESS.fullmatch(key)):
         said = raw[key]
         taken = getattr(config, key, None) if key in declared else derived.get(key, OFF.get(key))
-        if said is not None and not _is_taken(said, taken):
+        if said is not None and not _is_taken(said, taken) and always.get(key) != said:
             other = "has no place for" if taken is None else f"takes as {taken!r}"
             raise ReciteError(
                 f"{where} says {key} {said!r}, which {architecture.model_class} {other}; name another checkpoint, or "
@@ -123,6 +146,10 @@ def _derived(config: PretrainedConfig, architecture: Architecture) -> dict[str, 
         "num_key_value_heads": architecture.shared_heads(config),
         "layer_types": ["full_attention"] * layers,
         "num_layers": layers,
+        "hidden_act": getattr(config, "hidden_activation", None),
+        "layer_norm_epsilon": getattr(config, "norm_epsilon", None),
+        "sliding_window_pattern": getattr(config, "_sliding_window_pattern", None),
+        "n_embed": config.hidden_size,
         "n_ctx": getattr(config, "max_position_embeddings", None),
     }
 

@@ -63,7 +63,7 @@ def _heads_given(checkpoint: Checkpoint, tokens: Tensor, layer: int, nudge: floa
     The outputs are (rows, LENGTH, heads x width), a row for each key/value head up to MOST_SHARED.
     """
     cache = _Nudged(layer, nudge)
-    rows = min(checkpoint.shared_heads, MOST_SHARED)
+    rows = min(checkpoint.heads, MOST_SHARED)
     with _input(checkpoint.attention_output(layer)) as mixed:
         forward(checkpoint, tokens[:1].expand(rows, -1), cache, 1)
     return cache.heads, mixed[0][: cache.heads]
