@@ -182,7 +182,6 @@ DECODERS: dict[str, dict[str, Any]] = {
     },
     "hunyuan_v1_dense": WIDE,
     "hunyuan_v1_moe": EXPERTS | {"num_experts": 4, "moe_topk": 2, "head_dim": 8},
-    "lfm2": GROUPED,
     "llama4_text": EXPERTS | {"num_local_experts": 4, "intermediate_size_mlp": 48, "head_dim": 8},
     "gpt_neox_japanese": {k: v for k, v in PLAIN.items() if k != "intermediate_size"}
     | {"intermediate_multiple_size": 2},
@@ -192,6 +191,15 @@ DECODERS: dict[str, dict[str, Any]] = {
     "youtu": PLAIN | LATENT | {"num_key_value_heads": 4},
     "mellum": WIDE | {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24},
     "ministral3": WIDE,
+    "hyperclovax": GROUPED,
+    "jais2": GROUPED,
+    "granite_swa": GROUPED,
+    "flint": GROUPED,
+    "laguna": EXPERTS,
+    "glm4_moe_lite": PLAIN
+    | LATENT
+    | {"num_key_value_heads": 4, "n_routed_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24}
+    | {"n_group": 1, "topk_group": 1},
     "cohere2_moe": EXPERTS | {"num_experts": 4, "head_dim": 8},
     "exaone_moe": EXPERTS | {"num_experts": 4, "moe_intermediate_size": 24, "head_dim": 8},
 }
@@ -206,6 +214,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "falcon_h1": (GROUPED, STATE),
     "jamba": (GROUPED, STATE),
     "zaya": (GROUPED, STATE),
+    "lfm2": (
+        GROUPED | {"layer_types": ["conv", "full_attention", "conv"]},
+        "the forward pass .*no attribute 'get_conv",
+    ),
+    "minimax": (EXPERTS | {"num_local_experts": 4, "head_dim": 8}, "the forward pass .*uses cache of its own"),
+    "beam": (GROUPED, r"the decoder layer of .* alone, and is given one of \[1, 1, 16, 1\]"),
+    "xlm": ({"vocab_size": VOCABULARY, "emb_dim": WIDTH, "n_layers": LAYERS, "n_heads": HEADS}, "the forward pass of"),
+    "bart": (
+        {"vocab_size": VOCABULARY, "d_model": WIDTH, "decoder_layers": LAYERS, "pad_token_id": 1}
+        | {"encoder_layers": 1, "decoder_attention_heads": HEADS, "encoder_attention_heads": HEADS},
+        "needs a list of 1 decoder layers, and it has none",
+    ),
     "openai-gpt": (OLD, "needs a norm after the last layer, and it has none beside its layers"),
     "doge": (GROUPED, "attention of DogeAttention is given a mask, which is not heeded here"),
 }

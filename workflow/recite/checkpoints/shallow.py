@@ -29,6 +29,7 @@ def shallow(found: Inspected) -> Inspected:
         config = cut_config(found.config, count)
         empty = empty_model(config, found.architecture)
         alike = layer_kinds(empty, found.architecture.layers) == kinds[:count]
+        alike = alike and _others(empty, found.architecture.layers) == _others(found.empty, found.architecture.layers)
     except Exception:  # in which ways a class does not bear it, only the class knows
         return found
     return found._replace(config=config, empty=empty) if alike else found
@@ -37,6 +38,11 @@ def shallow(found: Inspected) -> Inspected:
 def layer_kinds(model: nn.Module, path: str) -> list[str]:
     """What each layer is made of, as a text that is the same for layers of one kind."""
     return [_kind(layer) for layer in model.get_submodule(path).children()]
+
+
+def _others(model: nn.Module, path: str) -> set[str]:
+    """The tensors that are in no layer."""
+    return {name for name in model.state_dict() if not name.startswith(f"{path}.")}
 
 
 def _kind(layer: nn.Module) -> str:

@@ -1,13 +1,16 @@
 """What every measurement needs of a model: its logits, rows that are apart, the lens, greedy tokens."""
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import continue_greedily
-from recite.engine.passes import last_hidden
+from recite.engine.passes import forward, last_hidden
 from recite.engine.proof.own import KEPT, PASSES, PROMPT, ROWS, STEPS, TOLERANCE, Checks, Own, same
-from recite.engine.residuals import run
+from recite.engine.residuals import Unkept, run
 from recite.kernels.key_values import KeyValues
 
 APART = "a row's logits should be the same whatever rows lie beside it"
@@ -35,6 +38,22 @@ def _engine(checkpoint: Checkpoint, own: Own) -> str:
 
 def _own_rows(checkpoint: Checkpoint, own: Own) -> str:
     return "" if same(own.alone, own.logits) else APART
+
+
+def _layers(checkpoint: Checkpoint, own: Own) -> str:
+    """The engine runs the last layer over some positions alone, and cuts what it is given along them."""
+    fed = own.tokens.shape[1]
+    strange: list[list[int]] = []
+
+    def see(module: nn.Module, arguments: Any, named: Any) -> None:
+        tensors = (value for value in tree_leaves((arguments, named)) if isinstance(value, Tensor))
+        strange.extend([*value.shape] for value in tensors if value.ndim > 1 and value.shape[1] != fed)
+
+    with checkpoint.layers[-1].register_forward_pre_hook(see, with_kwargs=True):
+        forward(checkpoint, own.tokens, Unkept(), 1)
+    if checkpoint.architecture.own_attention or not strange:
+        return ""
+    return f"the last layer should be given tensors of (rows, positions, ...) alone, and is given one of {strange[0]}"
 
 
 def _rows(checkpoint: Checkpoint, own: Own) -> str:
@@ -71,6 +90,7 @@ def _greedy(checkpoint: Checkpoint, own: Own) -> str:
 CHECKS: Checks = (
     ("the independence of rows", _own_rows),
     ("the forward pass", _engine),
+    ("the decoder layer", _layers),
     ("the independence of rows", _rows),
     ("final norm and unembedding", _lens),
     ("the greedy continuation", _greedy),
