@@ -422,7 +422,8 @@ def test_trace(finished: Checkout) -> None:
     assert f"{CORPUS}: the text stands there" in run.stdout
     for path in (SCORES, NOISE):
         row = next(row for row in pq.read_table(study.file(path)).to_pylist() if row["row_id"] == sample["row_id"])
-        assert f"{path}  hits {row['hits']}, first_mismatch {row['first_mismatch']}" in run.stdout
+        shown = f"inclusion_probability {row['inclusion_probability']:g}, hits {row['hits']}, first_mismatch"
+        assert f"{path}  {shown} {row['first_mismatch']}" in run.stdout
     assert "starcoder-s" not in run.stdout and "Summed up in: tables/noise_rates.parquet" in run.stdout
     assert json.dumps(sample["text"][: sample["context_bytes"]].decode(), ensure_ascii=False) in run.stdout
 

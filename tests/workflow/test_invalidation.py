@@ -52,7 +52,7 @@ ABLATED |= {"figures": 7}
 """What follows from a model's rows without its heads."""
 SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 21}
 """All that sums up."""
-DRAWN = {"ablation_rows": 1, "ablation": 2}
+DRAWN = {"ablation_rows": 3, "ablation": 2}
 """One model's heads ablated, layer by layer, in rows that are drawn anew."""
 ANEW = SUMMED | DRAWN
 """What follows from a model that is disturbed and has its heads ablated."""
@@ -91,7 +91,7 @@ EDITS = {
     ),
     "new domain": Edit(
         config(("[code, licences, control]", "[code, licences, control, headers]")),
-        {"sampling": 2, "samples": 1, "frequency": 6, **SCORED, **ANEW},
+        {"sampling": 2, "samples": 1, "frequency": 6, **SCORED, **ANEW, "ablation_rows": 1},
         spared=("code-0000",),
     ),
     "new figure": Edit(figure, {"figures": 1}),

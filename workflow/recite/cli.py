@@ -89,6 +89,25 @@ def doctor(
 
 
 @app.command()
+def inspect(
+    source: Annotated[str, typer.Argument(metavar="PATH", help="A folder, a GGUF file, or a hub name in the cache.")],
+    rows: Annotated[int, typer.Option(min=1, help="Rows of a batch, for its memory.")] = 32,
+    context: Annotated[int, typer.Option(min=1, help="Tokens of a row's context.")] = 32,
+    continuation: Annotated[int, typer.Option(min=1, help="Tokens of its continuation.")] = 32,
+    as_data: Annotated[bool, typer.Option("--json", help="Print JSON, in bytes.")] = False,
+) -> None:
+    """Say what a checkpoint on this machine is, and print its entry for config/models.yaml; no weight is read."""
+    from recite.doctor import checkpoint
+
+    try:
+        told = checkpoint.describe(source, checkpoint.Asked(rows, context, continuation))
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_data else checkpoint.as_text(told), nl=as_data)
+
+
+@app.command()
 def status(
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     watched: Annotated[bool, typer.Option("--watch", help="With bars, until Ctrl-C.")] = False,

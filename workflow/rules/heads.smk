@@ -1,7 +1,7 @@
 # Heads: what rows of every class and domain lose by each attention head, for the models that the config lists.
 #
 # in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/, scores/<model>/
-# out: ablation_rows/<model>.parquet, ablation_means/<model>.parquet where heads are replaced by their means over the rows,
+# out: ablation_rows/<model>/<domain>.parquet, ablation_means/<model>.parquet where heads are replaced by their means over the rows,
 #      screening/<model>.parquet where they are screened, ablation/<model>/layers-<first>/<part>.parquet, tables/{heads,overlap,power}.parquet,
 #      tables/screening.parquet unless heads are screened
 
@@ -22,7 +22,7 @@ rule ablation_rows:
     params:
         **params_of("ablation_rows"),
     message:
-        "Draw the rows of {wildcards.model} whose heads are ablated"
+        "Draw the rows of {wildcards.domain} whose heads are ablated in {wildcards.model}"
     script:
         "../../scripts/job.py"
 

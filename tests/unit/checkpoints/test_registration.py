@@ -22,10 +22,10 @@ from recite.checkpoints.architectures import ARCHITECTURES, Shape
 from recite.checkpoints.loading import load_checkpoint
 from recite.checkpoints.registration import register
 from recite.checkpoints.training import build_model
+from recite.corpora.family_tokenizer import copy_tokenizer
 from recite.corpora.tokenization import train_tokenizer
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file, write_json
-from recite.sources.fetching import copy_tokenizer
 from recite.stages.models.registering import register_proved
 
 VOCABULARY = 300

@@ -66,9 +66,9 @@ class Job:
             "compressibility": lambda: shorten(options, scores, shards, weights, out, 1),
             "recovery": lambda: measure_recovery(options, 0.1, shards, weights, out, 1),
             "lens": lambda: decode_layers(options, scores, shards, weights, out, self.folder / "positions.parquet", 1),
-            "ablation": lambda: measure_heads(options, shards, drawn, weights, None, None, out, 1),
-            "ablation_means": lambda: measure_means(options, shards, drawn, weights, out, 1),
-            "screening": lambda: screen_heads(options, shards, drawn, weights, None, out, 1),
+            "ablation": lambda: measure_heads(options, shards, [drawn], weights, None, None, out, 1),
+            "ablation_means": lambda: measure_means(options, shards, [drawn], weights, out, 1),
+            "screening": lambda: screen_heads(options, shards, [drawn], weights, None, out, 1),
             "batching": lambda: search(options, weights, 2**31, out, 1),
         }
         calls[stage]()

@@ -44,7 +44,7 @@ with door(job):
     print("words of the job")
     {body}
 """
-MODULE, FUNCTION = "recite.sources.fetching", "copy_tokenizer"
+MODULE, FUNCTION = "recite.corpora.family_tokenizer", "copy_tokenizer"
 """A function that does what can be seen."""
 
 

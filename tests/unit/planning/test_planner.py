@@ -123,8 +123,9 @@ def test_what_the_end_waits_for() -> None:
         assert jobs[f"figures/{stage}"].after == (f"{stage}_aggregation",)
     ablated = {name for name, job in jobs.items() if job.stage == "ablation"}
     for stage in ("ablation_aggregation", "overlap", "power"):
-        assert set(jobs[stage].after) == ablated | {f"ablation_rows/{name.split('/')[1]}" for name in larger}
-    assert set(jobs["ablation_rows/pythia-l"].after) == {name for name in scored if name.split("/")[1] == "pythia-l"}
+        assert set(jobs[stage].after) == ablated | {name for name in jobs if name.startswith("ablation_rows/")}
+    own = {name for name in scored if name.split("/")[1] == "pythia-l"}
+    assert set(jobs["ablation_rows/pythia-l/code"].after) == own
     assert jobs["figures/heads"].after == ("ablation_aggregation",)
     assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation", "ablation_aggregation"}
     assert jobs["figures/controls"].after == ("aggregation",)
@@ -301,7 +302,7 @@ def test_ablation_runs_every_head_twice() -> None:
     jobs = named(made)
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
     job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
-    assert awaited(job) == ["registration/openllama-7b", "samples", "ablation_rows/openllama-7b"]
+    assert awaited(job) == ["registration/openllama-7b", "samples", "ablation_rows/openllama-7b/common_crawl"]
     row = heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
     work = -(-1000 // batch) * batch * row
     assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * heads.PACE))
@@ -311,7 +312,8 @@ def test_ablation_runs_every_head_twice() -> None:
     assert len([name for name in jobs if name.startswith("ablation/openllama-7b/")]) == 4 * len(parts)
     means = named(ablating(FIRST | {"replacement": "dataset_mean"}))
     domains = {f"sampling/openllama/{domain}" for domain in made.study.domains_of("openllama-7b")}
-    assert set(means["ablation_means/openllama-7b"].after) == {*awaited(job), *domains}
+    drawn = {f"ablation_rows/openllama-7b/{domain}" for domain in made.study.domains_of("openllama-7b")}
+    assert set(means["ablation_means/openllama-7b"].after) == {*awaited(job), *drawn, *domains}
     after = means["ablation/openllama-7b/layers-30/common_crawl-0000"].after
     assert after == (*job.after, "ablation_means/openllama-7b")
 
@@ -322,14 +324,16 @@ def test_screened_heads_are_not_ablated() -> None:
     jobs = named(made)
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
     screening = jobs["screening/openllama-7b"]
-    waits = [f"{rule}/openllama-7b" for rule in ("ablation_rows", "ablation_means")]
-    assert awaited(screening) == ["registration/openllama-7b", "samples", *waits]
+    drawn = [f"ablation_rows/openllama-7b/{domain}" for domain in made.study.domains_of("openllama-7b")]
+    means = "ablation_means/openllama-7b"
+    assert awaited(screening) == ["registration/openllama-7b", "samples", *drawn, means]
     rows = 1000 * len(made.study.domains[made.study.models["openllama-7b"].corpus])
     work = 2 * -(-rows // batch) * batch * cost.row
     assert screening.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
     assert cost.weights < screening.peak < 80e9
     job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
-    assert awaited(job) == [*awaited(screening), screening.name]
+    here = "ablation_rows/openllama-7b/common_crawl"
+    assert awaited(job) == ["registration/openllama-7b", "samples", here, means, screening.name]
     share = heads.listed_share(0.2)
     row = share * heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
     rate = 0.4 * 312e12 * heads.PACE
@@ -357,8 +361,9 @@ def test_rows_of_classes_are_of_all_shards() -> None:
     made = ablating({"classes": {"memorized": 3000, "half": 600}, "rows_per_domain": 500})
     rows = asked.rows(made.study, "openllama-7b", "common_crawl-0000")
     assert rows == {"common_crawl-0000": 1700, "common_crawl-0001": 1200, "common_crawl-0002": 1200}
-    drawing = named(made)["ablation_rows/openllama-7b"]
-    assert {name for name in drawing.after} == {name for name in named(made) if name.startswith("scoring/openllama-7b")}
+    drawing = named(made)["ablation_rows/openllama-7b/common_crawl"]
+    scored = [name for name in named(made) if name.startswith("scoring/openllama-7b/common_crawl")]
+    assert list(drawing.after) == scored
     assert not drawing.gpus and drawing.seconds > 1
 
 

@@ -10,8 +10,9 @@ import huggingface_hub
 import pytest
 
 from hub import Hub, Refusal
+from recite.corpora.family_tokenizer import copy_tokenizer
 from recite.errors import ReciteError
-from recite.sources.fetching import copy_tokenizer, corpus_folder, model_folder, tokenizer_file
+from recite.sources.fetching import corpus_folder, model_folder, tokenizer_file
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"
 MODEL = {

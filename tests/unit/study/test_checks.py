@@ -430,7 +430,9 @@ def test_noise_layer_of_registered_models(tmp_path: Path, at_root: None) -> None
 def test_layers_in_blocks_of_a_model_of_unknown_depth(tmp_path: Path, at_root: None) -> None:
     """Prevents a model whose layers nobody has counted from being cut into jobs of some of them."""
     config = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={"layers_per_job": 2})
-    sentence = r"own\.yaml: ablation\.layers_per_job: the number of layers of mine is not known; add `layers` to its"
+    sentence = (
+        r"own\.yaml: ablation\.layers_per_job: the number of layers of mine is not known \(.*mine does not exist\); put"
+    )
     assert_refused(config, sentence)
     own = own_study(tmp_path, MINE, {"notes": NOTES}, ablation={})
     assert blocks(load(own, "own.yaml"), "mine") == {0: None}

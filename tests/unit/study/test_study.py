@@ -244,9 +244,9 @@ def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> No
         "control-0002": 5,
     }
     assert {shard: rows for part in heads.parts(study, "pythia-l").values() for shard, rows in part.items()} == whole
-    drawing = {"model": "pythia-l", "first": 25, "classes": {}, "domains": ["code", "control"]}
-    assert options(study, "ablation_rows", model="pythia-l") == drawing
-    assert options(study, "ablation_rows", model="olmo2-l")["first"] == 12
+    drawing = {"model": "pythia-l", "first": 25, "classes": {}, "domain": "control"}
+    assert options(study, "ablation_rows", model="pythia-l", domain="control") == drawing
+    assert options(study, "ablation_rows", model="olmo2-l", domain="code")["first"] == 12
 
 
 def test_rows_of_classes_may_be_in_every_part(config: dict[str, Any]) -> None:
@@ -255,10 +255,10 @@ def test_rows_of_classes_may_be_in_every_part(config: dict[str, Any]) -> None:
     config["ablation"]["classes"] = {"memorized": 5, "half": 100}
     study = loaded(config, scoring={"shards_per_job": 2}, ablation={"rows_per_domain_of": {"olmo1-l": 3}})
     assert {part: list(shards) for part, shards in heads.parts(study, "pythia-l").items()} == study.parts("pythia-l")
-    drawing = options(study, "ablation_rows", model="pythia-l")
+    drawing = options(study, "ablation_rows", model="pythia-l", domain="code")
     assert (drawing["first"], drawing["classes"]) == (0, {"memorized": 5, "half": 100})
     assert [drawing[name] for name in ("seed", "memorized", "half", "unmemorized")] == [2026, 1.0, 0.5, 0.0]
-    assert options(study, "ablation_rows", model="olmo1-l")["first"] == 3
+    assert options(study, "ablation_rows", model="olmo1-l", domain="code")["first"] == 3
     assert loaded(config, ablation={"rows_per_domain": 7}).config["ablation"]["classes"] == drawing["classes"]
 
 

@@ -6,6 +6,7 @@ The loader of `transformers` reads the keys and tensors that it knows and drops 
 import math
 import struct
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,6 +20,7 @@ from transformers.modeling_gguf_pytorch_utils import TensorProcessor, get_gguf_h
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.weight_files import broken
 from recite.errors import ReciteError
+from recite.sources.gguf_keys import FORMATS
 from recite.sources.pointers import refuse_pointer
 
 CONFIG_NAMES = cast(dict[str, dict[str, str | None]], GGUF_CONFIG_MAPPING)
@@ -59,10 +61,19 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "pooling_type": (0,),
 }
 """Values of keys of a model's class that change nothing, in llama.cpp's reading."""
+# `transformers` has this table of names made for every module of a model: 20 ms each, 400 modules in a small one.
+gguf.get_tensor_name_map = cache(gguf.get_tensor_name_map)
+
+LONG = 4096
+"""Numbers of a list that has one for every token; what says something of a layer has fewer."""
+SIZES = {kind: struct.calcsize(f"<{form}") for kind, form in FORMATS.items()}
 
 
 class GgufHeader(NamedTuple):
-    """Keys of a file with their values, None for lists of texts; its tensors, not yet unpacked; its tokens, if any."""
+    """Keys of a file with their values; its tensors, not yet unpacked; its tokens, if any.
+
+    Values are None for lists of texts and for long ones of numbers.
+    """
 
     keys: dict[str, Any]
     tensors: dict[str, gguf.ReaderTensor]
@@ -70,10 +81,13 @@ class GgufHeader(NamedTuple):
 
 
 class _Reader(GGUFReader):
-    """A reader that steps over lists of texts, which for a large vocabulary takes the plain one half a minute."""
+    """A reader that steps over lists of texts, and long ones of numbers, which for a vocabulary take half a minute."""
 
     def _get_field_parts(self, orig_offs: int, raw_type: int) -> tuple[int, list[Any], list[int], list[GGUFValueType]]:
         kind, start = self._get(orig_offs, np.uint32), orig_offs + 12
+        size = SIZES.get(int(kind[0])) if raw_type == GGUFValueType.ARRAY else None
+        if size is not None and (count := self._get(orig_offs + 4, np.uint64))[0] > LONG:
+            return 12 + int(count[0]) * size, [kind, count], [], [GGUFValueType.ARRAY, GGUFValueType(int(kind[0]))]
         if raw_type != GGUFValueType.ARRAY or kind[0] != GGUFValueType.STRING:
             found: tuple[int, list[Any], list[int], list[GGUFValueType]] = super()._get_field_parts(orig_offs, raw_type)
             return found

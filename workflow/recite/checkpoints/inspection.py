@@ -17,8 +17,7 @@ from recite.checkpoints.structure import found_parts, no_part
 from recite.checkpoints.turns import check_turns, heard
 from recite.checkpoints.weight_files import Stored, broken, check_tensors, stored_frequencies, stored_tensors
 from recite.errors import ReciteError
-from recite.files import read_json
-from recite.sources.pointers import refuse_pointer
+from recite.sources.facts import read_config
 
 HALF = 2.0**-7
 """Relative error of frequencies that were stored in half precision."""
@@ -79,13 +78,7 @@ def inspect(path: Path) -> Inspected:
 
 def _raw_config(path: Path) -> dict[str, Any]:
     """The config.json of a folder."""
-    file = path / "config.json"
-    if not file.is_file():
-        raise ReciteError(f"{path} is not a checkpoint folder: it has no config.json; name another or make it again.")
-    refuse_pointer(file)
-    raw = read_json(file)
-    if not isinstance(raw, dict):
-        raise ReciteError(f"{file} is no config of a model; fetch it again.")
+    raw = read_config(path)
     if raw.get("quantization_config") is not None:
         raise ReciteError(f"{path} holds quantized weights; name the checkpoint that they were made from.")
     if (path / "adapter_config.json").exists():

@@ -17,11 +17,12 @@ from recite.checkpoints.architectures import Architecture
 from recite.checkpoints.gguf_header import unreadable
 from recite.checkpoints.inspection import Inspected, head_width, inspect
 from recite.checkpoints.structure import mark_tuples
-from recite.checkpoints.weight_files import TABLES, another_head, broken
+from recite.checkpoints.weight_files import another_head, broken
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
 from recite.kernels.attention import ATTENTION
 from recite.kernels.packing import PackedLinear, SlicedLinear, pack
+from recite.sources.facts import TABLES
 
 ROOM = 0.85
 """Share of a GPU's memory that weights may take; the rest is for keys, values and logits."""

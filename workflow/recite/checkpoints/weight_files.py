@@ -14,13 +14,9 @@ from transformers.core_model_loading import WeightConverter, WeightRenaming, ren
 
 from recite.errors import ReciteError
 from recite.files import read_json
+from recite.sources.facts import FREQUENCIES, TABLES, WEIGHTS
 from recite.sources.pointers import refuse_pointer
 
-WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
-"""One file, or an index of several; the first is taken where both are there."""
-FREQUENCIES = "rotary_emb.inv_freq"
-TABLES = (FREQUENCIES, ".attention.bias", ".masked_bias", ".attn.bias")
-"""Ends of the names of tables that older checkpoints carry and that are computed today."""
 PRECISIONS = ("F64", "F32", "F16", "BF16")
 """Types of weights, by safetensors' names; integers and 8-bit floats need scales, which the classes do not take."""
 

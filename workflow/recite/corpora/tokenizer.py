@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import sentencepiece
 from tokenizers import Tokenizer
 
+from recite.corpora.gguf_tokenizer import make_tokenizer
 from recite.errors import ReciteError
 
 PRIVATE_USE = range(0xE000, 0xF900)
@@ -65,16 +66,31 @@ def _within(ids: list[int], offsets: Offsets, first: int, last: int) -> tuple[li
 
 
 def load_tokenizer(path: Path) -> Encoder:
-    """The tokenizer of a `tokenizer.json` or a SentencePiece `tokenizer.model`; ReciteError if missing or broken."""
+    """The tokenizer of a `tokenizer.json`, a SentencePiece `tokenizer.model` or a GGUF file.
+
+    Raises ReciteError where it is missing or broken, or of a kind that cannot be made from a GGUF file.
+    """
     try:
-        return _sentencepiece(path) if path.suffix == ".model" else _tokenizers(path)
+        content = content_of(path)
+        return _sentencepiece(content) if _is_sentencepiece(path, content) else _tokenizers(content)
+    except ReciteError:
+        raise
     except Exception as error:  # both libraries raise plain Exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ReciteError(f"{path} is not a readable tokenizer ({reason}); make or fetch it again.") from None
 
 
-def _tokenizers(path: Path) -> Encoder:
-    tokenizer = Tokenizer.from_file(str(path))
+def content_of(path: Path) -> bytes:
+    """What a tokenizer's file holds: of a GGUF file what is made from it."""
+    return make_tokenizer(path) if path.suffix == ".gguf" else path.read_bytes()
+
+
+def _is_sentencepiece(path: Path, content: bytes) -> bool:
+    return path.suffix == ".model" or (path.suffix == ".gguf" and not content.startswith(b"{"))
+
+
+def _tokenizers(content: bytes) -> Encoder:
+    tokenizer = Tokenizer.from_str(content.decode())
     tokenizer.no_truncation()  # a file may ask for either, which is for training
     tokenizer.no_padding()
 
@@ -100,8 +116,10 @@ def _treats_edges(step: Any) -> bool:
     return prepends or anchored or step.get("type") in ("Prepend", "Strip") or _treats_edges([*step.values()])
 
 
-def _sentencepiece(path: Path) -> Encoder:
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(path))
+def _sentencepiece(content: bytes) -> Encoder:
+    if not content:  # which the library takes for no model asked for
+        raise ValueError("it is empty")
+    processor = sentencepiece.SentencePieceProcessor(model_proto=content)
 
     def locate(texts: Sequence[str]) -> list[tuple[list[int], Offsets]]:
         encoded = processor.encode(list(texts), return_type="offset_mapping", num_threads=1)
@@ -118,5 +136,8 @@ def _stand_in(pieces: Iterable[str]) -> str:
 
 
 def added_tokens(path: Path) -> set[int]:
-    """Ids of the tokens that were added to a readable tokenizer.json; to SentencePiece's models none are."""
-    return set() if path.suffix == ".model" else set(Tokenizer.from_file(str(path)).get_added_tokens_decoder())
+    """Ids of the tokens that were added to a readable tokenizer; to SentencePiece's models none are."""
+    content = content_of(path)
+    if _is_sentencepiece(path, content):
+        return set()
+    return set(Tokenizer.from_str(content.decode()).get_added_tokens_decoder())

@@ -112,14 +112,19 @@ class Facts(NamedTuple):
         return self.layers * layer + embeddings * self.embedding
 
 
-def registered_facts(model: str, entry: Mapping[str, Any]) -> Facts:
-    """Facts of a checkpoint; ReciteError where its entry in the registry tells too little."""
-    missing = [name for name in Facts._fields if name not in entry]
+def registered_facts(model: str, known: Mapping[str, Any], unknown: str = "") -> Facts:
+    """Facts of a checkpoint, of what its entry and its files say; ReciteError where this is too little.
+
+    `unknown` is the clause that says why its files say no more.
+    """
+    missing = [name for name in Facts._fields if name not in known]
     if missing:
+        why = f" ({unknown})" if unknown else ""
         raise ReciteError(
-            f"model {model}: a plan needs {', '.join(missing)}; add them to its entry in the models file."
+            f"model {model}: a plan needs {', '.join(missing)}{why}; put its files there, or add them to its entry "
+            "in the models file."
         )
-    return Facts(*(entry[name] for name in Facts._fields))
+    return Facts(*(known[name] for name in Facts._fields))
 
 
 def trained_facts(shape: Mapping[str, int], vocabulary: int) -> Facts:

@@ -81,8 +81,8 @@ class Planner:
 
     def facts(self, model: str) -> Facts:
         entry = self.study.models[model]
-        if entry.entry is not None:
-            return costs.registered_facts(model, entry.entry)
+        if entry.facts is not None:
+            return costs.registered_facts(model, entry.facts, entry.unknown)
         training = self.study.config["training"]
         return costs.trained_facts(training["sizes"][entry.size], recipes_of(training)[entry.family]["vocabulary"])
 

@@ -14,7 +14,6 @@ from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError
 
 from recite.errors import ReciteError
-from recite.files import atomic
 from recite.sources.patterns import matching, plain_patterns
 from recite.sources.pointers import refuse_pointer
 
@@ -57,12 +56,6 @@ def tokenizer_file(options: Mapping[str, Any]) -> Path:
         return Path(hf_hub_download(options["hub"], options["tokenizer"], revision=options["revision"]))
     except Exception as error:
         raise ReciteError(_failed(what, options, error)) from None
-
-
-def copy_tokenizer(options: Mapping[str, Any], tokenizer: Path, fetch: bool) -> None:
-    """Copy the tokenizer's file of a registered checkpoint into the study."""
-    with atomic(tokenizer) as temporary:
-        temporary.write_bytes(tokenizer_file({**options, "fetch": fetch}).read_bytes())
 
 
 def _present(

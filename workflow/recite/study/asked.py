@@ -123,9 +123,9 @@ class Asked:
         }
 
     def weight_bytes(self, model: str) -> int:
-        """Memory of a registered model's weights, as its entry tells; 0 where it tells nothing."""
-        entry = self.models[model].entry or {}
-        return int(entry.get("parameters", 0)) * (4 if self.run_options(model)["dtype"] == "float32" else 2)
+        """Memory of a registered model's weights, as its entry or its files tell; 0 where they tell nothing."""
+        facts = self.models[model].facts or {}
+        return int(facts.get("parameters", 0)) * (4 if self.run_options(model)["dtype"] == "float32" else 2)
 
     def summary_options(self) -> dict[str, Any]:
         """What every stage that sums up rows is told."""

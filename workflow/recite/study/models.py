@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from recite.corpora.special_tokens import BOS_ID
 from recite.errors import ReciteError
+from recite.sources.facts import FACTS, Found, find_facts
+from recite.sources.gguf_keys import SENTENCEPIECE, kind_of_tokenizer, read_keys
 
+TOKENIZER, SENTENCEPIECE_TOKENIZER = "tokenizer.json", "tokenizer.model"
 WEIGHTS_FOLDER = "data/models"
 """Where the weights of a registered checkpoint lie unless its entry says otherwise."""
 
@@ -16,7 +20,9 @@ class Model(NamedTuple):
 
     Models of one family share corpus, tokenizer and sample. bos: id of the token before every row, or None. dtype: the
     precision that its entry asks for, if any. size: of a model that is trained here. entry: of a registered
-    checkpoint, where its weights are and what is known of them. gpus, gpu_model: what its jobs ask a scheduler for.
+    checkpoint, where its weights are and what it says of them; facts: this and what the files say that it leaves open;
+    unknown: in a clause why they say no more. tokenizer: name of the tokenizer's file. gpus, gpu_model: what its jobs
+    ask a scheduler for.
     """
 
     name: str
@@ -29,11 +35,9 @@ class Model(NamedTuple):
     gpu_model: str | None = None
     size: str | None = None
     entry: Mapping[str, Any] | None = None
-
-    @property
-    def tokenizer(self) -> str:
-        """Name of the tokenizer's file."""
-        return str(self.entry["tokenizer"]).rpartition("/")[2] if self.entry else "tokenizer.json"
+    facts: Mapping[str, int] | None = None
+    unknown: str = ""
+    tokenizer: str = TOKENIZER
 
 
 class Crossed(NamedTuple):
@@ -76,17 +80,21 @@ def registered_models(names: Sequence[str], registry: Mapping[str, Any], source:
     """The checkpoints that a study names; ReciteError where models of one family do not share a corpus."""
     models: dict[str, Model] = {}
     for name in names:
-        entry = {"family": name, "path": f"{WEIGHTS_FOLDER}/{name}"} | registry[name]
+        entry = registered_entry(name, registry[name])
+        facts, unknown = known_facts(entry)
         model = Model(
             name,
             entry["family"],
             entry["corpus"],
             entry.get("bos"),
-            entry.get("layers"),
+            facts.get("layers"),
             entry.get("dtype"),
             entry["gpus"],
             entry.get("gpu_model"),
             entry=entry,
+            facts=facts,
+            unknown=unknown,
+            tokenizer=tokenizer_name(entry),
         )
         for other in models.values():
             if other.family == model.family and other.corpus != model.corpus:
@@ -96,3 +104,31 @@ def registered_models(names: Sequence[str], registry: Mapping[str, Any], source:
                 )
         models[name] = model
     return models
+
+
+def registered_entry(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of the registry with what it may leave open; a GGUF file holds its tokenizer."""
+    path = entry.get("path", f"{WEIGHTS_FOLDER}/{name}")
+    tokenizer = Path(path).name if path.endswith(".gguf") else TOKENIZER
+    return {"family": name, "path": path, "tokenizer": tokenizer} | dict(entry)
+
+
+def known_facts(entry: Mapping[str, Any]) -> Found:
+    """The facts that an entry says, and those that only the files on disk say; these are not opened if it says all."""
+    said = {name: int(entry[name]) for name in FACTS if name in entry}
+    if len(said) == len(FACTS):
+        return Found(said, "")
+    found = find_facts(Path(entry["path"]))
+    return Found({**found.facts, **said}, found.why)
+
+
+def tokenizer_name(entry: Mapping[str, Any]) -> str:
+    """Name of the tokenizer's file in the study; of a GGUF file that of what is made from it."""
+    path, file = Path(entry["path"]), Path(entry["tokenizer"])
+    if file.suffix != ".gguf":
+        return file.name
+    try:
+        kind = kind_of_tokenizer(read_keys((path.parent if path.suffix == ".gguf" else path) / file).keys)
+    except ReciteError:  # whoever needs the tokenizer says it
+        return TOKENIZER
+    return SENTENCEPIECE_TOKENIZER if kind == SENTENCEPIECE else TOKENIZER

@@ -41,7 +41,7 @@ def scored() -> pd.DataFrame:
 
 
 def options_of(**changes: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {"model": "a-s", "seed": 3, "domains": DOMAINS, "first": 0, "classes": {"memorized": 4}}
+    made: dict[str, Any] = {"model": "a-s", "seed": 3, "first": 0, "classes": {"memorized": 4}}
     return made | {"memorized": 1.0, "half": 0.5, "unmemorized": 0.0} | changes
 
 
@@ -54,8 +54,13 @@ def drawn_from(folder: Path, scored: pd.DataFrame, parts: int = 1, **changes: An
         columns["inclusion_probability"] = [0.25] * len(part)
         paths.append(folder / f"{number}.parquet")
         SCORES.write(paths[-1], columns | {"first_mismatch": [0] * len(part)}, {"continuation_tokens": TOKENS})
-    draw_rows(options_of(**changes), paths, folder / "drawn.parquet")
-    return ABLATION_ROWS.read(folder / "drawn.parquet").to_pandas()
+    return pd.concat([drawn_in(folder, paths, domain, **changes) for domain in DOMAINS], ignore_index=True)
+
+
+def drawn_in(folder: Path, scores: list[Path], domain: str, **changes: Any) -> pd.DataFrame:
+    """The drawn rows of one domain."""
+    draw_rows(options_of(domain=domain, **changes), scores, folder / f"drawn-{domain}.parquet")
+    return ABLATION_ROWS.read(folder / f"drawn-{domain}.parquet").to_pandas().astype({"domain": str, "group": str})
 
 
 def by_hand(scored: pd.DataFrame, domain: str, group: str, count: int) -> tuple[set[int], float]:
@@ -108,14 +113,14 @@ def test_every_row_once(tmp_path: Path, shards: list[Path]) -> None:
     """Prevents a row of two groups from being ablated twice, another order, and a row of that id elsewhere."""
     rows = [(52, "code", "all"), (50, "code", "all"), (50, "code", "memorized"), (51, "prose", "all")]
     drawn = write_drawn(tmp_path / "drawn.parquet", [*rows, (57, "prose", "unmemorized")])
-    assert read_chosen(shards, drawn).rows.ids == [50, 52, 57]
-    assert read_chosen(shards[::-1], drawn).rows.ids == [57, 50, 52]
+    assert read_chosen(shards, [drawn]).rows.ids == [50, 52, 57]
+    assert read_chosen(shards[::-1], [drawn]).rows.ids == [57, 50, 52]
 
 
 def test_donors_of_drawn_rows(tmp_path: Path, shards: list[Path], context: Tensor) -> None:
     """Prevents a row that was drawn alone from going without a donor, and a donor of another shard."""
     drawn = write_drawn(tmp_path / "drawn.parquet", [(53, "code", "half"), (55, "prose", "half")])
-    found = read_chosen(shards, drawn, seed=3)
+    found = read_chosen(shards, [drawn], seed=3)
     rows = sample(context)
     expected = [
         part.ids[donors_of(part, [place], seed=3)[0]]
@@ -132,13 +137,13 @@ def test_no_row_was_drawn(
     weights, options = checkpoint_folder("olmo2") / "model.safetensors", job(replacement=by, seed=1, kinds={})
     equal = write_shard(tmp_path / "equal-0000.parquet", taken(sample(context), [0, 2]))
     drawn, means = write_drawn(tmp_path / "drawn.parquet", []), tmp_path / "means.parquet"
-    measure_means(job(), [*shards, equal], drawn, weights, means, threads=1)
+    measure_means(job(), [*shards, equal], [drawn], weights, means, threads=1)
     assert len(read_means(means)) == LAYERS and not any(mean.any() for mean in read_means(means))
     given, paths = means if by == "dataset_mean" else None, [tmp_path / name for name in ("screened", "a", "b")]
-    screen_heads(options, [*shards, equal], drawn, weights, given, paths[0], threads=1)
+    screen_heads(options, [*shards, equal], [drawn], weights, given, paths[0], threads=1)
     assert not len(SCREENED.read(paths[0]))
     for path, screened in ((paths[1], None), (paths[2], paths[0])):
-        measure_heads(job(**options, share=0.5), [equal], drawn, weights, given, screened, path, threads=1)
+        measure_heads(job(**options, share=0.5), [equal], [drawn], weights, given, screened, path, threads=1)
         assert not len(ABLATED.read(path)) and as_array(ABLATED.read(path)["hits"]).shape == (0, 0)
         made = read_metadata(path)
         assert made["ablated"] == ([] if screened else list(range(LAYERS * HEADS)))
@@ -154,17 +159,17 @@ def test_a_part_without_rows_beside_one_with_them(
     columns |= {"inclusion_probability": [0.5] * 8, "hits": [8, 0, 0, 4, 0, 0, 4, 0], "first_mismatch": [0] * 8}
     made = {"continuation_tokens": TOKENS}
     SCORES.write(tmp_path / "s.parquet", columns | {"generated": [[1]] * 8, "margin": [1.0] * 8}, made)
-    options = options_of(model="m", domains=["code", "prose"], classes={"memorized": 3, "half": 1})
-    draw_rows(options, [tmp_path / "s.parquet"], tmp_path / "drawn.parquet")
+    asked = {"model": "m", "classes": {"memorized": 3, "half": 1}}
+    draws = pd.concat([drawn_in(tmp_path, [tmp_path / "s.parquet"], domain, **asked) for domain in ("code", "prose")])
+    whole = [tmp_path / f"drawn-{domain}.parquet" for domain in ("code", "prose")]
     paths = [tmp_path / "code" / "a.parquet", tmp_path / "rest" / "a.parquet"]
-    draws = ABLATION_ROWS.read(tmp_path / "drawn.parquet").to_pandas()
-    few = write_drawn(tmp_path / "few.parquet", [(50, "code", "memorized")], "m")
-    for drawn in (tmp_path / "drawn.parquet", few):
+    few = [write_drawn(tmp_path / "few.parquet", [(50, "code", "memorized")], "m")]
+    for drawn in (whole, few):
         for path, shard in zip(paths, shards, strict=True):
             measure_heads(job(), [shard], drawn, weights, None, None, path, threads=1)
         study = {"seed": 1, "kinds": {"texts": {"code": "structural", "prose": "free_text"}}, "corpora": {"m": "texts"}}
         study |= {"confidence": 0.9, "resamples": 100, "estimand": "texts"}
-        aggregate_ablation(study, paths, [drawn], {"heads": tmp_path / "heads.parquet"})
+        aggregate_ablation(study, paths, drawn, {"heads": tmp_path / "heads.parquet"})
         table = HEADS_TABLE.read(tmp_path / "heads.parquet").to_pandas()
         counts = table.groupby(["group", "domain"])["n"].first().to_dict()
         if drawn == few:

@@ -245,7 +245,7 @@ def test_the_stage(
     """Prevents rows beyond those that are asked for, a lost BOS, and layers under other layers' numbers."""
     weights = checkpoint_folder("olmo2") / "model.safetensors"
     measure_heads(
-        job(bos=bos, layers=[1, 3]), shards, drawn, weights, None, None, tmp_path / "ablated.parquet", threads=1
+        job(bos=bos, layers=[1, 3]), shards, [drawn], weights, None, None, tmp_path / "ablated.parquet", threads=1
     )
     rows, chosen = sample(context), [0, 1, 2, 4, 5, 6, 7]
     text = torch.cat([rows.context, rows.continuation], dim=1)[chosen]
@@ -271,11 +271,11 @@ def test_replaced_by_means_over_the_rows(
 ) -> None:
     """Prevents means of other rows, and means that are written but not used."""
     weights, means = checkpoint_folder("pythia") / "model.safetensors", tmp_path / "means.parquet"
-    measure_means(job(), shards, drawn, weights, means, threads=1)
-    measure_means(job(), shards, drawn, weights, tmp_path / "again.parquet", threads=1)
+    measure_means(job(), shards, [drawn], weights, means, threads=1)
+    measure_means(job(), shards, [drawn], weights, tmp_path / "again.parquet", threads=1)
     assert means.read_bytes() == (tmp_path / "again.parquet").read_bytes()
     measure_heads(
-        job(replacement="dataset_mean"), shards, drawn, weights, means, None, tmp_path / "ablated.parquet", threads=1
+        job(replacement="dataset_mean"), shards, [drawn], weights, means, None, tmp_path / "ablated.parquet", threads=1
     )
     rows, chosen = sample(context), [0, 1, 2, 4, 5, 6, 7]
     text = torch.cat([rows.context, rows.continuation], dim=1)[chosen]
@@ -296,7 +296,7 @@ def test_equal_texts_are_run_once(
     shard = write_shard(tmp_path / "code.parquet", again)
     drawn = write_drawn(tmp_path / "drawn.parquet", [(row, "code", "all") for row in again.ids])
     weights = checkpoint_folder("pythia") / "model.safetensors"
-    measure_heads(job(), [shard], drawn, weights, None, None, tmp_path / "ablated.parquet", threads=1)
+    measure_heads(job(), [shard], [drawn], weights, None, None, tmp_path / "ablated.parquet", threads=1)
     assert "5 rows of 3 texts" in capsys.readouterr().out
     text = torch.cat([again.context, again.continuation], dim=1)
     expected = effects(load_checkpoint(weights, "float32", 4), text, STEPS, 4, range(LAYERS))
@@ -335,4 +335,4 @@ def test_layers_that_the_model_has_not(
     """Prevents an IndexError where the registry is wrong about a model."""
     weights = checkpoint_folder("olmo2") / "model.safetensors"
     with pytest.raises(ReciteError, match="model m has 3 layers, but layer 3 was to be ablated; correct `layers`"):
-        measure_heads(job(layers=[2, 4]), shards, drawn, weights, None, None, tmp_path / "ablated.parquet", threads=1)
+        measure_heads(job(layers=[2, 4]), shards, [drawn], weights, None, None, tmp_path / "ablated.parquet", threads=1)

@@ -31,7 +31,7 @@ def weights(checkpoint_folder: Callable[[str], Path]) -> Path:
 @pytest.fixture
 def screened(tmp_path: Path, shards: list[Path], drawn: Path, weights: Path) -> Path:
     path = tmp_path / "screened.parquet"
-    screen_heads(job(kinds=KINDS, batch_rows=16), shards, drawn, weights, None, path, threads=1)
+    screen_heads(job(kinds=KINDS, batch_rows=16), shards, [drawn], weights, None, path, threads=1)
     return path
 
 
@@ -51,7 +51,7 @@ def test_the_stage(screened: Path, weights: Path, context: Tensor) -> None:
 
 def test_same_bytes(screened: Path, tmp_path: Path, shards: list[Path], drawn: Path, weights: Path) -> None:
     again = tmp_path / "again.parquet"
-    screen_heads(job(kinds=KINDS, batch_rows=16), shards, drawn, weights, None, again, threads=1)
+    screen_heads(job(kinds=KINDS, batch_rows=16), shards, [drawn], weights, None, again, threads=1)
     assert again.read_bytes() == screened.read_bytes()
 
 
@@ -61,11 +61,11 @@ def test_estimates_of_the_replacement(
 ) -> None:
     """Prevents heads that are screened by another replacement than that which then ablates them."""
     means = tmp_path / "means.parquet"
-    measure_means(job(), shards, drawn, weights, means, threads=1)
+    measure_means(job(), shards, [drawn], weights, means, threads=1)
     given = means if by == "dataset_mean" else None
     path, options = tmp_path / "other.parquet", job(kinds=KINDS, batch_rows=16, replacement=by, seed=3)
-    screen_heads(options, shards, drawn, weights, given, path, threads=1)
-    measure_heads(options, shards, drawn, weights, given, None, tmp_path / "ablated.parquet", threads=1)
+    screen_heads(options, shards, [drawn], weights, given, path, threads=1)
+    measure_heads(options, shards, [drawn], weights, given, None, tmp_path / "ablated.parquet", threads=1)
     table = SCREENED.read(path).to_pandas()
     estimates = as_array(ABLATED.read(tmp_path / "ablated.parquet")["estimate"]).astype(float)
     code = table.loc[table["domain"] == "code", "estimate"]
@@ -80,7 +80,7 @@ def test_only_what_is_put_forward_is_ablated(
 ) -> None:
     """Prevents heads under another layer's numbers, those of one domain alone, and other numbers than without."""
     whole, path = tmp_path / "whole.parquet", tmp_path / "some.parquet"
-    measure_heads(job(), shards, drawn, weights, None, None, whole, threads=1)
+    measure_heads(job(), shards, [drawn], weights, None, None, whole, threads=1)
     table = SCREENED.read(screened).to_pandas()
     tops = [
         set(part.reset_index(drop=True)["estimate"].nlargest(round(share * LAYERS * HEADS)).index)
@@ -90,7 +90,7 @@ def test_only_what_is_put_forward_is_ablated(
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("hits", "log_probability")}
     seen: list[int] = []
     for layers in ([0, 1], [1, 3]):
-        measure_heads(job(layers=layers, share=share), shards, drawn, weights, None, screened, path, threads=1)
+        measure_heads(job(layers=layers, share=share), shards, [drawn], weights, None, screened, path, threads=1)
         made: dict[str, Any] = read_metadata(path)
         assert made["ablated_of_model"] == len(expected) < LAYERS * HEADS
         seen += made["ablated"]
@@ -108,7 +108,9 @@ def test_a_block_without_heads(tmp_path: Path, shards: list[Path], drawn: Path, 
     columns: dict[str, list[Any]] = {"domain": ["all"] * count, "n": [7] * count}
     columns |= {"layer": [n // HEADS for n in range(count)], "head": [n % HEADS for n in range(count)]}
     SCREENED.write(path, columns | {"estimate": [float(-n) for n in range(count)]}, {})
-    measure_heads(job(layers=[2, 3], share=0.3), shards, drawn, weights, None, path, tmp_path / "a.parquet", threads=1)
+    measure_heads(
+        job(layers=[2, 3], share=0.3), shards, [drawn], weights, None, path, tmp_path / "a.parquet", threads=1
+    )
     table = ABLATED.read(tmp_path / "a.parquet")
     assert as_array(table["hits"]).shape == (7, 0) and len(set(table["clean_hits"].to_pylist())) >= 1
     assert read_metadata(tmp_path / "a.parquet")["ablated"] == []

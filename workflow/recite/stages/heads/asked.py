@@ -82,9 +82,9 @@ def batch_rows(study: Study, model: str) -> int:
     return int(section["batch_rows_of"].get(model, section["batch_rows"]))
 
 
-def drawing_options(study: Study, model: str) -> dict[str, Any]:
-    """How many rows of each domain, and where there are classes, what makes them and decides their rows."""
-    own = {"first": first_rows(study, model), "classes": classes(study), "domains": list(study.domains_of(model))}
+def drawing_options(study: Study, model: str, domain: str) -> dict[str, Any]:
+    """How many rows of a domain, and where there are classes, what makes them and decides their rows."""
+    own = {"first": first_rows(study, model), "classes": classes(study), "domain": domain}
     thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
     return {"model": model} | own | ({"seed": study.seed, **thresholds} if classes(study) else {})
 
@@ -122,7 +122,8 @@ def check(study: Asked, source: str) -> None:
     for name in models(study):
         cut = "layers_per_job" in section or name in section["layers_per_job_of"]
         if cut and study.models[name].layers is None:
+            why = study.models[name].unknown
             raise ReciteError(
-                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known; add `layers` to its "
-                "entry in the models file."
+                f"{source}: ablation.layers_per_job: the number of layers of {name} is not known ({why}); put its "
+                "files there, or add `layers` to its entry in the models file."
             )

@@ -86,10 +86,11 @@ def _twice(planner: Planner, model: str, written: int) -> Cost:
 
 
 def drawing(planner: Planner, wildcards: Wildcards) -> Cost:
-    """Of drawing a model's rows by their scores."""
+    """Of drawing a domain's rows by their scores."""
     model, study = wildcards["model"], planner.study
-    rows = sum(sum(shards.values()) for shards in parts(study, model).values())
-    seconds = costs.START_SECONDS + planner.total_rows([model]) * DRAWN_SECONDS
+    domains = len(study.domains_of(model))
+    rows = sum(sum(shards.values()) for shards in parts(study, model).values()) // domains
+    seconds = costs.START_SECONDS + planner.total_rows([model]) // domains * DRAWN_SECONDS
     return Cost(seconds, written=rows * DRAWN_BYTES)
 
 

@@ -16,28 +16,26 @@ from recite.tables import read_metadata
 
 
 def draw_rows(options: Mapping[str, Any], scores: Sequence[Path], drawn: Path) -> None:
-    """Write the rows of one model that are ablated, by domain, group and row id; a row may stand in several groups.
+    """Write the rows of one domain that are ablated under a model, by group and row id; a row may be in several groups.
 
-    `options` holds the sampled `domains`, `first` (rows of each domain whatever their class, as they stand in `scores`)
-    and `classes` (class -> rows of it in each domain); with classes their thresholds, too, and the seed. Where a domain
-    has fewer, all of them are taken.
+    `options` holds `domain`, `first` (how many of its rows whatever their class, as they stand in `scores`) and
+    `classes` (class -> how many rows of it); with classes their thresholds, too, and the seed. Where there are fewer,
+    all of them are taken.
     """
     table = one_table(SCORES.read(path, ["row_id", "domain", "hits"]) for path in scores)
     row_ids, hits = (table[name].to_numpy() for name in ("row_id", "hits"))
     members = {ALL: np.ones(len(hits), bool)}
     if options["classes"]:
         members |= classes(hits, read_metadata(scores[0])["continuation_tokens"], options)
-    names = np.array(table["domain"].to_pylist(), dtype=object)
+    here = np.array(table["domain"].to_pylist(), dtype=object) == options["domain"]
     columns: dict[str, list[Any]] = {name: [] for name in ABLATION_ROWS.names}
-    for domain in options["domains"]:
-        here = names == domain
-        for group, count in {ALL: options["first"], **options["classes"]}.items():
-            given = row_ids[here & members[group]].tolist()
-            chosen = given[:count] if group == ALL else draw(given, count, options["seed"])
-            columns["row_id"] += sorted(chosen)
-            columns["domain"] += [domain] * len(chosen)
-            columns["group"] += [group] * len(chosen)
-            columns["inclusion_probability"] += [len(chosen) / max(1, len(given))] * len(chosen)
+    for group, count in {ALL: options["first"], **options["classes"]}.items():
+        given = row_ids[here & members[group]].tolist()
+        chosen = given[:count] if group == ALL else draw(given, count, options["seed"])
+        columns["row_id"] += sorted(chosen)
+        columns["domain"] += [options["domain"]] * len(chosen)
+        columns["group"] += [group] * len(chosen)
+        columns["inclusion_probability"] += [len(chosen) / max(1, len(given))] * len(chosen)
     ABLATION_ROWS.write(drawn, columns, {"options": dict(options)})
 
 

@@ -1,8 +1,10 @@
 """Heads: what rows of every class and domain lose by each attention head, and which heads matter where."""
 
+from collections.abc import Iterable
+
 from recite.stages.heads import asked, cost
 from recite.stages.heads.asked import SECTION
-from recite.stages.inputs import checkpoint, ready, scores_of, shard_files
+from recite.stages.inputs import checkpoint, ready, shard_files
 from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
@@ -25,9 +27,22 @@ def _means(study: Study, model: str) -> dict[str, str]:
     return {"means": study.file("ablation_means", "means", {"model": model})} if asked.needs_means(study) else {}
 
 
-def _drawn(study: Study, model: str) -> dict[str, str]:
-    """Which of a model's rows are ablated."""
-    return {"drawn": study.file("ablation_rows", "drawn", {"model": model})}
+def _draws(study: Study) -> list[Wildcards]:
+    """Every domain of every model: one that is added later leaves the others' rows as they are."""
+    return [{"model": model, "domain": domain} for model in asked.models(study) for domain in study.domains_of(model)]
+
+
+def _scores(study: Study, wildcards: Wildcards) -> Files:
+    """The scores of a model that hold rows of one domain."""
+    model, shards = wildcards["model"], set(study.shards_of(wildcards["domain"]))
+    parts = [part for part, names in study.parts(model).items() if shards & set(names)]
+    return {"scores": [study.file("scoring", "scores", {"model": model, "part": part}) for part in parts]}
+
+
+def _drawn(study: Study, model: str, shards: Iterable[str]) -> dict[str, list[str]]:
+    """Which rows of a model's shards are ablated."""
+    domains = dict.fromkeys(shard.rpartition("-")[0] for shard in shards)
+    return {"drawn": [study.file("ablation_rows", "drawn", {"model": model, "domain": domain}) for domain in domains]}
 
 
 def _all_rows(study: Study, wildcards: Wildcards) -> Files:
@@ -35,13 +50,13 @@ def _all_rows(study: Study, wildcards: Wildcards) -> Files:
     model = wildcards["model"]
     names = [shard for shards in asked.parts(study, model).values() for shard in shards]
     rows = {"shards": shard_files(study, study.models[model].family, names)}
-    return checkpoint(study, model) | ready(study) | rows | _drawn(study, model)
+    return checkpoint(study, model) | ready(study) | rows | _drawn(study, model, names)
 
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
     model = wildcards["model"]
     names = asked.rows(study, model, wildcards["part"])
-    rows = {"shards": shard_files(study, study.models[model].family, names)} | _drawn(study, model)
+    rows = {"shards": shard_files(study, study.models[model].family, names)} | _drawn(study, model, names)
     screened = {"screened": study.file("screening", "screened", wildcards)} if asked.screens(study) else {}
     return checkpoint(study, model) | ready(study) | rows | _means(study, model) | screened
 
@@ -53,12 +68,12 @@ def _ablated(study: Study, wildcards: Wildcards) -> Files:
 RULES = (
     Rule(
         "ablation_rows",
-        place="{model}",
+        place="{model}/{domain}",
         run="recite.stages.heads.draw:draw_rows",
-        jobs=_models,
-        inputs=lambda study, wildcards: {"scores": scores_of(study, [wildcards["model"]])},
-        outputs={"drawn": "ablation_rows/{model}.parquet"},
-        options=lambda study, wildcards: asked.drawing_options(study, wildcards["model"]),
+        jobs=_draws,
+        inputs=_scores,
+        outputs={"drawn": "ablation_rows/{model}/{domain}.parquet"},
+        options=lambda study, wildcards: asked.drawing_options(study, wildcards["model"], wildcards["domain"]),
         cost=cost.drawing,
     ),
     Rule(

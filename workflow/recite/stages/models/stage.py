@@ -97,7 +97,7 @@ RULES = (
     Rule(
         "family_tokenizer",
         place="{family}/{file}",
-        run="recite.sources.fetching:copy_tokenizer",
+        run="recite.corpora.family_tokenizer:copy_tokenizer",
         jobs=lambda study: (
             ()
             if study.trains

@@ -46,7 +46,7 @@ class Effects(NamedTuple):
 def measure_heads(
     options: Mapping[str, Any],
     shards: Sequence[Path],
-    drawn: Path,
+    drawn: Sequence[Path],
     checkpoint: Path,
     means: Path | None,
     screened: Path | None,
@@ -56,7 +56,7 @@ def measure_heads(
     """Ablate one model's heads on the drawn rows of some shards of its sample and write a line a row.
 
     `options` are those of scoring with `layers` (first and the one after the last, or None for the model's last),
-    `replacement` and, to resample, `seed`. `drawn` is the table of ablated rows, of which there may be none here.
+    `replacement` and, to resample, `seed`. `drawn` are the tables of ablated rows, of which there may be none here.
     `means` is the file of the heads' mean outputs where these are the replacement. With the table `screened` only the
     first `share` of the heads are ablated.
     """
@@ -81,19 +81,23 @@ def measure_heads(
 
     with naming(options["model"], [rows.ids[row] for row in run]):
         found, batch_rows = halving(call, options["batch_rows"])
-    wanted = here - layers.start * loaded.heads
+    columns = columns_of(rows, places, found, here - layers.start * loaded.heads)
+    about = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": layers.start}
+    about |= {"ablated": here.tolist(), "ablated_of_model": len(ablated_heads)}
+    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | about)
+
+
+def columns_of(rows: Rows, places: list[int], found: Effects, heads: np.ndarray) -> dict[str, Any]:
+    """Columns of the table from the texts that were run, of which `places` says each row's; of some heads, (heads,)."""
     lists = {"hits": found.hits, "log_probability": found.likelihoods.ablated, "estimate": found.estimates}
-    columns = {
+    return {
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
         "domain": rows.domains,
         "inclusion_probability": rows.probabilities,
         "clean_hits": found.clean_hits[places].tolist(),
         "clean_log_probability": found.likelihoods.clean[places].tolist(),
-    } | {name: as_lists(values.flatten(1)[places][:, wanted].numpy()) for name, values in lists.items()}
-    about = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": layers.start}
-    about |= {"ablated": here.tolist(), "ablated_of_model": len(ablated_heads)}
-    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | about)
+    } | {name: as_lists(values.flatten(1)[places][:, heads].numpy()) for name, values in lists.items()}
 
 
 def run_once(rows: Rows, alone: bool) -> tuple[list[int], list[int]]:
@@ -120,7 +124,12 @@ def layers_of(options: Mapping[str, Any], checkpoint: Checkpoint) -> range:
 
 
 def measure_means(
-    options: Mapping[str, Any], shards: Sequence[Path], drawn: Path, checkpoint: Path, means: Path, threads: int
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    drawn: Sequence[Path],
+    checkpoint: Path,
+    means: Path,
+    threads: int,
 ) -> None:
     """Write the mean output of every head over the positions of all ablated rows and their continuations."""
     torch.set_num_threads(threads)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor
 
@@ -22,9 +23,9 @@ class Chosen(NamedTuple):
     donors: Rows | None
 
 
-def read_chosen(shards: Sequence[Path], drawn: Path, seed: int | None = None) -> Chosen:
-    """The rows of sample shards that the table of ablated rows names, each once; with `seed` their donors, too."""
-    named = ABLATION_ROWS.read(drawn, ["row_id", "domain"])
+def read_chosen(shards: Sequence[Path], drawn: Sequence[Path], seed: int | None = None) -> Chosen:
+    """The rows of sample shards that the tables of ablated rows name, each once; with `seed` their donors, too."""
+    named = pa.concat_tables([ABLATION_ROWS.read(path, ["row_id", "domain"]) for path in drawn])
     row_ids, domains = named["row_id"].to_numpy(), np.array(named["domain"].to_pylist(), dtype=object)
     rows, donors = [], []
     for path in shards:

@@ -25,7 +25,7 @@ ALL = "all"
 def screen_heads(
     options: Mapping[str, Any],
     shards: Sequence[Path],
-    drawn: Path,
+    drawn: Sequence[Path],
     checkpoint: Path,
     means: Path | None,
     screened: Path,

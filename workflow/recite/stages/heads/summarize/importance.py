@@ -66,10 +66,12 @@ def read_models(
 ) -> Iterator[tuple[dict[str, Any], Ablated]]:
     """Each model of some parts of the table, and each group of its rows: their names elsewhere, and the rows.
 
-    `drawn` are the tables of the ablated rows, one for each model. Groups without rows are left out; one model is in
-    memory at a time.
+    `drawn` are the tables of the ablated rows, each of a model and a domain. Groups without rows are left out; one
+    model is in memory at a time.
     """
-    drawn_of = {read_metadata(path)["options"]["model"]: path for path in drawn}
+    drawn_of: dict[str, list[Path]] = {}
+    for path in drawn:
+        drawn_of.setdefault(read_metadata(path)["options"]["model"], []).append(path)
     for parts in files_by_model(paths).values():
         read = read_ablated(parts, options)
         who = {"model": read.model, "family": read.family, "parameters": read.parameters}
@@ -77,12 +79,12 @@ def read_models(
             yield who | {"group": group}, part
 
 
-def drawn_groups(read: Ablated, drawn: Path) -> Iterator[tuple[str, Ablated]]:
+def drawn_groups(read: Ablated, drawn: Sequence[Path]) -> Iterator[tuple[str, Ablated]]:
     """The rows that were drawn for each group; ReciteError where they were not all ablated.
 
     Their share of the corpus is that of the sample, times that of the group's rows in the sample.
     """
-    table = ABLATION_ROWS.read(drawn).to_pandas()
+    table = one_table(ABLATION_ROWS.read(path) for path in drawn).to_pandas()
     for group in GROUPS:
         part = table[table["group"] == group]
         chosen, shares = np.zeros(len(read.hits), bool), {}
@@ -91,7 +93,7 @@ def drawn_groups(read: Ablated, drawn: Path) -> Iterator[tuple[str, Ablated]]:
             chosen[rows] = np.isin(read.frame.row_ids[rows], lines["row_id"])
             shares[domain] = float(lines["inclusion_probability"].iloc[0])
         if chosen.sum() != len(part):
-            raise ReciteError(f"not all rows that {drawn} names were ablated; delete it and run again.")
+            raise ReciteError(f"not all rows that {drawn[0].parent} names were ablated; delete it and run again.")
         if len(part):
             fractions = {domain: read.frame.fractions[domain] * share for domain, share in shares.items()}
             values = {name: getattr(read, name)[chosen] for name in ("hits", "log_probability", "estimate")}
