@@ -177,6 +177,16 @@ def test_positions_that_are_turned_otherwise(tmp_path: Path) -> None:
         found.check_rotary(found.empty)
 
 
+def test_windows(tmp_path: Path) -> None:
+    """Layers with a window would see more than the model's, under whatever name its config has for that."""
+    checkpoint = load_checkpoint(saved(small_model("cwm"), tmp_path / "mine"), "float32", 8)
+    tokens = torch.zeros(2, 40, dtype=torch.int64)
+    with pytest.raises(ReciteError, match=r"longer than the model's sliding_window \(32\)"):
+        continue_greedily(checkpoint, tokens, 4, 4)
+    with pytest.raises(ReciteError, match=r"attention of CwmAttention is given a window of 32, which is not heeded"):
+        forward(checkpoint, tokens, Unkept(), 1)
+
+
 def test_rows_hold_for_other_precisions(tmp_path: Path) -> None:
     """What was proved in float32 is run in the study's precision."""
     checkpoint = load_checkpoint(recorded(saved(small_model("gemma2"), tmp_path / "mine")), "bfloat16", 8)

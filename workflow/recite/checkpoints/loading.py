@@ -122,7 +122,7 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
     wanted as `revision`. `batch_rows` is the number of rows that will be continued at once; it decides how a CPU's
     weights are packed. Raises ReciteError if there is no config or weights, if the weights are damaged, have changed
     since they were registered or do not fit the config, if something of the config or of a file is not taken by the
-    class, if the architecture is not in the table, or if the GPUs of the job are too small.
+    class, if the class cannot be run here or its record holds no proof that it can, or if the job's GPUs are too small.
     """
     path = _on_disk(source, revision)
     record = None
