@@ -7,7 +7,7 @@ from typing import Any
 import gguf
 import numpy as np
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 
 def small_llama(seed: int = 6, vocabulary: int = 96) -> LlamaForCausalLM:
@@ -61,18 +61,18 @@ def interleaved(weight: np.ndarray, heads: int) -> np.ndarray:
 
 def write_gguf(
     path: Path,
-    model: LlamaForCausalLM,
+    model: PreTrainedModel,
     kind: gguf.GGMLQuantizationType,
     leave_out: str = "",
     keys: Mapping[str, Any] | None = None,
     tensors: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write a Llama as llama.cpp's converter does: matrices of one kind, vectors in float32.
+    """Write a Llama or a Qwen as llama.cpp's converter does: matrices of one kind, vectors in float32.
 
     `keys` are added to those of the model or take their place; one that is None is left out.
     """
     config = model.config
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, config.model_type)
     writer.add_name("small")
     writer.add_context_length(config.max_position_embeddings)
     writer.add_embedding_length(config.hidden_size)
@@ -93,11 +93,15 @@ def write_gguf(
     names = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
     for layer in range(config.num_hidden_layers):
         names |= {f"model.layers.{layer}.{name}": f"blk.{layer}.{short}" for name, short in GGUF_NAMES.items()}
+        names |= {f"model.layers.{layer}.self_attn.{one}_norm": f"blk.{layer}.attn_{one}_norm" for one in "qk"}
+    state = model.state_dict()
     for name, short in names.items():
-        if short == leave_out:
+        if f"{name}.bias" in state:
+            writer.add_tensor(f"{short}.bias", state[f"{name}.bias"].numpy())
+        if short == leave_out or f"{name}.weight" not in state:
             continue
-        weight = model.state_dict()[f"{name}.weight"].numpy()
-        if short.endswith(("attn_q", "attn_k")):
+        weight = state[f"{name}.weight"].numpy()
+        if config.model_type == "llama" and short.endswith(("attn_q", "attn_k")):
             weight = interleaved(weight, 4 if short.endswith("attn_q") else 2)
         stored = kind if weight.ndim == 2 else gguf.GGMLQuantizationType.F32
         writer.add_tensor(f"{short}.weight", gguf.quants.quantize(weight, stored), raw_dtype=stored)

@@ -110,7 +110,10 @@ def test_shared_heads_are_those_that_reach_the_cache(family: str, checkpoint: Ch
 
 
 def test_unknown_type_is_refused() -> None:
-    """A class that the table lacks is named, with the way to add it."""
+    """What is no decoder is named; a class without a row is taken by its name, with no part."""
     assert all(architecture_of(row.model_type) is row for row in ARCHITECTURES.values())
-    with pytest.raises(ReciteError, match=r"'gpt2' is not in the table \(known: gpt_bigcode, .*\); add a row"):
-        architecture_of("gpt2")
+    assert architecture_of("gpt2").model_class == "GPT2LMHeadModel" and not architecture_of("gpt2").known
+    with pytest.raises(
+        ReciteError, match=r"'gpt9' is no decoder that transformers 5.* knows; name a checkpoint of one"
+    ):
+        architecture_of("gpt9")

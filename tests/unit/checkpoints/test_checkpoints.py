@@ -132,10 +132,10 @@ def test_mismatched_shape(folder: Path) -> None:
 
 
 def test_unknown_architecture(folder: Path) -> None:
-    """A class that the table lacks is named, with the way to add it."""
+    """What is no decoder of transformers is named."""
     config = read_json(folder / "config.json")
-    write_json(folder / "config.json", config | {"model_type": "gpt2"})
-    assert_refused(r"'gpt2' is not in the table .* add a row to ARCHITECTURES", folder)
+    write_json(folder / "config.json", config | {"model_type": "gpt9"})
+    assert_refused(r"'gpt9' is no decoder that transformers .* knows; name a checkpoint of one", folder)
 
 
 def rounded(model: LlamaForCausalLM, kind: gguf.GGMLQuantizationType) -> LlamaForCausalLM:

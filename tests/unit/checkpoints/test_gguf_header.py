@@ -11,11 +11,13 @@ from gguf import GGMLQuantizationType as Kind
 from gguf import GGUFReader
 from torch import Tensor
 
+from decoders import small_model
 from gguf_files import small_llama, write_gguf
 from peers import logits_of
 from recite.checkpoints.gguf_header import LONG, read_header
 from recite.checkpoints.inspection import inspect
 from recite.checkpoints.loading import load_checkpoint
+from recite.engine.proof import prove_checkpoint
 from recite.errors import ReciteError
 
 HEADS, WIDTH = 4, 16
@@ -189,11 +191,14 @@ def test_key_that_is_not_there(path: Path, key: str) -> None:
         ({"general.architecture": None}, "its class is None"),
         (
             {"general.architecture": "gptneox"},
-            "its class is 'gptneox', not llama.; name the folder of the ",
+            "its class is 'gptneox', not llama or qwen2 or qwen3.; name the folder of the ",
         ),
-        ({"general.architecture": "olmo2"}, "its class is 'olmo2', not llama.; name the folder"),
-        ({"general.architecture": "starcoder"}, "its class is 'starcoder', not llama.; name the folder"),
-        ({"general.architecture": "qwen2"}, "its class is 'qwen2', not llama.; name the folder"),
+        ({"general.architecture": "olmo2"}, "its class is 'olmo2', not llama or qwen2 or qwen3.; name the folder"),
+        (
+            {"general.architecture": "starcoder"},
+            "its class is 'starcoder', not llama or qwen2 or qwen3.; name the folder",
+        ),
+        ({"general.architecture": "gemma2"}, "its class is 'gemma2', not llama or qwen2 or qwen3.; name the folder"),
     ],
     ids=str,
 )
@@ -245,3 +250,17 @@ def test_header_is_that_of_the_library(path: Path) -> None:
     assert header.tokens == 4
     assert list(header.tensors) == [tensor.name for tensor in plain.tensors]
     assert all(np.array_equal(header.tensors[tensor.name].data, tensor.data) for tensor in plain.tensors)
+
+
+@pytest.mark.parametrize(("model_type", "more"), [("qwen2", {}), ("qwen3", {"head_dim": 16})])
+def test_classes_like_llama(path: Path, model_type: str, more: dict[str, Any]) -> None:
+    """Biases and norms of queries that are lost, or heads in another order, give another model's logits."""
+    sizes = {"hidden_size": 64, "intermediate_size": 96, "vocab_size": 96, "max_position_embeddings": 128}
+    model = small_model(model_type, **sizes, num_hidden_layers=2, tie_word_embeddings=False, **more)
+    write_gguf(path, model, Kind.F32)
+    checkpoint = load_checkpoint(path, "float32", 8)
+    assert "proof" in prove_checkpoint(inspect(path))
+    tokens = torch.randint(0, 96, (3, 9), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(logits_of(checkpoint.model, tokens), logits_of(model, tokens), atol=1e-4, rtol=1e-4)
+    write_gguf(path, model, Kind.F32, keys={f"{model_type}.rope.scaling.factor": 2.0})
+    refused(path, rf"{model_type}\.rope\.scaling\.factor 2\.0 is not heeded")

@@ -14,6 +14,7 @@ from tokenizers.models import WordLevel
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from decoders import saved, small_model
 from gguf_files import small_llama, write_gguf
 from peers import logits_of
 from recite.checkpoints import loading as checkpoints
@@ -25,6 +26,7 @@ from recite.corpora.family_tokenizer import copy_tokenizer
 from recite.corpora.tokenization import train_tokenizer
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file, write_json
+from recite.stages.models.registering import register_proved
 
 VOCABULARY = 300
 TEXTS = ["the warranty of the software is the warranty of the author", "def encode(text):\n    return model, rows"] * 4
@@ -97,6 +99,26 @@ def test_record(family: str, reference: PreTrainedModel, copy: Callable[[str], P
     assert record["files"] == {
         name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_file(folder / name)} for name in names
     }
+
+
+def test_record_of_another_class(tmp_path: Path) -> None:
+    """A class without a row is proved once, when it is registered, and loaded by what the record says."""
+    folder = saved(small_model("qwen2", vocab_size=VOCABULARY), tmp_path / "mine")
+    tokenizer, record = write_tokenizer(folder / "tokenizer.json"), tmp_path / "records" / "mine.json"
+    register_proved(entry(folder, shared_heads=2), tokenizer, record, fetch=False)
+    made = read_json(record)
+    assert made["model_type"] == "qwen2" and made["feed_forward"] == 48
+    proof = made["proof"]
+    assert (proof["layers"], proof["of"], proof["without_heads"]) == (2, 3, "")
+    assert load_checkpoint(record, "float32", 8).head_width == 8
+    model = small_model("qwen2", vocab_size=VOCABULARY)
+    with torch.no_grad():
+        model.model.norm.weight.fill_(torch.nan)
+    saved(model, folder)
+    record.unlink()
+    with pytest.raises(ReciteError, match=r"of Qwen2ForCausalLM cannot be proved"):
+        register_proved(entry(folder), tokenizer, record, fetch=False)
+    assert not record.exists()
 
 
 def test_entry_that_says_nothing(copy: Callable[[str], Path]) -> None:

@@ -200,7 +200,7 @@ def test_shards_of_a_checkpoint(study: Study) -> None:
             {"final_logit_softcapping": 30.0},
             "says final_logit_softcapping 30.0, which GPTNeoX",
         ),
-        ({"model_type": "gpt2"}, "model mine: architecture 'gpt2' is not in the table"),
+        ({"model_type": "gpt9"}, "model mine: architecture 'gpt9' is no decoder that transformers"),
     ],
 )
 def test_config_of_a_checkpoint(study: Study, change: dict[str, object], what: str) -> None:

@@ -1,7 +1,8 @@
-"""The architecture table: one row a family, everything that differs between the six classes.
+"""The architecture table: one row a family of the classes that are trained here, with everything that differs.
 
-Adding a family is adding a row; the tests run on every row. The module imports no torch, so that
-the Snakefile may read it.
+A class of `transformers` without a row is found by its structure (`recite.checkpoints.structure`) and proved
+(`recite.engine.proof`); a row is what is known of it beforehand. The tests run on every row. The module imports no
+torch, so that the Snakefile may read it.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,11 @@ class Shape(NamedTuple):
     layers: int
     width: int
     heads: int
+
+
+def no_settings(_: Shape) -> dict[str, Any]:
+    """No model of the class is made here."""
+    raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -39,8 +45,24 @@ class Architecture:
     """Dotted path from a decoder layer to its attention output projection; its input is heads x width of a head."""
     shared_heads: Callable[[Any], int]
     """Number of key/value heads, from the config of a checkpoint."""
-    settings: Callable[[Shape], dict[str, Any]]
+    settings: Callable[[Shape], dict[str, Any]] = no_settings
     """Config values of a small model of this class, in the proportions of the family's own checkpoints."""
+    before_unembedding: tuple[str, ...] = ()
+    """Dotted paths to what stands between final norm and unembedding, in order."""
+    logit_factor: float = 1.0
+    """What the unembedding's products are multiplied by."""
+    logit_divisor: float = 1.0
+    """What they are divided by."""
+    logit_cap: float | None = None
+    """Bound c of logits x, as c tanh(x / c); after the factor and the divisor."""
+    width_of_head: int | None = None
+    """Width of a head's output, where the config does not say it."""
+    own_attention: bool = False
+    """Whether the class computes attention itself and needs a mask, so that `recite.kernels.attention` has no place."""
+    without_heads: str = ""
+    """Why a class has no heads that can be replaced, if it has none."""
+    known: bool = True
+    """Whether this is a row of the table, which needs no proof."""
 
     @property
     def module(self) -> str:
@@ -131,12 +153,41 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 
 def architecture_of(model_type: str) -> Architecture:
-    """The row of a checkpoint's `model_type`; ReciteError for a class that the table lacks."""
+    """The row of a checkpoint's `model_type`, or for a class without one its name alone, with no part found yet.
+
+    Raises ReciteError for what is no decoder of `transformers`.
+    """
     for architecture in ARCHITECTURES.values():
         if architecture.model_type == model_type:
             return architecture
-    known = ", ".join(sorted(row.model_type for row in ARCHITECTURES.values()))
-    raise ReciteError(
-        f"architecture {model_type!r} is not in the table (known: {known}); "
-        "add a row to ARCHITECTURES in workflow/recite/architectures.py."
-    )
+    import transformers
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
+
+    if model_type not in CLASSES:
+        raise ReciteError(
+            f"architecture {model_type!r} is no decoder that transformers {transformers.__version__} knows; name a "
+            "checkpoint of one that it knows, as no code beside a checkpoint is run."
+        )
+    return Architecture(model_type, CLASSES[model_type], "", "", "", "", "", shared_heads_of, known=False)
+
+
+def feed_forward_of(config: Any) -> int:
+    """Width of the feed-forward layer, by the names that classes have for it; 4 x width where none says it."""
+    for name in ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size", "d_ff"):
+        inner = getattr(config, name, None) or getattr(getattr(config, "ffn_config", None), name, None)
+        if inner:
+            return int(inner)
+    return int(getattr(config, "expansion_ratio", 4) * config.hidden_size)
+
+
+def shared_heads_of(config: Any) -> int:
+    """Number of key/value heads, by the names that classes without a row have for it."""
+    if getattr(config, "new_decoder_architecture", False):  # Falcon, whose keys and values are repeated for all heads
+        return int(config.num_attention_heads)
+    if getattr(config, "multi_query", False):
+        return 1
+    for name in ("num_key_value_heads", "num_kv_heads", "kv_n_heads"):
+        shared = getattr(config, name, None) or getattr(getattr(config, "attn_config", None), name, None)
+        if shared is not None:
+            return int(shared)
+    return int(config.num_attention_heads)

@@ -13,6 +13,7 @@ from transformers import PretrainedConfig
 
 from recite.checkpoints.architectures import Architecture
 from recite.checkpoints.rotary import KEYS as ROTARY
+from recite.checkpoints.turns import LOCAL
 from recite.errors import ReciteError
 
 HARMLESS = re.compile(
@@ -32,7 +33,8 @@ HARMLESS = re.compile(
     use_cache | pretraining_tp | torchscript | use_bfloat16 | tf_legacy_loss | _?attn_implementation\w* |
     _flash_attn_2_enabled | use_flash_\w+ | (scale_)?attention_softmax_in_fp32 | inference_runner | max_batch_size |
     max_sequence_length | pad_key_length | pre_allocate_kv_cache | validate_runner_input | max_window_layers |
-    use_sliding_window |
+    use_sliding_window | cache_implementation | model_max_length | seq_length | (bias_dropout|masked_softmax)_fusion |
+    skip_bias_add(_qkv)? | offset_alibi | slow_but_exact | activation_dropout | layerdrop |
     # how `generate` of `transformers` samples a text, which is not used here
     (max|min)_length | max_new_tokens | do_sample | early_stopping | num_beams | num_beam_groups | diversity_penalty |
     temperature | top_[kp] | typical_p | (repetition|length)_penalty | (encoder_)?no_repeat_ngram_size |
@@ -60,9 +62,27 @@ OFF: dict[str, Any] = {
     "rope_interleaved": False,
     "scale_attn_by_inverse_layer_idx": False,
     "tie_encoder_decoder": False,
+    "use_mrope": False,
     "use_qk_norm": False,
+    "apply_residual_connection_post_layernorm": False,
 }
 """Values at which keys that a class need not know change nothing."""
+ALWAYS: dict[str, dict[str, Any]] = {
+    "cohere2": {
+        "layer_switch": 4,
+        "sliding_window_pattern": 4,
+        "order_of_interleaved_layers": "local_attn_first",
+        "position_embedding_type": "rope_gptj",
+        "use_embedding_sharing": True,
+        "use_gated_activation": True,
+        "use_parallel_block": True,
+        "use_parallel_embedding": True,
+    },
+    "gemma": {"hidden_act": "gelu"},  # which the class takes as what was meant, "gelu_pytorch_tanh"
+    "gptj": {"rotary": True, "scale_attn_weights": True},
+    "starcoder2": {"mlp_type": "default", "norm_type": "layer_norm", "scale_attn_weights": True},
+}
+"""Class -> values of keys that it does not have and at which it is what it always is."""
 CODE = ("AutoModel", "AutoModelForCausalLM")
 """Entries of `auto_map` that say that the model is code in its folder."""
 COUNTS = (
@@ -93,16 +113,29 @@ def check_keys(raw: Mapping[str, Any], config: PretrainedConfig, architecture: A
     declared = {field.name for field in fields(config)} | config.attribute_map.keys()
     declared -= {"chunk_size_feed_forward", "is_encoder_decoder"}  # of every class, but for few to use
     elsewhere = CHECKED_ELSEWHERE | (ROTARY if "rope_parameters" in declared else set())
+    always = ALWAYS.get(architecture.model_type, {})
+    if not architecture.known:  # what a class works out for itself it knows too
+        declared |= vars(type(config)()).keys()
+        # Many classes take a width of heads that they do not declare; the shapes of their tensors say whether.
+        elsewhere |= {"head_dim", *(LOCAL if "rope_parameters" in declared else ())}
     derived = _derived(config, architecture)
     for key in sorted(key for key in raw.keys() - elsewhere if not HARMLESS.fullmatch(key)):
         said = raw[key]
         taken = getattr(config, key, None) if key in declared else derived.get(key, OFF.get(key))
-        if said is not None and (taken is None or said != taken):
+        if said is not None and not _is_taken(said, taken) and always.get(key) != said:
             other = "has no place for" if taken is None else f"takes as {taken!r}"
             raise ReciteError(
                 f"{where} says {key} {said!r}, which {architecture.model_class} {other}; name another checkpoint, or "
                 "remove the key if it changes nothing."
             )
+
+
+def _is_taken(said: Any, taken: Any) -> bool:
+    """Whether a value is what the config has; of one that is a config itself, whether all of it is."""
+    if isinstance(taken, PretrainedConfig) and isinstance(said, dict):
+        held = taken.to_dict()
+        return all(HARMLESS.fullmatch(key) or value is None or held.get(key) == value for key, value in said.items())
+    return taken is not None and (said == taken or (isinstance(taken, tuple) and said == [*taken]))
 
 
 def _derived(config: PretrainedConfig, architecture: Architecture) -> dict[str, Any]:
@@ -113,7 +146,11 @@ def _derived(config: PretrainedConfig, architecture: Architecture) -> dict[str, 
         "num_key_value_heads": architecture.shared_heads(config),
         "layer_types": ["full_attention"] * layers,
         "num_layers": layers,
-        "n_ctx": config.max_position_embeddings,
+        "hidden_act": getattr(config, "hidden_activation", None),
+        "layer_norm_epsilon": getattr(config, "norm_epsilon", None),
+        "sliding_window_pattern": getattr(config, "_sliding_window_pattern", None),
+        "n_embed": config.hidden_size,
+        "n_ctx": getattr(config, "max_position_embeddings", None),
     }
 
 
@@ -127,7 +164,8 @@ def check_numbers(config: PretrainedConfig, architecture: Architecture, where: s
     for keys, kinds, least in ((COUNTS, int, 1), (AMOUNTS, int | float, 0)):
         for key in keys:
             value = getattr(config, key, None)
-            good = isinstance(value, kinds) and not isinstance(value, bool) and least <= value < math.inf
+            none = key == "sliding_window" and value == 0 and not architecture.known
+            good = none or (isinstance(value, kinds) and not isinstance(value, bool) and least <= value < math.inf)
             if value is not None and not good:
                 raise no_config(where, architecture, f"{key} is {value!r}")
     heads, shared = config.num_attention_heads, architecture.shared_heads(config)
@@ -135,7 +173,7 @@ def check_numbers(config: PretrainedConfig, architecture: Architecture, where: s
     for name, whole, part in (("hidden_size", config.hidden_size, width), ("num_attention_heads", heads, shared)):
         if whole % part:
             raise no_config(where, architecture, f"{name} {whole} is no multiple of {part} heads")
-    token = config.pad_token_id
+    token = getattr(config, "pad_token_id", None)
     if token is not None and not -config.vocab_size <= token < config.vocab_size:
         raise no_config(
             where,

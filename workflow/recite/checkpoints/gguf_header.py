@@ -23,10 +23,12 @@ from recite.errors import ReciteError
 from recite.sources.gguf_keys import FORMATS
 from recite.sources.pointers import refuse_pointer
 
-CONFIG_NAMES = cast(dict[str, dict[str, str]], GGUF_CONFIG_MAPPING)
+CONFIG_NAMES = cast(dict[str, dict[str, str | None]], GGUF_CONFIG_MAPPING)
 """Class -> keys of its GGUF files and what `transformers` calls them."""
-READABLE = sorted({row.model_type for row in ARCHITECTURES.values()} & CONFIG_NAMES.keys())
-"""Classes of the architecture table whose GGUF files `transformers` can load."""
+LIKE_LLAMA = frozenset({"qwen2", "qwen3"})
+"""Classes without a row whose files have the keys of Llama's."""
+READABLE = sorted(({row.model_type for row in ARCHITECTURES.values()} | LIKE_LLAMA) & CONFIG_NAMES.keys())
+"""Classes whose GGUF files are loaded right by `transformers`."""
 DESCRIPTIVE = ("GGUF", "general", "tokenizer", "quantize", "imatrix", "split")
 """First parts of keys that say nothing of what the model computes."""
 NEEDED = (
@@ -138,7 +140,7 @@ def as_config(header: GgufHeader, path: Path) -> dict[str, Any]:
     absent = [name for name in NEEDED if not isinstance(own.get(name), int | float) or not own[name]]
     if absent:
         raise unreadable(path, f"it has no {model_type}.{absent[0]}")
-    names = {key: name for key, name in CONFIG_NAMES[model_type].items() if name != "head_dim"}
+    names = {key: name for key, name in CONFIG_NAMES[model_type].items() if name not in (None, "head_dim")}
     for key in header.keys:
         short = key.removeprefix(f"{model_type}.")
         known = key.split(".")[0] in DESCRIPTIVE or short in names or short in HARMLESS

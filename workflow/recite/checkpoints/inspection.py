@@ -13,6 +13,8 @@ from recite.checkpoints.architectures import Architecture, architecture_of
 from recite.checkpoints.config_keys import check_keys, check_numbers, no_config
 from recite.checkpoints.gguf_header import as_config, check_gguf, read_header
 from recite.checkpoints.rotary import KEYS, check_rotary, frequencies, rotary_parameters
+from recite.checkpoints.structure import found_parts, no_part
+from recite.checkpoints.turns import check_turns, heard
 from recite.checkpoints.weight_files import Stored, broken, check_tensors, stored_frequencies, stored_tensors
 from recite.errors import ReciteError
 from recite.sources.facts import read_config
@@ -25,7 +27,8 @@ class Inspected(NamedTuple):
     """A checkpoint that may be loaded.
 
     empty: its model without weights. place: what names its weights to `from_pretrained`. stored: the tensors of its
-    safetensors; none of a GGUF file. rotary: its rotary parameters, or None for a class without.
+    safetensors; none of a GGUF file. rotary: its rotary parameters, or None for a class without. where: its config.json
+    or GGUF file. layers: how many it has in its files.
     """
 
     config: transformers.PretrainedConfig
@@ -35,10 +38,13 @@ class Inspected(NamedTuple):
     stored: dict[str, Stored]
     rotary: dict[str, Any] | None
     where: Path
+    layers: int
 
     def check_rotary(self, model: transformers.PreTrainedModel) -> None:
         """Refuse a model that does not turn positions as this checkpoint says."""
-        if self.rotary is not None:
+        if self.rotary is not None and not self.architecture.known:
+            check_turns(self.rotary, model, str(self.where))
+        elif self.rotary is not None:
             positions = self.config.max_position_embeddings
             check_rotary(self.rotary, model, head_width(self.config), positions, str(self.where))
 
@@ -88,13 +94,20 @@ def make_config(
 ) -> tuple[transformers.PretrainedConfig, Architecture, dict[str, Any] | None]:
     """What a config.json says, as the config of its class, its row of the table and its rotary parameters if any."""
     architecture = architecture_of(raw.get("model_type", "none"))
-    config_class = getattr(transformers, architecture.model_class).config_class
+    model_class = getattr(transformers, architecture.model_class)
+    if model_class._is_stateful:
+        raise no_part(
+            where, architecture, "layers that hand on keys and values alone", "layers with a state of their own"
+        )
+    config_class = model_class.config_class
     rotary, settings = None, dict(raw)
     try:
-        if hasattr(config_class, "rope_parameters"):
+        if architecture.known and hasattr(config_class, "rope_parameters"):
             rotary = rotary_parameters(raw, config_class, where)
             settings = {key: value for key, value in raw.items() if key not in KEYS} | {"rope_parameters": rotary}
         config = config_class.from_dict(deepcopy(settings))
+        if not architecture.known:
+            rotary = heard(raw, config, where)
         check_numbers(config, architecture, where)
         check_keys(raw, config, architecture, where)
     except ReciteError:
@@ -111,7 +124,8 @@ def _built(raw: Mapping[str, Any], where: Path, place: dict[str, Any], stored: d
         empty = empty_model(config, architecture)
     except Exception as error:  # as above
         raise no_config(str(where), architecture, _reason(error)) from None
-    return Inspected(config, architecture, empty, place, stored, rotary, where)
+    architecture = found_parts(architecture, empty, str(where))
+    return Inspected(config, architecture, empty, place, stored, rotary, where, config.num_hidden_layers)
 
 
 def empty_model(config: transformers.PretrainedConfig, architecture: Architecture) -> transformers.PreTrainedModel:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -9,12 +10,13 @@ import torch
 import transformers
 from accelerate import infer_auto_device_map
 from huggingface_hub import snapshot_download
-from torch import nn
+from torch import Tensor, nn
 from transformers.utils import logging
 
 from recite.checkpoints.architectures import Architecture
 from recite.checkpoints.gguf_header import unreadable
 from recite.checkpoints.inspection import Inspected, head_width, inspect
+from recite.checkpoints.structure import mark_tuples
 from recite.checkpoints.weight_files import another_head, broken
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
@@ -49,7 +51,12 @@ class Checkpoint(NamedTuple):
         return self.layers[layer].get_submodule(self.architecture.attention_output.rpartition(".")[0])
 
     def attention_output(self, layer: int) -> nn.Module:
-        """The attention output projection of a decoder layer."""
+        """The attention output projection of a decoder layer; ReciteError for a class whose heads are not proved."""
+        if self.architecture.without_heads:
+            raise ReciteError(
+                f"heads of {self.architecture.model_class} cannot be replaced ({self.architecture.without_heads}); "
+                "leave the model out of the analysis of heads."
+            )
         return self.layers[layer].get_submodule(self.architecture.attention_output)
 
     @property
@@ -58,6 +65,29 @@ class Checkpoint(NamedTuple):
         module = self.model.get_submodule(self.architecture.unembedding)
         parts = [*module.slices] if isinstance(module, SlicedLinear) else [module]
         return cast("list[nn.Linear | PackedLinear]", parts)
+
+    @property
+    def body(self) -> nn.Module:
+        """The model without its unembedding."""
+        base: nn.Module = self.model.base_model
+        return base if base is not self.model else self.model.get_submodule(self.architecture.layers.rpartition(".")[0])
+
+    def final(self, hidden: Tensor) -> Tensor:
+        """What the unembedding is given where the last layer's output is `hidden`, (..., width)."""
+        for path in (self.architecture.final_norm, *self.architecture.before_unembedding):
+            hidden = self.model.get_submodule(path)(hidden)
+        return hidden
+
+    def logits(self, products: Tensor) -> Tensor:
+        """The logits of what the unembedding gives: scaled and capped as the class does it."""
+        architecture = self.architecture
+        if architecture.logit_factor != 1:
+            products = products * architecture.logit_factor
+        if architecture.logit_divisor != 1:
+            products = products / architecture.logit_divisor
+        if architecture.logit_cap is not None:
+            products = torch.tanh(products / architecture.logit_cap) * architecture.logit_cap
+        return products
 
     @property
     def heads(self) -> int:
@@ -72,7 +102,7 @@ class Checkpoint(NamedTuple):
     @property
     def head_width(self) -> int:
         """Width of a head."""
-        return head_width(self.model.config)
+        return self.architecture.width_of_head or head_width(self.model.config)
 
     @property
     def device(self) -> str:
@@ -92,22 +122,36 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
     wanted as `revision`. `batch_rows` is the number of rows that will be continued at once; it decides how a CPU's
     weights are packed. Raises ReciteError if there is no config or weights, if the weights are damaged, have changed
     since they were registered or do not fit the config, if something of the config or of a file is not taken by the
-    class, if the architecture is not in the table, or if the GPUs of the job are too small.
+    class, if the class cannot be run here or its record holds no proof that it can, or if the job's GPUs are too small.
     """
     path = _on_disk(source, revision)
     record = None
     if path.suffix == ".json":
         path, record = _registered(path)
     found = inspect(path)
-    model = _load(path, found, getattr(torch, dtype))
+    if record is not None and not found.architecture.known:
+        found = _proved(found, source)
+    model = load_model(found, getattr(torch, dtype))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     model.eval()
     pack(model, batch_rows)
     return Checkpoint(model, found.architecture, _weights_digest(path, record), parameters, dtype)
 
 
-def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreTrainedModel:
-    """The model with its weights, and nothing of them left out or made up."""
+def _proved(found: Inspected, record: str | Path) -> Inspected:
+    """The checkpoint of a record with what was proved of its class when it was registered."""
+    proof = read_json(Path(record)).get("proof", {})
+    if proof.get("transformers") != transformers.__version__:
+        raise ReciteError(
+            f"{record} holds no proof that {found.architecture.model_class} of transformers {transformers.__version__} "
+            "is run right; delete that record, and the checkpoint is registered and proved again."
+        )
+    return found._replace(architecture=replace(found.architecture, without_heads=proof["without_heads"]))
+
+
+def load_model(found: Inspected, dtype: torch.dtype) -> transformers.PreTrainedModel:
+    """The model with its weights, and nothing of them left out or made up; of a `shallow` one, the first layers."""
+    path = found.where if found.where.suffix == ".gguf" else found.where.parent
     logging.disable_progress_bar()
     try:
         model, report = cast(Any, type(found.empty)).from_pretrained(
@@ -115,7 +159,7 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
             config=found.config,
             dtype=dtype,
             device_map=device_map(found.empty, dtype, gpu_memory()),
-            attn_implementation=ATTENTION,
+            attn_implementation="eager" if found.architecture.own_attention else ATTENTION,
             output_loading_info=True,
         )
     except ReciteError:
@@ -124,14 +168,21 @@ def _load(path: Path, found: Inspected, dtype: torch.dtype) -> transformers.PreT
         raise (unreadable if path.suffix == ".gguf" else broken)(path, _reason(error)) from None
     if report["missing_keys"] or report["mismatched_keys"]:
         raise broken(path, f"not all tensors are there: {sorted(report['missing_keys'])[:3]}")
-    foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(TABLES))
+    foreign = sorted(key for key in report["unexpected_keys"] if not key.endswith(TABLES) and not _is_above(key, found))
     if foreign:
         raise broken(path, f"its config has no place for tensors {foreign[:3]}")
     one, other = model.get_output_embeddings(), model.get_input_embeddings()
     if found.config.tie_word_embeddings and one.weight is not other.weight:
         raise another_head(path)
     found.check_rotary(model)
+    mark_tuples(model, found.architecture)
     return model
+
+
+def _is_above(key: str, found: Inspected) -> bool:
+    """Whether a tensor is of a layer above those of a checkpoint that was cut; that of a whole one is foreign."""
+    layer = re.match(rf"{re.escape(found.architecture.layers)}\.(\d+)\.", key)
+    return layer is not None and found.config.num_hidden_layers <= int(layer[1]) < found.layers
 
 
 def _on_disk(source: str | Path, revision: str | None) -> Path:

@@ -1,12 +1,12 @@
 """Registration: a checkpoint held against its entry in the registry, and named by the digests of its files."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
-from recite.checkpoints.architectures import Architecture
+from recite.checkpoints.architectures import Architecture, feed_forward_of
 from recite.checkpoints.inspection import Inspected, inspect
 from recite.checkpoints.loading import weight_files
 from recite.checkpoints.weight_files import check_head
@@ -19,12 +19,18 @@ SPARE = 1000
 """One in so many ordinary tokens may lack a row of the embedding; a tokenizer that is not the model's has more."""
 
 
-def register(options: Mapping[str, Any], tokenizer: Path, record: Path, fetch: bool) -> None:
+def register(
+    options: Mapping[str, Any],
+    tokenizer: Path,
+    record: Path,
+    fetch: bool,
+    prove: Callable[[Inspected], dict[str, Any]] = lambda _: {},
+) -> None:
     """Write where a checkpoint lies, what it is, and the SHA-256 of its weights, config and tokenizer.
 
     `options` are its entry with model; `tokenizer` is the family's; `fetch` says whether what is missing may be
-    downloaded. Raises ReciteError where the checkpoint is not what the entry says, cannot be loaded whole, or cuts text
-    into other tokens than its family.
+    downloaded; `prove` adds to the record what was proved. Raises ReciteError where the checkpoint is not what the
+    entry says, cannot be loaded whole, or cuts text into other tokens than its family, and as `prove` does.
     """
     options = {**options, "fetch": fetch}
     folder = model_folder(options)
@@ -41,7 +47,7 @@ def register(options: Mapping[str, Any], tokenizer: Path, record: Path, fetch: b
     }
     about = {key: options[key] for key in ("model", "family", "corpus", "hub", "revision") if key in options}
     known = {"model_type": found.config.model_type, "path": str(folder), "files": digests}
-    write_json(record, about | checkpoint_facts(found.empty, found.architecture) | known)
+    write_json(record, about | checkpoint_facts(found.empty, found.architecture) | known | prove(found))
 
 
 def examine(options: Mapping[str, Any], folder: Path, tokenizer: Path) -> Inspected:
@@ -84,13 +90,12 @@ def _check_tokens(options: Mapping[str, Any], rows: int, own: Path, tokenizer: P
 def checkpoint_facts(model: PreTrainedModel, architecture: Architecture) -> dict[str, int]:
     """What the registry may say of a checkpoint, from its model without weights."""
     config = model.config
-    inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
     return {
         "layers": config.num_hidden_layers,
         "width": config.hidden_size,
         "heads": config.num_attention_heads,
         "shared_heads": architecture.shared_heads(config),
-        "feed_forward": inner,
+        "feed_forward": feed_forward_of(config),
         "vocabulary": config.vocab_size,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }

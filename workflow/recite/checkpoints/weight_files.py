@@ -1,5 +1,6 @@
 """The headers of safetensors files: which tensors a checkpoint holds, read without its weights."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.conversion_mapping import get_model_conversion_mapping
-from transformers.core_model_loading import WeightRenaming, rename_source_key
+from transformers.core_model_loading import WeightConverter, WeightRenaming, rename_source_key
 
 from recite.errors import ReciteError
 from recite.files import read_json
@@ -77,34 +78,55 @@ def _header(file: Path, folder: Path) -> dict[str, Stored]:
         raise broken(folder, f"{file.name}: {error}") from None
 
 
-def placed(folder: Path, stored: Mapping[str, Stored], model: PreTrainedModel) -> dict[str, Stored]:
-    """Stored tensors by the name of the place in the model that `transformers` gives them; its tables left out."""
+class Placed(NamedTuple):
+    """Stored tensors by the name of the place in the model that `transformers` gives them; its tables left out.
+
+    single: one tensor a place. parts: those of which one is put together, as a layer's experts.
+    """
+
+    single: dict[str, Stored]
+    parts: dict[str, list[Stored]]
+
+
+def placed(folder: Path, stored: Mapping[str, Stored], model: PreTrainedModel) -> Placed:
+    """Where stored tensors go; ReciteError for two that have one place."""
     state = model.state_dict()
-    renamings = [way for way in get_model_conversion_mapping(model) if isinstance(way, WeightRenaming)]
-    places: dict[str, Stored] = {}
+    ways = get_model_conversion_mapping(model)
+    renamings = [way for way in ways if isinstance(way, WeightRenaming)]
+    converters = [way for way in ways if isinstance(way, WeightConverter)]
+    found = Placed({}, {})
     for name, tensor in stored.items():
-        place, _ = rename_source_key(name, renamings, [], model.base_model_prefix, state)
-        if place in places:
+        place, converter = rename_source_key(name, renamings, converters, model.base_model_prefix, state)
+        if converter is not None:
+            found.parts.setdefault(place, []).append(tensor)
+            continue
+        if place in found.single:
             raise broken(folder, f"it holds two tensors for {place}, one as {name}")
         if place in state or not name.endswith(TABLES):
-            places[place] = tensor
-    return places
+            found.single[place] = tensor
+    return found
 
 
 def check_tensors(folder: Path, stored: Mapping[str, Stored], model: PreTrainedModel) -> None:
     """Hold the names, shapes and types of stored tensors against those of the model that is to take them."""
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    places = placed(folder, stored, model)
-    absent = expected.keys() - places.keys()
+    places, parts = placed(folder, stored, model)
+    there = places.keys() | parts.keys()
+    absent = expected.keys() - there
     absent -= {name for pair in model.all_tied_weights_keys.items() for name in pair if not absent.issuperset(pair)}
     if absent:
         raise broken(folder, f"not all tensors are there: {sorted(absent)[:3]}")
-    foreign = sorted(places.keys() - expected.keys())
+    foreign = sorted(there - expected.keys())
     if foreign:
         raise broken(folder, f"its config has no place for tensors {foreign[:3]}")
+    for name, tensors in sorted(parts.items()):
+        numbers, needed = sum(math.prod(tensor.shape) for tensor in tensors), math.prod(expected[name])
+        if numbers != needed:
+            raise broken(folder, f"{name} is put together of {numbers} numbers, by its config of {needed}")
     for name, tensor in sorted(places.items()):
         if tensor.shape != expected[name]:
             raise broken(folder, f"{name} is of shape {[*tensor.shape]}, by its config of {[*expected[name]]}")
+    for name, tensor in sorted([*places.items(), *((name, one) for name, all_ in parts.items() for one in all_)]):
         if tensor.dtype not in PRECISIONS:
             raise ReciteError(
                 f"{folder} holds quantized weights ({name} is {tensor.dtype}); name the checkpoint that they were made "
@@ -114,7 +136,7 @@ def check_tensors(folder: Path, stored: Mapping[str, Stored], model: PreTrainedM
 
 def check_head(folder: Path, stored: Mapping[str, Stored], model: PreTrainedModel) -> None:
     """Refuse a checkpoint whose config ties two tensors that it holds with different values; this reads them."""
-    places = placed(folder, stored, model)
+    places = placed(folder, stored, model).single
     for pair in model.all_tied_weights_keys.items():
         if places.keys() >= set(pair):
             one, other = (_read(places[name]) for name in pair)

@@ -103,7 +103,7 @@ class Branches:
             for layer in range(self.layer + 1):
                 stack.enter_context(_kept(self.checkpoint.layers[layer], seen, layer))
             stack.enter_context(replaced(self.checkpoint.layers[self.layer :], None))
-            self.checkpoint.model.base_model(input_ids=fed, past_key_values=self.cache, use_cache=True)
+            self.checkpoint.body(input_ids=fed, past_key_values=self.cache, use_cache=True)
         for layer, hidden in seen.items():
             self.inputs[layer] = _extended(self.inputs.get(layer), hidden[: len(keys), 0], count, self.most)
         for layer, new in self.cache.layers.items():
@@ -130,8 +130,8 @@ class Branches:
         for layer in range(self.layer):
             traced = self.clean[layer]
             if layer not in self.cache.layers:
-                shape = (self.most_rows, *traced[0].shape[1:])
-                self.cache.layers[layer] = (traced[0].new_zeros(shape), traced[1].new_zeros(shape))
+                one, other = (part.new_zeros(self.most_rows, *part.shape[1:]) for part in traced)
+                self.cache.layers[layer] = (one, other)
             for side, part in enumerate(self.cache.layers[layer]):
                 device = part.device
                 torch.index_select(traced[side], 0, clean.to(device), out=part[: len(keys)])
@@ -168,7 +168,7 @@ class Restart(NamedTuple):
     @contextmanager
     def along_the_trace(self, checkpoint: Checkpoint, rows: Tensor, fed: int, cache: KeyValues) -> Iterator[None]:
         """Within the block a pass of `rows` starts there; all tokens, in the cache and the `fed` ones, are traced."""
-        traced = self.rows[rows]
+        traced, projection = self.rows[rows], checkpoint.attention_output(self.layer)
 
         def of(tensor: Tensor, fed: int) -> Tensor:
             return tensor.narrow(-2, cache.start, fed).index_select(0, traced.to(tensor.device))
@@ -177,11 +177,18 @@ class Restart(NamedTuple):
             (hidden,) = given or (named["hidden_states"],)
             keys, values = (of(part, hidden.shape[1]) for part in self.trace.keys_values[self.layer])
             cache.update(keys, values, self.layer)
-            return checkpoint.attention_output(self.layer)(of(self.trace.heads[self.layer], hidden.shape[1])), None
+            return projection(of(self.trace.heads[self.layer], hidden.shape[1])), None
 
-        below = replaced(checkpoint.layers[: self.layer], of(self.trace.residuals[self.layer], fed))
-        with below, forwarding([checkpoint.attention(self.layer)], attention):
-            yield
+        def heads(module: nn.Module, arguments: Any) -> tuple[Tensor]:
+            return (of(self.trace.heads[self.layer], fed),)
+
+        with replaced(checkpoint.layers[: self.layer], of(self.trace.residuals[self.layer], fed)):
+            if checkpoint.architecture.known:
+                with forwarding([checkpoint.attention(self.layer)], attention):
+                    yield
+            else:  # what such a class hands back is not known: its attention is run, and its heads are the traced ones
+                with projection.register_forward_pre_hook(heads, prepend=True):
+                    yield
 
 
 @contextmanager

@@ -218,7 +218,7 @@ class _Block:
                     resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
                     stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
                 hidden = last_hidden(self.checkpoint, self.text[window, start:end], self.cache, keep)
-            choice, gap = _choose(part(hidden) for part in self.checkpoint.unembedding)
+            choice, gap = _choose(self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
             choices.append(choice[low - base : high - base].to(self.text.device))
             gaps.append(gap[low - base : high - base].to(self.text.device))
         return torch.cat(choices), torch.cat(gaps)

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 import torch
 
+from recite.checkpoints.architectures import feed_forward_of
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.passes import CHUNK, pass_rows
 from recite.errors import ReciteError
@@ -34,7 +35,7 @@ def predicted_bytes(checkpoint: Checkpoint, batch_rows: int, prompt: int, steps:
     length, checked = prompt + steps - 1, min(CHUNK, steps)
     positions = len(checkpoint.layers) * block_batches * batch_rows * length
     caches = 2 * positions * checkpoint.shared_heads * checkpoint.head_width * size
-    inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * config.hidden_size
+    inner = feed_forward_of(config)
     logits = max(part.out_features for part in checkpoint.unembedding)
     passes = []
     for fed, keys in ((prompt, prompt), (checked, length)):

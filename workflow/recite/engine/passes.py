@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from recite.checkpoints.loading import Checkpoint
+from recite.checkpoints.structure import TUPLES
 from recite.errors import ReciteError
 from recite.kernels.key_values import KeyValues
 
@@ -27,6 +28,8 @@ WHOLE_TOKENS = 1024
 """The same of a pass over whole rows, from which more is read than the next token: too few rows make that slow."""
 BLOCK_BATCHES = 4
 """Batches whose rows share passes as others drop out; keys and values of so many are kept at once."""
+LONGEST = ("max_position_embeddings", "sliding_window", "window_size", "attention_chunk_size", "max_seq_len")
+"""Keys of configs for the most positions that all layers attend over."""
 UNITS = 4
 """Parts of the usual number of rows of which a pass may have any number, if a trial allows it."""
 
@@ -47,9 +50,10 @@ def last_hidden(checkpoint: Checkpoint, tokens: Tensor, cache: KeyValues, keep: 
     The last layer makes nothing but keys and values of the positions before, unless a hook in it waits for more.
     """
     last = checkpoint.layers[-1]
-    whole = keep == tokens.shape[1] or any(part._forward_hooks or part._forward_pre_hooks for part in last.modules())
+    whole = keep == tokens.shape[1] or checkpoint.architecture.own_attention or getattr(last, TUPLES, False)
+    whole = whole or any(part._forward_hooks or part._forward_pre_hooks for part in last.modules())
     with nullcontext() if whole else _shortened(last, cache, keep):
-        output = checkpoint.model.base_model(input_ids=tokens, past_key_values=cache, use_cache=True)
+        output = checkpoint.body(input_ids=tokens, past_key_values=cache, use_cache=True)
     hidden: Tensor = output.last_hidden_state[:, -keep:]
     return hidden
 
@@ -86,8 +90,11 @@ def _shortened(layer: nn.Module, cache: KeyValues, keep: int) -> Iterator[None]:
 def replaced(layers: nn.ModuleList, output: Tensor | None) -> Iterator[None]:
     """Within the block the layers hand on `output`, or without it what they are given, and do nothing else."""
 
-    def forward(hidden: Tensor, *_: Any, **__: Any) -> Tensor:
-        return hidden if output is None else output
+    tuples = any(getattr(layer, TUPLES, False) for layer in layers)
+
+    def forward(hidden: Tensor, *_: Any, **__: Any) -> Any:
+        given = hidden if output is None else output
+        return (given, None) if tuples else given
 
     with forwarding(list(layers), forward):
         yield
@@ -112,9 +119,9 @@ def forwarding(layers: Sequence[nn.Module], forward: Callable[..., Any]) -> Iter
 def check_length(checkpoint: Checkpoint, length: int) -> None:
     """Refuse rows of `length` tokens that the model cannot attend over as a whole."""
     config = checkpoint.model.config
-    for key in ("max_position_embeddings", "sliding_window"):
+    for key in LONGEST:
         longest = getattr(config, key, None)
-        if longest is not None and length > longest:
+        if isinstance(longest, int) and 0 < longest < length:
             raise ReciteError(
                 f"rows of {length} tokens are longer than the model's {key} ({longest}); choose shorter rows."
             )

@@ -40,7 +40,7 @@ class KeyValues:
     def update(self, key: Tensor, value: Tensor, layer: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Store one layer's new keys and values and hand back all of the window, (rows, heads, positions, width)."""
         if layer not in self.layers:
-            self.allocate(layer, key)
+            self.allocate(layer, key, value)
         end = self.start + key.shape[2]
         first = self.window.start
         for buffer, new in zip(self.layers[layer], (key, value), strict=True):
@@ -50,10 +50,12 @@ class KeyValues:
         keys, values = self.layers[layer]
         return keys[self.window, :, :end], values[self.window, :, :end]
 
-    def allocate(self, layer: int, like: Tensor) -> None:
-        """Make the buffers of one layer for keys and values like `like`, (rows, heads, positions, width)."""
-        shape = (self.capacity, like.shape[1], self.length, like.shape[3])
-        self.layers[layer] = (like.new_zeros(shape), like.new_zeros(shape))
+    def allocate(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Make the buffers of one layer for keys and values like these, (rows, heads, positions, width)."""
+        self.layers[layer] = (self._buffer(key), self._buffer(value))
+
+    def _buffer(self, like: Tensor) -> Tensor:
+        return like.new_zeros(self.capacity, like.shape[1], self.length, like.shape[3])
 
     def move(self, to: Tensor, source: Tensor) -> None:
         """Rearrange rows: row `to[k]` becomes what row `source[k]` was."""
@@ -64,3 +66,20 @@ class KeyValues:
     def get_seq_length(self, layer: int = 0) -> int:
         """Position of a pass's first token, from which `transformers` counts."""
         return self.start
+
+    def get_query_offset(self, layer: int = 0) -> int:
+        """The same, of the queries, for a class that makes a mask."""
+        return self.start
+
+    def get_mask_sizes(self, queries: int, layer: int = 0) -> tuple[int, int]:
+        """Positions that a mask spans when `queries` are fed, and the first of them."""
+        return self.start + queries, 0
+
+    def get_max_cache_shape(self, layer: int = 0) -> int:
+        """Positions that there is room for."""
+        return self.length
+
+    @property
+    def is_compileable(self) -> bool:
+        """Not by `torch.compile`."""
+        return False

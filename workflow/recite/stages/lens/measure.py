@@ -150,10 +150,8 @@ def read_off(checkpoint: Checkpoint, hidden: Tensor, true: Tensor) -> Decoded:
 
 def logits_of(checkpoint: Checkpoint, hidden: Tensor) -> Tensor:
     """The unembedding of the final norm of a residual stream, (..., width) to (..., vocabulary)."""
-    architecture = checkpoint.architecture
-    normed = checkpoint.model.get_submodule(architecture.final_norm)(hidden)
-    logits: Tensor = checkpoint.model.get_submodule(architecture.unembedding)(normed)
-    return logits
+    unembedding = checkpoint.model.get_submodule(checkpoint.architecture.unembedding)
+    return checkpoint.logits(unembedding(checkpoint.final(hidden)))
 
 
 def summed(decoded: Iterator[tuple[slice, Decoded]], true: Tensor, members: np.ndarray, groups: int) -> Sums:

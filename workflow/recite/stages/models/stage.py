@@ -111,7 +111,7 @@ RULES = (
     Rule(
         "registration",
         place="{model}",
-        run="recite.checkpoints.registration:register",
+        run="recite.stages.models.registering:register_proved",
         jobs=lambda study: () if study.trains else models(study),
         inputs=lambda study, wildcards: {"tokenizer": tokenizer(study, study.models[wildcards["model"]].family)},
         outputs={"record": "checkpoints/{model}.json"},
