@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from gguf_files import small_llama, write_gguf
 from gguf_tokenizers import byte_level_keys
+from hollow_checkpoints import write_sparse
 from published_configs import PUBLISHED
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.cli import app
@@ -24,7 +25,6 @@ from recite.doctor import checkpoint
 from recite.files import read_json, write_json
 from recite.sources.facts import FACTS
 from recite.study.config import check_config
-from sparse import write_sparse
 from studies import shipped
 
 COMMIT = "89abcdef0123456789abcdef0123456789abcdef"

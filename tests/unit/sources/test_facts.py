@@ -14,12 +14,12 @@ from gguf import GGMLQuantizationType
 from safetensors.torch import load_file, save_file
 
 from gguf_files import small_llama, write_gguf
+from hollow_checkpoints import write_sparse
 from published_configs import PUBLISHED
 from recite.checkpoints.inspection import empty_model, inspect, make_config
 from recite.checkpoints.registration import checkpoint_facts
 from recite.files import read_json, write_json
 from recite.sources.facts import FACTS, Found, config_facts, find_facts
-from sparse import write_sparse
 from studies import ROOT
 
 
