@@ -836,6 +836,10 @@ def test_memorized_rows_stand_beside_unmemorized_ones(tables: Tables) -> None:
     for panel in axes:
         _, labels = panel.get_legend_handles_labels()
         assert len(labels) == 7 and sum(label.endswith(", unmemorized") for label in labels) == 3
+    with style.style():
+        shown = drawing("overlap")(both)[1]
+    measures = {group: set(part["measure"]) for group, part in shown.groupby("group")}
+    assert measures == {"memorized": {"hits"}, "unmemorized": {"log_probability"}}
     for figure in ("power", "screening"):
         assert set(behind(both, figure)["group"]) == {"memorized", "half", "unmemorized"}
         with style.style():

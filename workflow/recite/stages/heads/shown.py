@@ -6,6 +6,12 @@ CONTRASTED = ("memorized", "unmemorized")
 PREFERRED = ("memorized", "all", "half", "unmemorized")
 
 
+def telling(table: pd.DataFrame) -> pd.DataFrame:
+    """The lines by what a group's heads can be told apart by: hits, or log-probability where rows have none to lose."""
+    by = table["group"].map(lambda group: "log_probability" if group == "unmemorized" else "hits")
+    return table[table["measure"] == by]
+
+
 def contrasted(table: pd.DataFrame) -> list[str]:
     """Memorized and unmemorized rows, as far as there are any; otherwise the group that says most."""
     there = set(table["group"])

@@ -168,14 +168,14 @@ STAGE = Stage(
             "Heads",
             ("overlap",),
             (
-                "Jaccard index of the sets of most important heads, by the drop in hits, against the share of "
-                "heads that a set has: of halves of one domain's texts (mean over splits and domains), of a half of "
-                "one domain's texts and a half of another's (mean over splits and pairs), and the share of heads "
-                "that are in the sets of all domains, by all of their texts. Rows rank heads by chance in part, so "
-                "that the first is the most that the second can be. Each family's largest model, natural domains, "
-                "memorized rows in full colour and unmemorized ones pale where rows were drawn by class; numbers of "
-                "rows are those of the former. Bars are normal intervals by a bootstrap {about}. Grey is where "
-                "the mean over pairs of random sets lies."
+                "Jaccard index of the sets of most important heads, by the drop in hits, of unmemorized rows, which "
+                "have none to lose, in log-probability, against the share of heads that a set has: of halves of one "
+                "domain's texts (mean over splits and domains), of a half of one domain's texts and a half of "
+                "another's (mean over splits and pairs), and the share of heads that are in the sets of all domains, "
+                "by all of their texts. Rows rank heads by chance in part, so that the first is the most that the "
+                "second can be. Each family's largest model, natural domains, memorized rows in full colour and "
+                "unmemorized ones pale where rows were drawn by class; numbers of rows are those of the former. Bars "
+                "are normal intervals by a bootstrap {about}. Grey is where the mean over pairs of random sets lies."
             ),
         ),
         "power": Figure(

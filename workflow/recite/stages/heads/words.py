@@ -5,6 +5,7 @@ import pandas as pd
 from recite.outcomes.frame import NATURAL
 from recite.report.cells import between
 from recite.report.told import Told
+from recite.stages.heads.shown import telling
 
 FIFTH = 0.2
 """The paper's share of heads."""
@@ -94,11 +95,14 @@ def screening_section(table: pd.DataFrame) -> str:
 
 def overlap_section(table: pd.DataFrame) -> str:
     """The overlap of the most important fifth of the heads beside chance."""
-    table = table[(table["measure"] == "hits") & (table["share"] == FIFTH) & (table["domain_a"] == "all")]
+    table = telling(table[(table["share"] == FIFTH) & (table["domain_a"] == "all")])
     if table.empty:
         return ""
     lines = ["## Overlap of heads\n"]
-    lines.append("The most important fifth, by hits: Jaccard index of two sets of them, and heads in all sets:\n")
+    lines.append(
+        "The most important fifth, by hits, of unmemorized rows by log-probability: Jaccard index of two sets of "
+        "them, and heads in all sets:\n"
+    )
     lines.append("| model | by score | heads | domains | compared | overlap | interval | chance | interval |")
     lines.append("|---|---|---:|---:|---|---:|---|---:|---|")
     lines += [

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from recite.report import style
-from recite.stages.heads.shown import contrasted
+from recite.stages.heads.shown import contrasted, telling
 
 PALE = 0.45
 """How opaque the second group of rows is."""
@@ -27,7 +27,7 @@ LOOKS = {
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A panel for each family's largest model: overlap against the share of heads, lines by comparison and group."""
     table = style.largest(tables["overlap"])
-    table = table[(table["measure"] == "hits") & (table["domain_a"] == "all")]
+    table = telling(table[table["domain_a"] == "all"])
     if table.empty:
         return style.blank(f"No natural domain has {style.FEWEST} distinct texts."), table
     groups = contrasted(table)
