@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, DatasetDict
 
+from gathering import candidates_of
 from hub import Hub
 from recite.corpora import readers
 from recite.corpora.candidates import gather
@@ -108,16 +109,7 @@ def gathered(
     place: Path, options: dict[str, Any], layout: Layout, threads: int = 1
 ) -> tuple[list[dict[str, Any]], Any]:
     """Candidates of all groups by key, within the bounds of all, and what was skipped, by reason."""
-    place.mkdir(parents=True, exist_ok=True)
-    take_inventory(options, place / "inventory.json", fetch=False)
-    rows: list[dict[str, Any]] = []
-    skipped: dict[str, int] = {}
-    for group in range(options["groups"]):
-        path = place / f"{group}.parquet"
-        gather(DRAW, files_of_group(place / "inventory.json", group), layout, path, threads)
-        rows += CANDIDATES.read(path).to_pylist()
-        for reason, found in read_metadata(path)["skipped"].items():
-            skipped[reason] = skipped.get(reason, 0) + found["count"]
+    rows, skipped = candidates_of(place, options, layout, DRAW, threads)
     smallest = []
     for domain in LABELS:
         smallest += sorted((row for row in rows if row["domain"] == domain), key=lambda row: row["key"])[: DRAW["most"]]

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
+from gathering import candidates_of
 from recite.corpora.candidates import gather
 from recite.corpora.inventory import files_of_group, take_inventory
 from recite.corpora.readers import Layout, Skipped, Texts, read_documents, texts
-from recite.corpora.tables.candidates import CANDIDATES
 from recite.errors import ReciteError
 from recite.study.corpora import ALONE, FIRST_LEVEL, TEXTS
-from recite.tables import read_metadata
 
 DRAW = {"seed": 5, "corpus": "notes", "most": 10, "excerpt": 40, "place": "head"}
 ONE = Layout("text", path=ALONE, labels={"": "notes"})
@@ -44,16 +43,7 @@ def gathered(
     place: Path, options: dict[str, Any], layout: Layout, threads: int = 1
 ) -> tuple[list[dict[str, Any]], Any]:
     """Candidates of all groups by key, and the number of skipped by reason."""
-    place.mkdir()
-    take_inventory(options, place / "inventory.json", fetch=False)
-    rows: list[dict[str, Any]] = []
-    skipped: dict[str, int] = {}
-    for group in range(options["groups"]):
-        path = place / f"{group}.parquet"
-        gather(DRAW, files_of_group(place / "inventory.json", group), layout, path, threads)
-        rows += CANDIDATES.read(path).to_pylist()
-        for reason, found in read_metadata(path)["skipped"].items():
-            skipped[reason] = skipped.get(reason, 0) + found["count"]
+    rows, skipped = candidates_of(place, options, layout, DRAW, threads)
     ordered = sorted(rows, key=lambda row: row["key"])
     domains = sorted({row["domain"] for row in rows})
     return [row for name in domains for row in [row for row in ordered if row["domain"] == name][:10]], skipped

@@ -206,8 +206,8 @@ def test_what_cannot_be_run(own: Path) -> None:
 @pytest.mark.parametrize("without", ["", "no projection is found"])
 def test_another_class_is_proved(monkeypatch: pytest.MonkeyPatch, without: str) -> None:
     """What no test of the table holds is proved on the checkpoint itself."""
-    proof = SimpleNamespace(prove_checkpoint=lambda found: {"proof": {"layers": 2, "without_heads": without}})
-    monkeypatch.setattr(checkpoint, "import_module", lambda name: proof)
+    proof = {"proof": {"layers": 2, "without_heads": without}}
+    monkeypatch.setattr(checkpoint, "prove_checkpoint", lambda found: proof)
     found: Any = SimpleNamespace(empty=small_llama(), architecture=SimpleNamespace(known=False))
     clauses = checkpoint.proved(found)
     assert "of its first 2 layers are the plain model's" in clauses[1]

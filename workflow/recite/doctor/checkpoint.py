@@ -4,7 +4,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from importlib import import_module
 from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from recite.checkpoints.inspection import Inspected, head_width, inspect
 from recite.checkpoints.registration import checkpoint_facts
 from recite.corpora.gguf_tokenizer import adds_bos
 from recite.corpora.tokenizer import load_tokenizer
+from recite.engine.proof import prove_checkpoint
 from recite.errors import ReciteError
 from recite.files import read_json
 from recite.planning.costs import Facts, peak_bytes
@@ -26,7 +26,6 @@ HUB_NAME = re.compile(r"(?P<hub>[\w.-]+/[\w.-]+?)(@(?P<revision>[0-9a-f]{40}))?"
 PRECISIONS = {"F16": "float16", "BF16": "bfloat16"}
 """Types of stored weights in which a model is then run; all others are run in float32."""
 SIZES = {"float32": 4, "float16": 2, "bfloat16": 2}
-PROOF = "recite.engine.proof"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 
 
@@ -110,9 +109,9 @@ def proved(found: Inspected) -> list[str]:
     architecture table, `recite.engine.proof` proves for another one on its first layers' weights.
     """
     held = [f"config and tensors are those of {type(found.empty).__name__}"]
-    if getattr(found.architecture, "known", True):
+    if found.architecture.known:
         return [*held, "the class is of the architecture table, which the tests hold against the plain model"]
-    proof = import_module(PROOF).prove_checkpoint(found)["proof"]
+    proof = prove_checkpoint(found)["proof"]
     held.append(f"logits, layers and greedy tokens of its first {proof['layers']} layers are the plain model's")
     return [*held, f"heads are not: {proof['without_heads']}" if proof["without_heads"] else "heads can be replaced"]
 

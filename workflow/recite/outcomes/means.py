@@ -8,7 +8,7 @@ import numpy as np
 from recite.files import hash64
 from recite.outcomes.frame import NATURAL, PLANTED, Frame
 from recite.outcomes.rows import Outcomes
-from recite.statistics.intervals import interval
+from recite.statistics.intervals import with_ends
 from recite.statistics.resampling import Sampled, bag_of
 
 ALL, MEMORIZED, HALF, UNMEMORIZED = "all", "memorized", "half", "unmemorized"
@@ -104,6 +104,5 @@ def layer_lines(statistics: Mapping[str, np.ndarray], confidence: float) -> Iter
     for place in range(next(iter(statistics.values())).shape[1]):
         line: dict[str, Any] = {}
         for name, values in statistics.items():
-            low, high = interval(values[1:, place], confidence)
-            line |= {name: values[0, place], f"{name}_low": low, f"{name}_high": high}
+            line |= with_ends(name, values[:, place], confidence)
         yield line

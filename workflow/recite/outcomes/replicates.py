@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from recite.outcomes.frame import PLANTED
 from recite.outcomes.means import bags_of
-from recite.outcomes.rates import Line, who
+from recite.outcomes.rates import Line
 from recite.outcomes.rows import Outcomes
 from recite.tables import Column, Table
 from recite.tables.columns import NOISE_LAYER
@@ -110,11 +110,12 @@ def resampled(outcomes: Outcomes, options: Mapping[str, Any]) -> Resampled:
     return Resampled(*about, frame.kinds, found)
 
 
-def replicate_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
+def replicate_lines(drawn_of: Resampled) -> Iterator[Line]:
     """The same as lines of the table."""
-    for domain, drawn in resampled(outcomes, options).domains.items():
-        line = who(outcomes) | {"noise_layer": outcomes.noise_layer, "alpha": outcomes.alpha}
-        line |= {"domain": domain, "kind": outcomes.frame.kinds[domain]}
+    about = drawn_of._asdict()
+    for domain, drawn in drawn_of.domains.items():
+        line = {name: about[name] for name in ("model", "family", "parameters", "noise_layer", "alpha")}
+        line |= {"domain": domain, "kind": drawn_of.kinds[domain]}
         for name, values in drawn._asdict().items():
             line |= {name: int(values[0]), f"drawn_{name}": values[1:].astype(np.float32)}
         yield line

@@ -74,6 +74,12 @@ def interval(replicates: np.ndarray, confidence: float) -> Interval:
     return Interval(float(low), float(high))
 
 
+def with_ends(name: str, values: np.ndarray, confidence: float) -> dict[str, float]:
+    """Columns of a statistic, `values` (1 + resamples,) as seen and then under resamples: itself and its interval."""
+    low, high = interval(values[1:], confidence)
+    return {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
+
+
 def around(values: np.ndarray, confidence: float) -> Interval:
     """`around_mean` of a statistic that lies in [0, 1]."""
     low, high = around_mean(values, confidence)

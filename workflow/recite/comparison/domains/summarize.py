@@ -10,7 +10,7 @@ import numpy as np
 from recite.comparison.domains.tables import KINDS, PROFILES
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.replicates import Drawn, Resampled, read_replicates, together
-from recite.statistics.intervals import interval
+from recite.statistics.intervals import with_ends
 from recite.statistics.resampling import correlation_of_rates
 from recite.statistics.tests import adjusted, sign_p_value
 
@@ -99,7 +99,7 @@ def _kinds(model: Resampled, confidence: float) -> Iterator[dict[str, Any]]:
         "p_value": sign_p_value(statistics["difference"][1:]),
     }
     for name, values in statistics.items():
-        line |= _with_interval(name, values, confidence)
+        line |= with_ends(name, values, confidence)
     yield line
 
 
@@ -119,10 +119,4 @@ def _profiles(models: Sequence[tuple[Resampled, Mapping[str, Drawn]]], confidenc
         line["rows"] = int(min(sum(rates[name].n[0] for name in common) for rates in (rates_a, rates_b)))
         for side, model in (("a", a), ("b", b)):
             line |= {f"{key}_{side}": getattr(model, key) for key in ("model", "family", "parameters")}
-        low, high = interval(values[1:], confidence)
-        yield line | {"similarity": float(values[0]), "similarity_low": low, "similarity_high": high}
-
-
-def _with_interval(name: str, values: np.ndarray, confidence: float) -> dict[str, float]:
-    low, high = interval(values[1:], confidence)
-    return {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}
+        yield line | with_ends("similarity", values, confidence)

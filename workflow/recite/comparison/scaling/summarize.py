@@ -13,7 +13,7 @@ from recite.comparison.scaling.tables import PREDICTIONS, SCALING, SLOPE_TESTS
 from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.replicates import Resampled, read_replicates, together
 from recite.statistics.fits import line, r_squared, within
-from recite.statistics.intervals import interval
+from recite.statistics.intervals import with_ends
 from recite.statistics.tests import adjusted, equal_slopes, sign_p_value
 
 COMMON = "common"
@@ -67,14 +67,11 @@ def _fits(points: Sequence[Point], rows: str, confidence: float) -> Iterator[dic
         if family == COMMON:
             families = [model.family for model, _ in part]
             slopes, intercepts, x, rates = common_line(x, rates, families)
-        low, high = interval(slopes[1:], confidence)
         yield {
             "family": family,
             "rows": rows,
             "models": len(part),
-            "slope": slopes[0],
-            "slope_low": low,
-            "slope_high": high,
+            **with_ends("slope", slopes, confidence),
             "p_value": sign_p_value(slopes[1:]),
             "intercept": intercepts[0],
             "r_squared": r_squared(x, rates[0]),
@@ -114,8 +111,7 @@ def _predictions(points: Sequence[Point], rows: str, confidence: float) -> Itera
         predicted = intercepts + slopes * np.log10(float(largest[0].parameters))
         found: dict[str, Any] = {"observed": largest[1][0]}
         for name, values in (("predicted", predicted), ("difference", largest[1] - predicted)):
-            low, high = interval(values[1:], confidence)
-            found |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
+            found |= with_ends(name, values, confidence)
         model = largest[0]
         yield {
             "model": model.model,

@@ -22,7 +22,8 @@ from recite.outcomes.frame import NATURAL
 from recite.stages.heads.tables import HEADS
 from recite.stages.lens.tables import LENS
 from recite.stages.recovery.tables import RECOVERY
-from recite.statistics.intervals import wilson
+from recite.statistics import fits
+from recite.statistics.intervals import ROUNDING, wilson
 from recite.statistics.tests import adjusted, correlation, permutation_p_value
 from recite.tables import Table
 
@@ -142,15 +143,12 @@ def without_size(values: np.ndarray, whose: Sequence[Line]) -> np.ndarray:
 
     Unchanged where no family has two sizes.
     """
+    families = [who["family"] for who in whose]
     x = np.log10([float(who["parameters"]) for who in whose])
-    _, families = np.unique([who["family"] for who in whose], return_inverse=True)
-    apart, rest = x.copy(), values.copy()
-    for family in range(families.max() + 1):
-        own = families == family
-        apart[own] -= apart[own].mean()
-        rest[own] -= values[own].mean(axis=0)
-    spread = float(apart @ apart)
-    return values - np.outer(x - x.mean(), apart @ rest / spread) if spread > 0 else values
+    apart = fits.within(x, families)
+    if np.ptp(apart) <= ROUNDING:
+        return values
+    return values - np.outer(x - x.mean(), fits.line(apart, fits.within(values.T, families)).slope)
 
 
 def comparison_lines(alike: Alike, measure: str, options: Mapping[str, Any]) -> Iterator[Line]:

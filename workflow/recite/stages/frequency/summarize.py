@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from recite.outcomes import rates
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.means import bags_of
-from recite.outcomes.rates import summarize
 from recite.outcomes.rows import Outcomes, files_by_model, read_outcomes
 from recite.stages.frequency.countings import SPANS, TOKEN_FREQUENCY, Frequencies, counting_lines, read_frequencies
 from recite.stages.frequency.tables import COUNTINGS, FREQUENCY_RATES, THRESHOLDS
@@ -72,7 +72,7 @@ def rate_lines(
                     "from": 0.0 if is_none else 2.0 ** (number / per_octave),
                     "to": 1.0 if is_none else 2.0 ** ((number + 1) / per_octave),
                     "middle": 0.0 if is_none else float(2 ** logarithms[chosen].mean()),
-                    **summarize(outcomes, rows[chosen], options),
+                    **rates.summarize(outcomes, rows[chosen], options),
                 }
 
 
@@ -108,8 +108,7 @@ def claimed_line(outcomes: Outcomes, rows: np.ndarray, counted: Counted, options
     """What a kink in the rate over a sequence's count has over smooth growth, by the study's first way of counting."""
     first = options["countings"][0]
     values = {first: counted[first].of(outcomes.frame.row_ids[rows], SPANS[0])}
-    model = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
-    return draw_line(model, "kink", kink_gain(rate_curves(outcomes, rows, values, options)[first]))
+    return draw_line(rates.who(outcomes), "kink", kink_gain(rate_curves(outcomes, rows, values, options)[first]))
 
 
 def rate_curves(
@@ -137,5 +136,4 @@ def rate_curves(
 
 
 def who(outcomes: Outcomes, kind: str, counting: str, measure: str) -> Line:
-    model = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
-    return model | {"rows": kind, "counting": counting, "measure": measure}
+    return rates.who(outcomes) | {"rows": kind, "counting": counting, "measure": measure}

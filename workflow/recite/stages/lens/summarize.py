@@ -16,7 +16,7 @@ from recite.stages.lens.profiles import alike
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.lens.tables import LENS, LENS_DEPTHS, LENS_POSITIONS, LENS_PROFILES
 from recite.stages.scoring.rows import SCORES
-from recite.statistics.intervals import interval
+from recite.statistics.intervals import with_ends
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
@@ -69,13 +69,13 @@ def aggregate_lens(
             who | line
             for line in position_lines(by_position[key], outcomes.frame.kinds, outcomes.steps, layers, options)
         ]
-    for group, of_group in (*profiles.items(), (PARTING, parting(profiles))):
+    apart = parting(profiles)
+    for group, of_group in (*profiles.items(), (PARTING, apart)):
         pairs = combinations(of_group, 2)
         lines["lens_profiles"] += [{"group": group} | pair_line(a, b, options["confidence"]) for a, b in pairs]
     lines["draws"] += [draw_line(found.who, "depths", crossings(found), THRESHOLDS) for found in profiles[MEMORIZED]]
     lines["draws"] += [
-        draw_line(found.who, "parting", found.drawn, [str(depth) for depth in found.depths])
-        for found in parting(profiles)
+        draw_line(found.who, "parting", found.drawn, [str(depth) for depth in found.depths]) for found in apart
     ]
     for table in (LENS, LENS_POSITIONS, LENS_PROFILES, LENS_DEPTHS, DRAWS):
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
@@ -168,15 +168,12 @@ def depth_line(profile: Profile, group: str, confidence: float) -> Line:
     """The line of one model and class in the table lens_depths."""
     line = profile.who | {"group": group, "distinct": profile.distinct}
     for name, values in zip(THRESHOLDS, crossings(profile).T, strict=True):
-        low, high = interval(values[1:], confidence)
-        line |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
+        line |= with_ends(name, values, confidence)
     return line
 
 
 def pair_line(a: Profile, b: Profile, confidence: float) -> Line:
     """How alike the profiles of two models are, over the depths that both have; both under the same resamples."""
     similarity = alike(a.depths, a.drawn, b.depths, b.drawn)
-    low, high = interval(similarity[1:], confidence)
     sides = {f"{key}_{side}": value for side, one in (("a", a), ("b", b)) for key, value in one.who.items()}
-    ends = {"similarity": similarity[0], "similarity_low": low, "similarity_high": high}
-    return sides | {"distinct": min(a.distinct, b.distinct)} | ends
+    return sides | {"distinct": min(a.distinct, b.distinct)} | with_ends("similarity", similarity, confidence)

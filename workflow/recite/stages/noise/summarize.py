@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from recite.outcomes.rates import Line, rate_lines
-from recite.outcomes.replicates import REPLICATES, replicate_lines
+from recite.outcomes.replicates import REPLICATES, replicate_lines, resampled
 from recite.outcomes.rows import files_by_model, read_outcomes
 from recite.stages.noise.rows import NOISE_SCORES
 from recite.stages.noise.tables import NOISE_RATES
@@ -31,6 +31,8 @@ def aggregate_noise(
             for outcomes in (undisturbed, *(one for one in read if one.noise_layer == layer)):
                 place = {"noise_layer": layer, "alpha": outcomes.alpha}
                 lines += [place | line for line in rate_lines(outcomes, options)]
-        resamples += [line for outcomes in (undisturbed, *read) for line in replicate_lines(outcomes, options)]
+        resamples += [
+            line for outcomes in (undisturbed, *read) for line in replicate_lines(resampled(outcomes, options))
+        ]
     NOISE_RATES.write_lines(outputs["noise_rates"], lines, {"options": dict(options)})
     REPLICATES.write_lines(outputs["replicates"], resamples, {"options": dict(options)})

@@ -13,7 +13,7 @@ from recite.outcomes.rows import Outcomes, Run, files_by_model, one_table, order
 from recite.stages.recovery.rows import MEASURES, RECOVERED
 from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
 from recite.stages.scoring.rows import SCORES
-from recite.statistics.intervals import interval
+from recite.statistics.intervals import with_ends
 from recite.statistics.tests import adjusted, sign_p_value
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
@@ -100,9 +100,8 @@ def comparison_lines(drawn: Drawn, confidence: float) -> Iterator[Line]:
             counts |= {f"{name}_n": len(bags.rows), f"{name}_distinct": bags.distinct}
         for measure in TESTED:
             difference = difference_of(pair, measure)
-            low, high = interval(difference[1:], confidence)
-            line = {"measure": measure, "difference": difference[0], "difference_low": low, "difference_high": high}
-            yield counts | line | {"p_value": sign_p_value(difference[1:])}
+            line = {"measure": measure, "p_value": sign_p_value(difference[1:])}
+            yield counts | line | with_ends("difference", difference, confidence)
 
 
 def pair_of(drawn: Drawn, rows: str) -> list[tuple[Bags, Statistics]]:

@@ -15,9 +15,8 @@ from recite.corpora.planted import known_copies
 from recite.errors import ReciteError
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED
-from recite.outcomes.means import bags_of
 from recite.outcomes.rates import Line, rate_lines, summarize, who
-from recite.outcomes.replicates import REPLICATES, replicate_lines
+from recite.outcomes.replicates import REPLICATES, Resampled, replicate_lines, resampled, together
 from recite.outcomes.rows import Outcomes, files_by_model, read_outcomes
 from recite.stages.scoring.rows import SCORES
 from recite.stages.scoring.tables import CONTROL_RATES, DISJOINT_SAMPLES, DISTRIBUTION, RATES
@@ -45,8 +44,9 @@ def aggregate_scores(
         lines["rates"] += [line | unseen for line in rate_lines(outcomes, options)]
         lines["distribution"] += distribution_lines(outcomes)
         lines["disjoint_samples"] += half_lines(outcomes, options)
-        lines["replicates"] += replicate_lines(outcomes, options)
-        lines["draws"] += claimed_lines(outcomes, options)
+        drawn = resampled(outcomes, options)
+        lines["replicates"] += replicate_lines(drawn)
+        lines["draws"] += claimed_lines(drawn, outcomes.steps, options)
         if controls:
             lines["control_rates"] += control_lines(outcomes, counts, options)
     halves = lines["disjoint_samples"]
@@ -64,21 +64,20 @@ def distribution_lines(outcomes: Outcomes) -> Iterator[Line]:
         yield who(outcomes) | {"hits": hits, "n": n, "share": n / counts.sum() if n else 0.0}
 
 
-def claimed_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:
+def claimed_lines(drawn: Resampled, steps: int, options: Mapping[str, Any]) -> Iterator[Line]:
     """Of all natural rows: their rate, and by how much the lesser end of the scores stands above a count between.
 
-    That is the share of memorized or of unmemorized rows, whichever is smaller, less the mean share of a number of hits
-    that is neither; NaN where nothing is memorized.
+    That is the share of memorized or of unmemorized rows, whichever is smaller, less the mean share of a number of
+    hits, of `steps`, that is neither; NaN where nothing is memorized.
     """
-    rows, steps = outcomes.frame.rows_of(NATURAL), outcomes.steps
+    natural = together([*drawn.natural.values()])
     score = np.arange(steps + 1) / steps
-    ends = [score >= options["memorized"], score <= options["unmemorized"]]
-    between = ~(ends[0] | ends[1])
-    bags = bags_of(outcomes.frame, rows, options)
-    shares = bags.means(bags.sums(np.column_stack([of[outcomes.hits] for of in (*ends, between)]).astype(float)))
-    yield draw_line(who(outcomes), "natural_rate", shares[:, 0])
-    lesser = shares[:, :2].min(axis=1) - shares[:, 2] / max(1, between.sum())
-    yield draw_line(who(outcomes), "bipolarity", lesser if shares[0, 0] else np.full_like(lesser, math.nan))
+    between = (score < options["memorized"]) & (score > options["unmemorized"])
+    ends = np.minimum(natural.memorized, natural.unmemorized)
+    rest = natural.n - natural.memorized - natural.unmemorized
+    lesser = (ends - rest / max(1, between.sum())) / natural.n
+    yield draw_line(drawn._asdict(), "natural_rate", natural.rate)
+    yield draw_line(drawn._asdict(), "bipolarity", lesser if natural.memorized[0] else np.full_like(lesser, math.nan))
 
 
 def half_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]:

@@ -9,7 +9,7 @@ import numpy as np
 from recite.stages.heads.summarize.importance import Ablated, Drops, drops_of, groups_of, read_models
 from recite.stages.heads.summarize.recall import recall_lines
 from recite.stages.heads.tables import HEADS, SCREENING
-from recite.statistics.intervals import interval
+from recite.statistics.intervals import with_ends
 from recite.statistics.tests import adjusted, sign_p_value
 
 Line = dict[str, Any]
@@ -49,8 +49,7 @@ def head_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
             line = {"rows": kind, "domain": domain, "layer": layer, "head": head, "depth": (layer + 1) / layers}
             line |= {"heads": layers * heads, "n": len(rows), "distinct": drops.distinct, "rank": int(ranks[place])}
             for name, values in measured.items():
-                low, high = interval(values[1:, place], options["confidence"])
-                line |= {name: values[0, place], f"{name}_low": low, f"{name}_high": high}
+                line |= with_ends(name, values[:, place], options["confidence"])
                 line |= {f"{name}_p_value": p_values[name][place], f"{name}_q_value": q_values[name][place]}
             yield line
 
