@@ -147,6 +147,18 @@ def test_domains_are_strata() -> None:
     assert together.means(together.sums(memorized[:, None].astype(float)))[1:].std() > 0.03
 
 
+def test_domains_and_corpora_are_drawn_apart() -> None:
+    """Prevents documents that share a bag in two domains, or two corpora, from going together in every resample."""
+    names = np.arange(40, dtype=np.uint64)
+    both = frame_of(np.arange(80), 0.0, ["code"] * 40 + ["prose"] * 40)
+    both = both._replace(units=np.concatenate([names, names + BAGS]), bags={})
+    code, prose = (stratum.weights() for stratum in bags_of(both, np.arange(80), OPTIONS).strata)
+    assert code.shape == prose.shape and abs(np.corrcoef(code.ravel(), prose.ravel())[0, 1]) < 0.05
+    other = both._replace(corpus="elsewhere")
+    assert not np.array_equal(bags_of(other, np.arange(80), OPTIONS).strata[0].weights(), code)
+    assert np.array_equal(bags_of(both, np.arange(40), OPTIONS).strata[0].weights(), code)
+
+
 def test_a_class_without_a_row_in_a_resample() -> None:
     """Prevents a resample that lacks the class from counting as a mean of 0."""
     frame = frame_of(np.arange(40), 0.0)
