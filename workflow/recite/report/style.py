@@ -172,7 +172,8 @@ def rate_axis(axes: Axes, label: str = "memorized rows") -> None:
 def rate_axes(panels: Mapping[str, Axes], label: str) -> None:
     """The same for panels that share their axes, which are labelled on the left."""
     for axes in panels.values():
-        if axes.get_subplotspec().is_first_col():
+        place = axes.get_subplotspec()
+        if place and place.is_first_col():
             rate_axis(axes, label)
 
 

@@ -52,7 +52,9 @@ def test_means_by_brute_force(tmp_path: Path) -> None:
         log_probability = (rows.clean[:, None] - rows.log_probability)[chosen].mean(axis=0) / STEPS
         np.testing.assert_allclose(part["hits_drop"], hits, rtol=1e-9)
         np.testing.assert_allclose(part["log_probability_drop"], log_probability, rtol=1e-4)
-        for statistic in ("hits_drop", "log_probability_drop"):
+        probability = (np.exp(rows.clean.astype(float))[:, None] - np.exp(rows.log_probability.astype(float)))[chosen]
+        np.testing.assert_allclose(part["probability_drop"], probability.mean(axis=0), rtol=1e-4)
+        for statistic in ("hits_drop", "log_probability_drop", "probability_drop"):
             assert (part[f"{statistic}_low"] < part[statistic]).all()
             assert (part[statistic] < part[f"{statistic}_high"]).all()
 

@@ -19,7 +19,7 @@ ROW_SECONDS = 1e-5
 def _jobs(study: Study) -> list[Wildcards]:
     """A job for every part of a model's scores, and of those under noise."""
     parts = part_jobs(study, study.models_of(SECTION))
-    return [job | run for job in parts for run in runs(study, job["model"])]
+    return [{**job, **run} for job in parts for run in runs(study, job["model"])]
 
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
