@@ -254,8 +254,9 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
         jobs, messages = paper.plan()
     finally:
         registry.write_text(text)
-    own = ("registration", "scoring", "near_verbatim", "compressibility", "recovery", "lens")
-    summed = [f"{name}_aggregation" for name in ("near_verbatim", "compressibility", "frequency", "recovery", "lens")]
+    own = ("registration", "scoring", "near_verbatim", "extraction", "compressibility", "recovery", "lens")
+    stages = ("near_verbatim", "extraction", "compressibility", "frequency", "recovery", "lens")
+    summed = [f"{name}_aggregation" for name in stages]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
-    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 16}
+    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 19}
     assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}

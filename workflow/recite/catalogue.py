@@ -3,12 +3,14 @@
 from recite.comparison.claims.stage import STAGE as CLAIMS
 from recite.comparison.domains.stage import STAGE as DOMAINS
 from recite.comparison.factorial.stage import STAGE as FACTORIAL
+from recite.comparison.measures.stage import STAGE as MEASURES
 from recite.comparison.published.stage import STAGE as PUBLISHED
 from recite.comparison.scaling.stage import STAGE as SCALING
 from recite.comparison.signatures.stage import STAGE as SIGNATURES
 from recite.report.stage import STAGE as REPORT
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
+from recite.stages.extraction.stage import STAGE as EXTRACTION
 from recite.stages.frequency.stage import STAGE as FREQUENCY
 from recite.stages.heads.stage import STAGE as HEADS
 from recite.stages.lens.stage import STAGE as LENS
@@ -25,9 +27,11 @@ STAGES = (
     MODELS,
     BATCHING,
     SCORING,
+    MEASURES,
     SCALING,
     DOMAINS,
     NEAR_VERBATIM,
+    EXTRACTION,
     COMPRESSIBILITY,
     FREQUENCY,
     NOISE,
