@@ -1,4 +1,4 @@
-"""Unrelated contexts: for a row the contexts of other documents of its domain, after which its text is not to be expected."""
+"""Unrelated contexts: those of other documents of a row's domain, which do not lead to its continuation."""
 
 import numpy as np
 

@@ -44,7 +44,8 @@ def increments(text: bytes, context_bytes: int) -> bool:
     first = next((place for place, number in enumerate(found) if number.end() > context_bytes), len(found))
     whole = 1 if words[0] == b"" else 0  # a number at the head may be cut off
     return any(
-        first >= 2 * record + whole and _goes_on(words, numbers, first, record) for record in range(1, len(found) // 2 + 1)
+        first >= 2 * record + whole and _goes_on(words, numbers, first, record)
+        for record in range(1, len(found) // 2 + 1)
     )
 
 
@@ -61,5 +62,5 @@ def _goes_on(words: list[bytes], numbers: list[bytes], first: int, record: int) 
         if not (expected.startswith(numbers[place]) if last else int(expected) == int(numbers[place])):
             return False
         steps.append(before - earlier)
-    between = all(words[place] == words[place - record] for place in range(first + 1, len(numbers)))
+    between = all(words[place] == words[place - record] for place in range(first, len(numbers)))
     return between and words[-1 - record].startswith(words[-1]) and any(steps)
