@@ -15,7 +15,8 @@ from recite.outcomes.means import bags_of
 from recite.outcomes.rows import read_outcomes
 from recite.report.told import Told
 from recite.stages.frequency.rows import FREQUENCIES
-from recite.stages.predictability.figures import predictability, taxonomy
+from recite.stages.predictability.figures.predictability import draw as draw_rates
+from recite.stages.predictability.figures.taxonomy import draw as draw_kinds
 from recite.stages.predictability.rows import PRIORS
 from recite.stages.predictability.summarize import aggregate_predictability, read_drawn, totals
 from recite.stages.predictability.tables import PREDICTABILITY, PRIOR_GAINS, TAXONOMY
@@ -187,9 +188,9 @@ def test_what_is_told(tmp_path: Path) -> None:
     assert f"| a-s | 100 | {' | '.join(shares)} |" in rates and "| 0.0% | 0.0% | 3.0" in rates
     assert "| a-s | natural | 30 | " in kinds and kinds.count("\n| a-s |") == 2
     assert sections(Told({}, None, [])) == []
-    figure, behind = predictability.draw(tables)
+    figure, behind = draw_rates(tables)
     assert set(behind["domain"]) == {"natural", "unseen"} and len(figure.axes) == 1
-    figure, behind = taxonomy.draw(tables)
+    figure, behind = draw_kinds(tables)
     assert set(behind["rows"]) == {"natural"} and len(behind) == 3
 
 

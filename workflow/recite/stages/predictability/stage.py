@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, own_batches, planted, scores_of, scores_of_domain, shard_files
+from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -17,6 +19,17 @@ PACE = 0.74
 PRIOR_BYTES = 40
 DRAWING_SECONDS = 1e-5
 """Reading a row's score and context and hashing its name, on one core."""
+
+
+def _check(study: Asked, source: str) -> None:
+    """The section's models are of the study, and domains have rows enough to lend contexts."""
+    check_models_of(study, SECTION, source)
+    rows, contexts = study.config["sampling"]["rows_per_domain"], study.config[SECTION]["contexts"]
+    if rows <= contexts:
+        raise ReciteError(
+            f"{source}: predictability.contexts: a row needs {contexts} other rows of its domain, but "
+            f"sampling.rows_per_domain is {rows}; ask for fewer contexts, or sample more rows."
+        )
 
 
 def domains_of(study: Study, model: str, part: str) -> list[str]:
@@ -109,7 +122,8 @@ STAGE = Stage(
     "recite.stages.predictability",
     RULES,
     section=SECTION,
-    check=lambda study, source: check_models_of(study, SECTION, source),
+    check=_check,
+    claims=("not_predictable",),
     words=True,
     figures={
         "predictability": Figure(

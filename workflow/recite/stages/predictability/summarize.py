@@ -134,7 +134,7 @@ def totals(frame: Frame, rows: np.ndarray, known: np.ndarray, values: np.ndarray
         chosen[known[here]] = True
         part = frame.part(chosen)
         share = here.sum() / len(stratum)
-        part = part._replace(fractions={domain: frame.fractions[domain] * share}, bags={})
+        part = part._replace(fractions={domain: frame.fractions[domain] * share}, bags=frame.bags)
         whole, drawn = bags_of(frame, stratum, options), bags_of(part, np.arange(here.sum()), options)
         size = whole.totals(whole.sizes[:, None])
         count += size
