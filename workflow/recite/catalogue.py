@@ -17,6 +17,7 @@ from recite.stages.lens.stage import STAGE as LENS
 from recite.stages.models.stage import STAGE as MODELS
 from recite.stages.near_verbatim.stage import STAGE as NEAR_VERBATIM
 from recite.stages.noise.stage import STAGE as NOISE
+from recite.stages.predictability.stage import STAGE as PREDICTABILITY
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
@@ -34,6 +35,7 @@ STAGES = (
     EXTRACTION,
     COMPRESSIBILITY,
     FREQUENCY,
+    PREDICTABILITY,
     NOISE,
     RECOVERY,
     LENS,

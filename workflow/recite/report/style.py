@@ -24,6 +24,7 @@ NAMES = {
     "olmo2": "OLMo 2",
     "olmo3": "OLMo 3",
     "free_text": "free text",
+    "held_out": "held out",
 }
 MARKERS = "osD^vPX*dph<>8"
 

@@ -52,6 +52,12 @@ def _check_build(name: str, corpus: Mapping[str, Any], planted: list[str], corpo
             f"{corpora_file}: {name}.build.sources: {taken[0]} is the name of a file of planted texts; call the "
             "domain otherwise."
         )
+    for domain, kind in corpus["domains"].items():
+        if kind == "held_out":
+            raise ReciteError(
+                f"{corpora_file}: {name}.domains: {domain} is of kind held_out, which only a corpus that lies in files "
+                "can have; texts of 0 copies in build.controls.repetitions are held out of one that is built here."
+            )
     for domain in build["sources"]:
         known(domain, corpus["domains"], f"{corpora_file}: {name}.build.sources", "domain of that corpus")
     source = build["controls"]["source"]
@@ -206,6 +212,8 @@ def check_sampling(config: Mapping[str, Any], used: Collection[str], corpora: Ma
         found = {domains[domain] for domain in names}
         if "planted" in domains.values() and ("planted" not in found or found == {"planted"}):
             raise ReciteError(f"{place} must hold a planted domain and one that is not; add one of corpus {corpus}.")
+        if found == {"held_out"}:
+            raise ReciteError(f"{place} must hold a domain that is not held out; add one of corpus {corpus}.")
 
 
 def check_settings(study: Asked, source: str) -> None:
