@@ -15,6 +15,7 @@ from recite.stages.lens.stage import STAGE as LENS
 from recite.stages.models.stage import STAGE as MODELS
 from recite.stages.near_verbatim.stage import STAGE as NEAR_VERBATIM
 from recite.stages.noise.stage import STAGE as NOISE
+from recite.stages.offsets.stage import STAGE as OFFSETS
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
@@ -29,6 +30,7 @@ STAGES = (
     DOMAINS,
     NEAR_VERBATIM,
     COMPRESSIBILITY,
+    OFFSETS,
     FREQUENCY,
     NOISE,
     RECOVERY,
