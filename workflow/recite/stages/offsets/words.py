@@ -39,6 +39,8 @@ def _rates(table: pd.DataFrame, changes: pd.DataFrame) -> str:
 
 
 def _without(table: pd.DataFrame) -> str:
+    natural = table[table["domain"] == NATURAL]
+    table = table if natural.empty else natural
     worst = table.loc[((table["short"] + table["cut"]) / table["documents"]).idxmax()]
     return (
         f"Documents without a window, at most {int(worst.short)} that end before it and {int(worst.cut)} that were not "
