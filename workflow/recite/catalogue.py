@@ -18,6 +18,7 @@ from recite.stages.models.stage import STAGE as MODELS
 from recite.stages.near_verbatim.stage import STAGE as NEAR_VERBATIM
 from recite.stages.noise.stage import STAGE as NOISE
 from recite.stages.predictability.stage import STAGE as PREDICTABILITY
+from recite.stages.offsets.stage import STAGE as OFFSETS
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
@@ -34,6 +35,7 @@ STAGES = (
     NEAR_VERBATIM,
     EXTRACTION,
     COMPRESSIBILITY,
+    OFFSETS,
     FREQUENCY,
     PREDICTABILITY,
     NOISE,
