@@ -18,6 +18,7 @@ from recite.stages.noise.stage import STAGE as NOISE
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
+from recite.stages.trajectory.stage import STAGE as TRAJECTORY
 from recite.stages.verification.stage import STAGE as VERIFICATION
 
 STAGES = (
@@ -28,6 +29,7 @@ STAGES = (
     SCALING,
     DOMAINS,
     NEAR_VERBATIM,
+    TRAJECTORY,
     COMPRESSIBILITY,
     FREQUENCY,
     NOISE,
