@@ -163,11 +163,11 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
         known(family, ARCHITECTURES, f"{source}: training.families", "family of the architecture table")
     if "factorial" in training:
         _check_factorial(training, source)
+    for size, entry in training["sizes"].items():
+        _check_shape(Shape(**entry), f"{source}: training.sizes.{size}")
     models = trained_models(training)
     for name in training.get("steps", {}).get("models", ()):
         known(name, models, f"{source}: training.steps.models", "model of this study")
-    for size, entry in training["sizes"].items():
-        _check_shape(Shape(**entry), f"{source}: training.sizes.{size}")
     window = sampling["context_tokens"] + sampling["continuation_tokens"]
     if window > training["row_tokens"]:
         raise ReciteError(
