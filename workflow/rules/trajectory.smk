@@ -12,10 +12,10 @@ if not study.trains:
             unpack(inputs_of("step_registration")),
         output:
             **outputs_of("step_registration"),
-        wildcard_constraints:
-            step=r"\d+",
         log:
             log_of("step_registration"),
+        wildcard_constraints:
+            step=r"\d+",
         conda:
             "../../envs/recite.yaml"
         resources:
@@ -35,10 +35,10 @@ rule trajectory:
         unpack(inputs_of("trajectory")),
     output:
         **outputs_of("trajectory"),
-    wildcard_constraints:
-        step=r"\d[\d.e-]*",
     log:
         log_of("trajectory"),
+    wildcard_constraints:
+        step=r"\d[\d.e-]*",
     conda:
         "../../envs/recite.yaml"
     resources:

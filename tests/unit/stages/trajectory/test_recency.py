@@ -61,9 +61,7 @@ def simulated(what: str, seed: int) -> dict[str, tuple[float, float, float, int]
     recited = (rng.random(len(logits)) < 1 / (1 + np.exp(-2 * logits))) & (bare.seen > 0)
     checks = checks_of(np.arange(300), recited.reshape(300, 4), seen, STEPS)
     ends = ("probability", "probability_low", "probability_high", "pairs")
-    return {
-        line["question"]: tuple(line[end] for end in ends) for line in recency_lines(frame(300), checks, OPTIONS)
-    }
+    return {line["question"]: tuple(line[end] for end in ends) for line in recency_lines(frame(300), checks, OPTIONS)}
 
 
 @pytest.mark.parametrize("what", ["count", "recency"])

@@ -22,7 +22,9 @@ def exposures(
     tokens = read_rows(rows)
     order = training_order(tokens, recipe)
     if order_digest(order) != order_blake2b:
-        raise ReciteError(f"{rows} is not what the model was trained on, in that order; delete the model and run again.")
+        raise ReciteError(
+            f"{rows} is not what the model was trained on, in that order; delete the model and run again."
+        )
     steps: list[list[int]] = [[] for _ in range(len(tokens))]
     for place, index in enumerate(order.tolist()):
         steps[index].append(place // recipe["batch_rows"] + 1)

@@ -33,7 +33,9 @@ class Checks(NamedTuple):
 def checks_of(rows: np.ndarray, recited: np.ndarray, seen: list[list[int]], steps: np.ndarray) -> Checks:
     """Checks of rows (rows,), `recited` or not at each checkpoint (rows, checkpoints), `seen` at which steps each."""
     counts = np.array([np.searchsorted(at, steps, side="right") for at in seen], int).reshape(len(rows), len(steps))
-    last = [[at[count - 1] if count else -1 for count in found] for at, found in zip(seen, counts.tolist(), strict=True)]
+    last = [
+        [at[count - 1] if count else -1 for count in found] for at, found in zip(seen, counts.tolist(), strict=True)
+    ]
     lately = np.array(last, int).reshape(counts.shape)
     since = np.where(lately < 0, -1, steps - lately)
     places = np.tile(np.arange(len(steps)), len(rows))

@@ -37,7 +37,9 @@ FATES = Table(
         *GROUP,
         *SIZE,
         Column("memorized", pa.uint64(), "row", "rows that the last checkpoint recites"),
-        *_rate("late", "share of these that no checkpoint up to `late_after` of the training recites; NaN: none", False),
+        *_rate(
+            "late", "share of these that no checkpoint up to `late_after` of the training recites; NaN: none", False
+        ),
         *_rate("kept", "share of these that every checkpoint since the first that recites them does; NaN: none", False),
         Column("earlier", pa.uint64(), "row", "rows that a checkpoint before the last recites"),
         *_rate("forgotten", "share of these that the last does not recite; NaN without any", False),

@@ -30,7 +30,15 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         style.rate_points(axes, natural["progress"].to_numpy(), natural, "black", "s", "natural", "--")
         for (copies, shade), marker in zip(shades.items(), style.MARKERS, strict=False):
             line = part[(part["kind"] == "planted") & (part["copies"] == copies)]
-            style.rate_points(axes, line["progress"].to_numpy(), line, shade, marker, f"{copies:g} {'copy' if copies == 1 else 'copies'}", "-")
+            style.rate_points(
+                axes,
+                line["progress"].to_numpy(),
+                line,
+                shade,
+                marker,
+                f"{copies:g} {'copy' if copies == 1 else 'copies'}",
+                "-",
+            )
         steps = int(part["step"].max())
         size = style.millions(part["parameters"].iloc[0])
         axes.set_title(f"{style.name(part['family'].iloc[0])}, {size}, {steps:,} steps")
