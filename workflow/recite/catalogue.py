@@ -22,6 +22,7 @@ from recite.stages.offsets.stage import STAGE as OFFSETS
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
+from recite.stages.trajectory.stage import STAGE as TRAJECTORY
 from recite.stages.verification.stage import STAGE as VERIFICATION
 
 STAGES = (
@@ -34,6 +35,7 @@ STAGES = (
     DOMAINS,
     NEAR_VERBATIM,
     EXTRACTION,
+    TRAJECTORY,
     COMPRESSIBILITY,
     OFFSETS,
     FREQUENCY,

@@ -419,7 +419,7 @@ def test_figures_that_a_study_names(config: dict[str, Any]) -> None:
 
 def test_a_factorial(config: dict[str, Any]) -> None:
     """Prevents a cell of another recipe, architecture or seed; a listed family keeps the options that it had."""
-    before = options(loaded(config), "training", model="pythia-m")
+    before = options(loaded(config), "training", model="pythia-l")
     assert "architecture" not in before["recipe"] and loaded(config).crossed == {}
     families = config["training"].pop("families")
     recipes = {"plain": families["pythia"], "other": families["olmo2"]}
@@ -428,6 +428,7 @@ def test_a_factorial(config: dict[str, Any]) -> None:
     crossed = {"architectures": ["olmo2", "pythia"], "recipes": recipes, "seeds": [4, 9]}
     config["training"] |= {"factorial": crossed, "sizes": {"m": config["training"]["sizes"]["m"]}}
     del config["frequency"], config["compressibility"], config["noise"]["models"]
+    del config["trajectory"], config["training"]["steps"]
     for stage in ("recovery", "lens", "ablation"):
         del config[stage]["models"]
     study = loaded(config)

@@ -56,9 +56,14 @@ def planted(study: Study) -> dict[str, Any]:
 def checkpoint(study: Study, model: str) -> dict[str, str]:
     """What names a model's weights: weights and config of one that is trained here, or a checkpoint's record."""
     if study.trains:
-        weights, config = (study.file("training", output, {"model": model}) for output in ("weights", "config"))
+        weights, config = (trained(study, model, output) for output in ("weights", "config"))
         return {"checkpoint": weights, "checkpoint_config": config}
     return {"checkpoint": study.file("registration", "record", {"model": model})}
+
+
+def trained(study: Study, model: str, output: str) -> str:
+    """A file of the training of a model."""
+    return study.file("training_in_steps" if study.models[model].steps else "training", output, {"model": model})
 
 
 def ready(study: Study) -> dict[str, str]:
