@@ -9,6 +9,7 @@ from recite.comparison.signatures.stage import STAGE as SIGNATURES
 from recite.report.stage import STAGE as REPORT
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
+from recite.stages.examples.stage import STAGE as EXAMPLES
 from recite.stages.frequency.stage import STAGE as FREQUENCY
 from recite.stages.heads.stage import STAGE as HEADS
 from recite.stages.lens.stage import STAGE as LENS
@@ -30,6 +31,7 @@ STAGES = (
     NEAR_VERBATIM,
     COMPRESSIBILITY,
     FREQUENCY,
+    EXAMPLES,
     NOISE,
     RECOVERY,
     LENS,
