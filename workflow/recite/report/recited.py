@@ -61,9 +61,7 @@ def as_data(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def as_text(rows: Sequence[Mapping[str, Any]], found: int, colours: bool) -> str:
     """The rows to be read: what the model said as in the corpus, and what not, in colours or between marks."""
-    marks = (
-        f"{HIT}as in the corpus{END}, {MISS}otherwise{END}" if colours else f"{OPEN}otherwise than in the corpus{CLOSE}"
-    )
+    hit, miss = _marked("as in the corpus", True, colours), _marked("otherwise", False, colours)
     lines = [line for row in rows for line in _lines(row, colours)]
     return "\n".join([*lines, f"{len(rows)} of {found} rows; tokens: {hit}, {miss}"]) + "\n"
 
