@@ -84,9 +84,10 @@ def _part(name: str, tokens: Sequence[tuple[str, bool | None]], colours: bool) -
     """A text beside its name, tokens of one kind together."""
     text = ""
     for hit, run in groupby(tokens, key=lambda token: token[1]):
-        # A line's end and the margin after it are left plain.
-        lines = visible("".join(piece for piece, _ in run)).split("\n")
-        text += f"\u21b5\n{' ' * MARGIN}".join(_marked(line, hit, colours) for line in lines)
+        # The margin is left plain.
+        *lines, last = visible("".join(piece for piece, _ in run)).split("\n")
+        text += "".join(f"{_marked(f'{line}\u21b5', hit, colours)}\n{' ' * MARGIN}" for line in lines)
+        text += _marked(last, hit, colours)
     return f"{name:<{MARGIN}}{text}"
 
 
