@@ -254,7 +254,7 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
         jobs, messages = paper.plan()
     finally:
         registry.write_text(text)
-    own = ("registration", "scoring", "near_verbatim", "compressibility", "recovery", "lens")
+    own = ("registration", "scoring", "near_verbatim", "compressibility", "examples", "recovery", "lens")
     summed = [f"{name}_aggregation" for name in ("near_verbatim", "compressibility", "frequency", "recovery", "lens")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
     assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 16}

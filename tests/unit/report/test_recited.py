@@ -115,7 +115,10 @@ def test_a_text_does_nothing_to_the_terminal(colours: bool) -> None:
 def test_colours() -> None:
     """What is otherwise is underlined, too; no line's end lies in a colour."""
     text = recited.as_text([other(1)], 1, True)
-    assert f"{recited.HIT}    return{recited.END}{recited.MISS} y{recited.END}{recited.HIT}↵{recited.END}\n" in text and "⟦" not in text
+    assert (
+        f"{recited.HIT}    return{recited.END}{recited.MISS} y{recited.END}{recited.HIT}↵{recited.END}\n" in text
+        and "⟦" not in text
+    )
     assert all(
         line.count(recited.END) == line.count(recited.HIT) + line.count(recited.MISS) for line in text.split("\n")
     )

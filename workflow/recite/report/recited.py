@@ -15,6 +15,7 @@ HIT, MISS, END = "\x1b[36m", "\x1b[33;4m", "\x1b[0m"
 OPEN, CLOSE = "\u27e6", "\u27e7"
 """Around what is otherwise, where there are no colours."""
 MARGIN = 10
+RETURN = "\u21b5"
 
 
 class Wanted(NamedTuple):
@@ -86,7 +87,7 @@ def _part(name: str, tokens: Sequence[tuple[str, bool | None]], colours: bool) -
     for hit, run in groupby(tokens, key=lambda token: token[1]):
         # The margin is left plain.
         *lines, last = visible("".join(piece for piece, _ in run)).split("\n")
-        text += "".join(f"{_marked(f'{line}\u21b5', hit, colours)}\n{' ' * MARGIN}" for line in lines)
+        text += "".join(_marked(line + RETURN, hit, colours) + "\n" + " " * MARGIN for line in lines)
         text += _marked(last, hit, colours)
     return f"{name:<{MARGIN}}{text}"
 

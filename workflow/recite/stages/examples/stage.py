@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from recite.outcomes.examples import FOLDER
 from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.inputs import scores_of, shard_files, tokenizer
@@ -77,7 +76,7 @@ RULES = (
         run="recite.stages.examples.measure:pick_examples",
         jobs=lambda study: [{"model": model} for model in study.models_of(SECTION)],
         inputs=_inputs,
-        outputs={"examples": f"{FOLDER}/{{model}}.parquet"},
+        outputs={"examples": "examples/{model}.parquet"},
         options=_options,
         cost=_cost,
     ),
