@@ -10,13 +10,13 @@ from recite.study.declaration import Cost, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 SECTION = "examples"
-ROW_SECONDS = 2e-6
-"""Seconds on one core to class a row of 32 tokens and 32, and to look for the chosen ones."""
+ROW_SECONDS = 4e-6
+"""Seconds on one core to class a row of 32 tokens and 32, and to look for the chosen ones: 300,000 rows."""
 EXAMPLE_SECONDS = 5e-3
 """To decode a chosen row token by token, and to mask it."""
 EXAMPLE_BYTES = 1500
-HELD_BYTES = 60
-"""Of a row of the part in memory."""
+PART_BYTES, SHARD_BYTES = 200, 600
+"""Of a row of the part of scores, and of the shard, that are in memory."""
 CLASSES = 4
 
 
@@ -66,7 +66,8 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     rows = planner.rows(model)
     chosen = study.config[SECTION]["per_class"] * CLASSES * len(study.domains_of(model))
     seconds = costs.START_SECONDS + sum(rows.values()) * ROW_SECONDS + chosen * EXAMPLE_SECONDS
-    return Cost(seconds, written=chosen * EXAMPLE_BYTES, held=max(rows.values()) * HELD_BYTES)
+    held = max(rows.values()) * PART_BYTES + study.config["sampling"]["shard_rows"] * SHARD_BYTES
+    return Cost(seconds, written=chosen * EXAMPLE_BYTES, held=held)
 
 
 RULES = (
