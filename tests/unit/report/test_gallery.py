@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from example_rows import example, write_examples
-from recite.outcomes.examples import CLASSES
+from recite.outcomes.examples import CLASSES, EXAMPLES
 from recite.report.site import build, gallery
 from recite.report.site.gallery import MOST_CARDS, PAGE_CARDS, chosen_rows, make_gallery
 from recorded import audited, write_study
@@ -74,8 +74,11 @@ def test_every_row_has_a_link_and_most_wait_aside(tmp_path: Path) -> None:
 
 
 def test_a_study_without_rows_to_read(tmp_path: Path) -> None:
-    page = build(audited(write_study(tmp_path)))
-    assert 'id="gallery"' not in page and "<template>" not in page
+    """None are asked for, or no row was of any class."""
+    study = write_study(tmp_path)
+    assert 'id="gallery"' not in build(audited(study))
+    EXAMPLES.write_lines(study / "examples/pythia-s.parquet", [], {})
+    assert 'id="gallery"' not in build(audited(study, examples=True))
 
 
 def test_the_page_stays_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,6 +164,11 @@ def test_without_what_is_optional(tmp_path: Path) -> None:
     assert found and {row["counted"] for row in found} == {""} and {row["count"] for row in found} == {-1}
 
 
+def test_no_row_of_any_class(tmp_path: Path) -> None:
+    nowhere = {"memorized": 2.0, "half": 0.01, "unmemorized": -1.0}
+    assert picked(tmp_path, rows_at_random(1), options=OPTIONS | nowhere, near=None) == []
+
+
 def test_rows_of_another_run_are_refused(tmp_path: Path) -> None:
     """Prevents a text of one row beside what was said of another."""
     rows = rows_at_random(1)

@@ -105,9 +105,7 @@ def build(audit: Audit) -> str:
         files=len(audit.findings),
         counts=_counts(audit),
         commits=_commits(audit),
-        gallery=make_gallery([audit.study / path for path in examples], *_standing(audit, examples))
-        if examples
-        else None,
+        gallery=_gallery(audit, examples),
         claims=declared(modules[CLAIMS], CLAIMS).read(audit.study / f"tables/{CLAIMS}.parquet").to_pylist(),
         figures=figures,
         categories=list(dict.fromkeys(figure.entry["category"] for figure in figures)),
@@ -168,8 +166,9 @@ def _figure(audit: Audit, makings: Makings, name: str, entry: Mapping[str, Any])
 
 
 def _gallery(audit: Audit, paths: Sequence[str]) -> Gallery | None:
-    """The rows to read, where the study has such."""
-    return make_gallery([audit.study / path for path in paths], *_standing(audit, paths)) if paths else None
+    """The rows to read, where the study has any."""
+    gallery = make_gallery([audit.study / path for path in paths], *_standing(audit, paths)) if paths else None
+    return gallery if gallery and gallery.cards else None
 
 
 def _standing(audit: Audit, paths: Sequence[str]) -> tuple[str, str]:
