@@ -255,8 +255,9 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
         jobs, messages = paper.plan()
     finally:
         registry.write_text(text)
-    own = ("registration", "scoring", "near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability")
-    summed = [f"{name}_aggregation" for name in (*own[2:], "frequency")]
+    measured = ("near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability")
+    own = ("registration", "scoring", "examples", *measured)
+    summed = [f"{name}_aggregation" for name in (*measured, "frequency")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
     assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 20}
     assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}

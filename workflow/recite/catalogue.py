@@ -11,6 +11,7 @@ from recite.report.stage import STAGE as REPORT
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
 from recite.stages.extraction.stage import STAGE as EXTRACTION
+from recite.stages.examples.stage import STAGE as EXAMPLES
 from recite.stages.frequency.stage import STAGE as FREQUENCY
 from recite.stages.heads.stage import STAGE as HEADS
 from recite.stages.lens.stage import STAGE as LENS
@@ -40,6 +41,7 @@ STAGES = (
     OFFSETS,
     FREQUENCY,
     PREDICTABILITY,
+    EXAMPLES,
     NOISE,
     RECOVERY,
     LENS,

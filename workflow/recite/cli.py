@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -167,6 +168,31 @@ def trace(
 
 
 @app.command()
+def examples(
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+    model: Annotated[str | None, typer.Option(help="Only rows under this model.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only rows of this domain.")] = None,
+    of_class: Annotated[
+        str | None, typer.Option("--class", help="Only memorized, near-verbatim, half or unmemorized rows.")
+    ] = None,
+    row: Annotated[int | None, typer.Option(min=0, max=2**64 - 1, help="Only the row of this row_id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10,
+    as_data: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read rows that were chosen for reading: what was given, what follows in the corpus, and what the model said."""
+    from recite.report import recited
+
+    try:
+        study = load_study(read_yaml(configfile), str(configfile), STAGES)
+        rows, found = recited.find(study, recited.Wanted(model, domain, of_class, row, limit))
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    colours = sys.stdout.isatty() and not os.getenv("NO_COLOR")
+    typer.echo(recited.as_data(rows) if as_data else recited.as_text(rows, found, colours), nl=as_data)
+
+
+@app.command()
 def export(
     archive: Annotated[Path, typer.Argument(help="The zip file to write.")],
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
@@ -184,7 +210,7 @@ def export(
 
 @app.command()
 def site(configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG) -> None:
-    """Write the report as one page: claims, figures, how each was made, tables that sort and filter."""
+    """Write the report as one page: rows to read, claims, figures, how each was made, tables that sort and filter."""
     from recite.provenance.audit.command import audited
     from recite.report.site import write_site
 
