@@ -16,6 +16,8 @@ from recite.files import hash64, sha256_file
 from recite.provenance.audit.verdicts import Audit
 from recite.provenance.blueprint import Planned
 
+PYTHON = sys.executable
+"""As it is before the Snakefile is read, which puts it in quotes."""
 OUTSIDE = "../"
 """How paths in a study begin that lead out of it."""
 SENTENCE = "recite: "
@@ -117,7 +119,7 @@ def _done(audit: Audit, job: Planned, configfile: Path) -> Done:
 def _run(audit: Audit, job: Planned, configfile: Path, scratch: Path) -> str:
     """Have Snakemake make the outputs of a job in `scratch`; returns why it could not, "" if it could."""
     threads = audit.records[job.outputs[0]]["threads"]
-    command = [sys.executable, "-m", "snakemake", *(str(audit.study / path) for path in job.outputs)]
+    command = [PYTHON, "-m", "snakemake", *(str(audit.study / path) for path in job.outputs)]
     command += ["--snakefile", str(audit.blueprint.root / "Snakefile"), "--directory", str(scratch)]
     command += ["--configfile", str(configfile.absolute()), "--config", "fetch=False"]
     command += ["--allowed-rules", job.rule, "--cores", str(threads)]

@@ -7,13 +7,17 @@ import pandas as pd
 import pyarrow as pa
 
 from recite.errors import ReciteError
-from recite.report.compare.results import Results, same_columns
+from recite.report.compare.results import Results, same_columns, unit_of
 from recite.statistics.differences import Estimates, mover
 from recite.statistics.intervals import ROUNDING
 
 EXPECTED = 0.05
 """Share of differences beyond their interval, of 95%, where nothing differs."""
 SIDES = ("a", "b")
+COUNTED = ("row", "text", "document", "model", "family")
+"""Units of columns that say how much a statistic is of."""
+SIZE = "parameter"
+"""Unit of what a model's name says already."""
 
 
 @dataclass(frozen=True)
@@ -80,24 +84,32 @@ def _compare(a: Results, b: Results, table: str) -> Compared:
 
 
 def _keys(schema: pa.Schema, measured: list[str], frames: list[pd.DataFrame], table: str) -> list[str]:
-    """The columns that say what a line is of.
+    """The columns that say what a line is of: those of words, of yes or no, and some of numbers.
 
-    They are those of words and of yes or no, and, in the order of their declaration, each column of numbers before the
-    first statistic that tells lines of a study apart which those before it do not: layer, strength, tolerance. So the
-    number of rows, alike for all lines of a model and domain, is no key, though it stands there too.
+    Tables declare first what a line is of, then how much was counted, then statistics. So a column of numbers before
+    the first statistic is a key if it tells lines of a study apart which those before it do not, as layers do, or if
+    it stands before the first count with one value in either study: a strength that only one study has is no other's.
     """
-    numeric = [f.name for f in schema if pa.types.is_floating(f.type) or pa.types.is_integer(f.type)]
     words = (pa.types.is_string, pa.types.is_dictionary, pa.types.is_boolean)
     keys = [f.name for f in schema if any(is_of(f.type) for is_of in words)]
-    first = min(schema.names.index(name) for name in measured)
+    fields = [schema.field(place) for place in range(min(schema.names.index(name) for name in measured))]
+    numbers = [f for f in fields if f.name not in keys and unit_of(f) != SIZE]
+    counts = [f.name for f in numbers if unit_of(f) in COUNTED]
     both = pd.concat([_keyed(frame, keys).assign(study=side) for frame, side in zip(frames, SIDES, strict=True)])
-    apart = _apart(both, keys)
-    for name in (name for name in schema.names[:first] if name in numeric):
-        if apart < len(both) and (more := _apart(both, [*keys, name])) > apart:
-            keys, apart = [*keys, name], more
+    apart, studies = _apart(both, keys), _apart(both, [])
+    for field in numbers:
+        more = _apart(both, [*keys, field.name])
+        fixed = field.name not in counts and _before(schema, field.name, counts)
+        if more > apart or (fixed and _apart(both, [field.name]) == studies):
+            keys, apart = [*keys, field.name], more
     if apart < len(both):
         raise ReciteError(f"tables/{table}.parquet has lines that {', '.join(keys)} do not tell apart; make it again.")
     return keys
+
+
+def _before(schema: pa.Schema, name: str, others: list[str]) -> bool:
+    """Whether a column stands before all others."""
+    return all(schema.names.index(name) < schema.names.index(other) for other in others)
 
 
 def _apart(both: pd.DataFrame, keys: list[str]) -> int:

@@ -71,7 +71,7 @@ def open_results(name: str) -> Results:
 def same_columns(a: Results, b: Results, table: str) -> pa.Schema:
     """The columns that a table has in both studies; ReciteError where two versions of the code declared it."""
     schemas = a.schema(table), b.schema(table)
-    declared = [{field.name: (str(field.type), _unit(field)) for field in schema} for schema in schemas]
+    declared = [{field.name: (str(field.type), unit_of(field)) for field in schema} for schema in schemas]
     names = dict.fromkeys([*declared[0], *declared[1]])
     other = [name for name in names if declared[0].get(name) != declared[1].get(name)]
     if other:
@@ -82,5 +82,6 @@ def same_columns(a: Results, b: Results, table: str) -> pa.Schema:
     return schemas[0]
 
 
-def _unit(field: pa.Field) -> str:
+def unit_of(field: pa.Field) -> str:
+    """The unit that a column is declared with; "" for none."""
     return (field.metadata or {}).get(b"unit", b"").decode()
