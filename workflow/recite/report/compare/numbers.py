@@ -14,7 +14,7 @@ from recite.statistics.intervals import ROUNDING
 EXPECTED = 0.05
 """Share of differences beyond their interval, of 95%, where nothing differs."""
 SIDES = ("a", "b")
-COUNTED = ("row", "text", "document", "model", "family")
+COUNTED = ("row", "text", "document", "model", "family", "class", "domain", "head")
 """Units of columns that say how much a statistic is of."""
 SIZE = "parameter"
 """Unit of what a model's name says already."""
