@@ -92,10 +92,13 @@ def _hindrances(audit: Audit, job: Planned) -> Iterator[str]:
         if audit.digests.of(path) is None:
             yield f"{path} is not there"
     for path, read in record["inputs"].items():
-        found = audit.digests.of(path)
-        if found is None or found.sha256 != read["sha256"]:
-            yield f"{path} is not {'there' if found is None else 'what it read'}"
-    yield from (reason for path in job.outputs for status, reason in audit.findings[path].reasons if status == "stale")
+        now = audit.digests.of(path)
+        if now is None or now.sha256 != read["sha256"]:
+            yield f"{path} is not {'there' if now is None else 'what it read'}"
+    found = [
+        audit.findings[path] for path in job.outputs if path in audit.findings
+    ]  # not all of them need be asked for
+    yield from (reason for finding in found for status, reason in finding.reasons if status == "stale")
 
 
 def _done(audit: Audit, job: Planned, configfile: Path) -> Done:
@@ -106,6 +109,7 @@ def _done(audit: Audit, job: Planned, configfile: Path) -> Done:
             if entry.name != audit.study.parts[0] and not entry.name.startswith("."):
                 (scratch / entry.name).symlink_to(entry)
         study = scratch / audit.study
+        study.mkdir(parents=True)
         for path in job.inputs:
             if not path.startswith(OUTSIDE):
                 (study / path).parent.mkdir(parents=True, exist_ok=True)
