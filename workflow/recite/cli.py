@@ -135,12 +135,17 @@ def audit(
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     as_data: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Read every file again.")] = False,
+    again: Annotated[int, typer.Option(min=0, help="Do so many jobs again, and compare what they make.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="By which these are drawn.", show_default="any")] = None,
 ) -> None:
-    """Hold figures, or all of a study, and all that they rest on against records, code, config and packages."""
-    from recite.provenance.audit.command import audit_study
+    """Hold figures, or all of a study, and all that they rest on against records, code, config and packages.
+
+    Exit code 0 only if all is verified and, with --again, the jobs made the same bytes; the results are only read.
+    """
+    from recite.provenance.audit.command import Wanted, audit_study
 
     try:
-        text, verified = audit_study(configfile, STAGES, figures or [], as_data, full)
+        text, verified = audit_study(configfile, STAGES, figures or [], Wanted(as_data, full, again, seed))
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
@@ -220,3 +225,27 @@ def site(configfile: Annotated[Path, typer.Option(help="The study's config.")] =
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"Wrote {page}")
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(metavar="A", help="A folder of results, or a study's name under results/.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another one: another seed, sample or machine.")],
+    as_data: Annotated[bool, typer.Option("--json", help="Print JSON, all lines of it.")] = False,
+    page: Annotated[Path | None, typer.Option(help="Write a page, with figures beside each other, here.")] = None,
+) -> None:
+    """Hold two studies' claims and numbers side by side: verdicts that differ, differences beyond their interval.
+
+    Intervals of differences are made from both studies' own, as if these were independent (MOVER). Documents or models
+    that both share make them too wide: what is called beyond then is so all the more, and fewer than 5% are by chance.
+    """
+    from recite.report.compare.command import compare_studies
+
+    try:
+        text = compare_studies(one, other, as_data, page)
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(text, nl=False)
+    if page is not None:
+        typer.echo(f"Wrote {page}", err=True)
