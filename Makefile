@@ -45,7 +45,7 @@ test-many: .venv/developing
 check: .venv/developing
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/snakefmt --check Snakefile workflow/rules
+	.venv/bin/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	.venv/bin/mypy
 	$(SNAKEMAKE) --lint
 
@@ -84,7 +84,7 @@ bench-gpu: .venv/installed
 format: .venv/developing
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
-	.venv/bin/snakefmt Snakefile workflow/rules
+	.venv/bin/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 clean:
 	rm -rf .venv .venv-vllm .venv-crate .snakemake results
