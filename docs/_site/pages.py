@@ -93,6 +93,7 @@ def keys() -> str:
         lines = re.sub(r" \(\[Test\]\([^)]*\)\)", "", lines)
         lines = re.sub(r'<a id="[^"]*"></a>', "", lines)
         lines = re.sub(r"<(?!/?a\b)", "&lt;", lines)
+        lines = re.sub(r"^( +)(?=- )", r"\1\1", lines, flags=re.M)  # four spaces a level, as this Markdown wants them
         text += f"\n## {title(path)} {{#{name}}}\n\n{lines}"
     return text
 

@@ -43,11 +43,10 @@ def test_everything_is_there_and_nothing_else(finished: Checkout) -> None:
     assert finished.jobs() == {}
 
 
-def test_snakefile_where_catalogues_look(finished: Checkout) -> None:
+def test_snakefile_where_catalogues_look(checkout: Checkout) -> None:
     """`snakedeploy` and the workflow catalogue know `workflow/Snakefile` only."""
-    finished.lose("results/tiny/summary.md")
-    first, second = finished.jobs(), finished.jobs("--snakefile", "workflow/Snakefile")
-    finished.find()
+    checkout.lose("results/tiny/summary.md")
+    first, second = checkout.jobs(), checkout.jobs("--snakefile", "workflow/Snakefile")
     assert first == second == {"summary": 1}
 
 
