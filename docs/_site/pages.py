@@ -1,8 +1,8 @@
 """Pages of the documentation that are made from what stands elsewhere; a hook of MkDocs.
 
-The README is the start, and it, CONTRIBUTING and CHANGELOG are not written twice; the reference of the config comes from the
-schemas, that of the commands from the command line, that of the library from its docstrings, the gallery from the figures'
-declarations and, where the demo has run, its pictures.
+README, CONTRIBUTING and CHANGELOG are pages and not written twice. The reference of the config comes from the schemas,
+that of the commands from the command line, that of the library from its docstrings, the gallery from the declarations
+of the figures and, where the demo has run, its pictures.
 """
 
 import importlib
@@ -31,7 +31,11 @@ from recite.tables import Table  # noqa: E402
 COPIED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Files of the root -> pages."""
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
-ELSEWHERE = {"../config/README.md": "reference/config.md", "config/README.md": "reference/config.md", "../README.md": "index.md"}
+ELSEWHERE = {
+    "../config/README.md": "reference/config.md",
+    "config/README.md": "reference/config.md",
+    "../README.md": "index.md",
+}
 """Files that the site has in another form."""
 PICTURES = ROOT / "results/mini/figures"
 CONFIG = ROOT / "config/mini.yaml"
@@ -51,7 +55,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: object, config: MkDocsConfig, files: Files) -> str:
     """Links from docs/ to files beside it become their names: a site holds no sources."""
-
 
     def lead(link: re.Match[str]) -> str:
         if link[3] in ELSEWHERE:
@@ -87,7 +90,8 @@ def keys() -> str:
             sections = (stage for stage in STAGES if stage.section)
             folder = ROOT / "workflow"
             schema["properties"] |= {
-                stage.section: read_yaml(folder.joinpath(*stage.package.split("."), "schema.yaml")) for stage in sections
+                stage.section: read_yaml(folder.joinpath(*stage.package.split("."), "schema.yaml"))
+                for stage in sections
             }
         lines = "".join(Parser(show_examples="object").parse_schema(schema)).split("## Properties", 1)[-1]
         lines = re.sub(r" \(\[Test\]\([^)]*\)\)", "", lines)
@@ -144,7 +148,9 @@ def commands() -> str:
 
 def library() -> str:
     """The modules of the library by rooms, with the docstrings of all that is public."""
-    text = "# Library\n\nWhat a new measurement is written with. Stages and figures are not listed: their modules are called by name.\n"
+    text = (
+        "# Library\n\nWhat a new measurement is written with. Stages and figures are called by name and not listed.\n"
+    )
     for name in public():
         text += f"\n::: {name}\n"
     return text

@@ -1,4 +1,4 @@
-"""README and documentation: they build without a warning, and their commands run on the mini study that `make demo` made."""
+"""README and documentation build without a warning, and their commands run on what `make demo` made."""
 
 import os
 import re
@@ -64,9 +64,8 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     """Broken links and anchors, keys that MkDocs does not know, docstrings that cannot be read."""
     arguments = ["-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    run = subprocess.run(
-        [sys.executable, *arguments], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    run = subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, env=environment, **output)
     assert run.returncode == 0, run.stdout
     page = (tmp_path / "site/reference/config.html").read_text()
     assert "near_verbatim" in page and "tolerances" in page
