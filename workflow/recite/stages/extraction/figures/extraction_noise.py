@@ -30,5 +30,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         axes.set(xlabel="noise strength α", title=style.model_note(family, part))
     style.rate_axes(panels, "extractable rows")
     named = panels[families[0]].get_legend_handles_labels()
-    figure.legend(*named, loc="outside lower center", ncols=len(SHOWN) + 1)
+    figure.legend(*named, loc="outside lower center", ncols=2 * min(len(families), 2))
     return figure, table

@@ -25,5 +25,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         axes.set(xscale="log", xlabel="parameters", title=f"{style.name(family)}, {style.n_note(part['n'])}")
     style.rate_axes(panels, "recalled rows")
     named = panels[families[0]].get_legend_handles_labels()
-    figure.legend(*named, loc="outside lower center", ncols=len(tolerances))
+    figure.legend(*named, loc="outside lower center", ncols=min(len(families), len(tolerances)))
     return figure, table

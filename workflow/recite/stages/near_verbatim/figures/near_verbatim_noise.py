@@ -24,5 +24,5 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         axes.set(xlabel="noise strength α", title=style.model_note(family, part))
     style.rate_axes(panels, "recalled rows")
     named = panels[families[0]].get_legend_handles_labels()
-    figure.legend(*named, loc="outside lower center", ncols=len(tolerances))
+    figure.legend(*named, loc="outside lower center", ncols=min(len(families), len(tolerances)))
     return figure, table
