@@ -428,7 +428,7 @@ def test_a_factorial(config: dict[str, Any]) -> None:
     crossed = {"architectures": ["olmo2", "pythia"], "recipes": recipes, "seeds": [4, 9]}
     config["training"] |= {"factorial": crossed, "sizes": {"m": config["training"]["sizes"]["m"]}}
     del config["frequency"], config["compressibility"], config["noise"]["models"]
-    for stage in ("recovery", "lens", "ablation"):
+    for stage in ("recovery", "lens", "predictability", "ablation"):
         del config[stage]["models"]
     study = loaded(config)
     assert list(study.models) == [
