@@ -427,9 +427,10 @@ def test_a_factorial(config: dict[str, Any]) -> None:
         del recipe["seed"]
     crossed = {"architectures": ["olmo2", "pythia"], "recipes": recipes, "seeds": [4, 9]}
     config["training"] |= {"factorial": crossed, "sizes": {"m": config["training"]["sizes"]["m"]}}
-    del config["frequency"], config["compressibility"], config["offsets"], config["noise"]["models"]
-    del config["trajectory"], config["training"]["steps"]
-    for stage in ("recovery", "lens", "predictability", "ablation"):
+    config["training"].pop("steps", None)
+    for stage in ("frequency", "compressibility", "offsets", "trajectory", "counterfactual", "examples"):
+        config.pop(stage, None)
+    for stage in ("noise", "recovery", "lens", "predictability", "ablation"):
         del config[stage]["models"]
     study = loaded(config)
     assert list(study.models) == [

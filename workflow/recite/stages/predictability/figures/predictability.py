@@ -33,7 +33,10 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         for (label, look), lines in zip(LINES.items(), shown, strict=True):
             line = lines[lines["family"] == family].sort_values("parameters")
             if len(line):
-                style.rate_points(axes, line["parameters"].to_numpy(float), line, look.colour, look.marker, label, "-")
+                sizes = line["parameters"].to_numpy(float)
+                style.rate_points(axes, sizes, line, look.colour, look.marker, label, "-")
+            if label == "recited":  # often hidden behind the next
+                axes.plot(sizes, line["rate"], color=look.colour, linewidth=6, alpha=0.4)
         axes.set_xscale("log")
         axes.set_xlabel("parameters")
         axes.set_title(f"{style.name(family)}, {style.n_note(natural.loc[natural['family'] == family, 'n'])}")

@@ -1,7 +1,6 @@
 """Kinds of memorized rows against model size."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -9,8 +8,6 @@ from recite.report import style
 
 COLUMNS = 3
 """Panels in a row."""
-ASIDE = 0.06
-"""How far points of one model are set apart, as a share of its size."""
 MARKERS = "osD"
 
 
@@ -32,7 +29,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         part = table[table["family"] == family].sort_values("parameters")
         for place, (kind, colour) in enumerate(style.colours(kinds).items()):
             line = part[part["class"] == kind].rename(columns=names)
-            sizes = line["parameters"].to_numpy(float) * np.exp(ASIDE * (place - 1))
+            sizes = line["parameters"].to_numpy(float)
             style.rate_points(axes, sizes, line, colour, MARKERS[place], kind, "-")
         axes.set_xscale("log")
         axes.set_xlabel("parameters")
