@@ -32,21 +32,24 @@ def _rates(table: pd.DataFrame, changes: pd.DataFrame) -> str:
     for key, part in table.groupby(KEYS):
         by_place = {line.place: f"{cells.share(line.rate)} ({line.n})" for line in part.itertuples()}
         lines.append(f"| {' | '.join(map(str, key))} | {' | '.join(by_place[place] for place in places)} |")
-    lines += ["", _without(table)]
+    lines += ["", *_without(table)]
     if not changes.empty:
         lines += _changes(changes, places[1:])
     return "\n".join(lines) + "\n"
 
 
-def _without(table: pd.DataFrame) -> str:
+def _without(table: pd.DataFrame) -> list[str]:
+    """Where most documents have no window, if any has none."""
     natural = table[table["domain"] == NATURAL]
     table = table if natural.empty else natural
     worst = table.loc[((table["short"] + table["cut"]) / table["documents"]).idxmax()]
-    return (
+    if worst.n == worst.documents:
+        return []
+    return [
         f"Documents without a window, at most {int(worst.short)} that end before it and {int(worst.cut)} that were not "
         f"read so far, of {int(worst.documents)} ({worst.domain} rows of {worst.model}, from {worst.place} with a "
         f"context of {worst.context}), are left out there: later places are places of longer documents.\n"
-    )
+    ]
 
 
 def _changes(changes: pd.DataFrame, places: list[int]) -> list[str]:

@@ -30,7 +30,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         part = table[table["family"] == family]
         for (kind, context), line in part.groupby(["kind", "context"]):
             line = line.sort_values("place")
-            x = line["place"].map(places.index).to_numpy(float) + 0.06 * (contexts.index(context) - len(contexts) / 2)
+            x = line["place"].map(places.index).to_numpy(float) + 0.06 * (
+                contexts.index(context) - (len(contexts) - 1) / 2
+            )
             label = f"{context} tokens of context" + (", planted" if kind == "planted" else "")
             marker = style.MARKERS[contexts.index(context) % len(style.MARKERS)]
             style.rate_points(axes, x, line, shades[context], marker, label, LINES[kind])
