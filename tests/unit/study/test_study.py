@@ -427,7 +427,7 @@ def test_a_factorial(config: dict[str, Any]) -> None:
         del recipe["seed"]
     crossed = {"architectures": ["olmo2", "pythia"], "recipes": recipes, "seeds": [4, 9]}
     config["training"] |= {"factorial": crossed, "sizes": {"m": config["training"]["sizes"]["m"]}}
-    del config["frequency"], config["compressibility"], config["noise"]["models"]
+    del config["frequency"], config["compressibility"], config["examples"], config["noise"]["models"]
     for stage in ("recovery", "lens", "ablation"):
         del config[stage]["models"]
     study = loaded(config)
