@@ -203,6 +203,16 @@ def test_lines_of_one_study_only(a: Path, b: Path) -> None:
     assert "lines of only A 40, of only B 40" in as_text(compare(str(a), str(b)))
 
 
+def test_models_of_one_study_only(a: Path, b: Path) -> None:
+    """Models that only one study measured are named, and their lines counted."""
+    table = pq.read_table(b / "tables/near_verbatim.parquet").to_pydict()
+    table["model"] = ["pythia-m" if model == "pythia-xs" else model for model in table["model"]]
+    write(b, NEAR_VERBATIM, 80, **table)
+    found = data(a, b)
+    assert (found["a"]["only"]["models"], found["b"]["only"]["models"]) == (["pythia-xs"], ["pythia-m"])
+    assert (found["lines"], found["tables"][0]["only_a"]) == (40, 40)
+
+
 def test_what_is_no_number(tmp_path: Path) -> None:
     """What one study could not measure is left out and counted; without any width every difference is beyond."""
     for name, last in (("a", 2.0), ("b", 2.5)):

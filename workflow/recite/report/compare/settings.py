@@ -4,8 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
-
 from recite.errors import ReciteError
 from recite.files import canonical_json, read_json
 from recite.provenance.records import ENVIRONMENTS
@@ -111,9 +109,5 @@ def _packages(study: Results) -> dict[str, set[str]]:
 
 def _models(study: Results) -> set[str]:
     """The models that any table has a line of."""
-    found: set[str] = set()
-    for name in study.tables:
-        schema = study.schema(name)
-        if "model" in schema.names and pa.types.is_string(schema.field("model").type):
-            found |= set(study.read(name)["model"])
-    return found
+    tables = [name for name in study.tables if "model" in study.schema(name).names]
+    return {model for name in tables for model in study.read(name)["model"].unique()}
