@@ -229,7 +229,7 @@ def test_shares_by_hand(tmp_path: Path) -> None:
     # of 0011, 1111 and 1001 the first is learnt after 0.67 of 40 steps, and the last is not kept
     assert natural["late"] == pytest.approx(1 / 3) and natural["kept"] == pytest.approx(2 / 3)
     assert (natural["forgotten"], natural["relearnt"]) == (1 / 4, 1 / 2)
-    # settled: 0011 and 1111, last seen at 5, and 1100, last seen at 15; not 1001, last seen at 25 and then recited at 40
+    # settled: 0011 and 1111, last seen at 5, and 1100, last seen at 15; not 1001, last seen at 25, recited at 40
     assert (natural["settled"], natural["faded"]) == (3, pytest.approx(1 / 3))
     # 2/3 x 1/3 over a variance of (1/9 + 1/9 + 4/9) x 4/3 / 3^2, of three texts of the domain's four
     assert natural["kept_low"] == pytest.approx(wilson(2 / 3, 2 / 9 / (6 / 9 * 4 / 27), 0.95).low)
