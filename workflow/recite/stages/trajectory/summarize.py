@@ -75,13 +75,15 @@ def read_followed(path: Path, copies: Mapping[int, int], options: Mapping[str, A
     who = {name: made["options"][name] for name in ("model", "family")} | {"parameters": made["parameters"]}
     order, frame = read_frame(table, who["model"], options)
     hits, seen = as_array(table["hits"])[order], table["seen"].to_pylist()
-    columns = (table[name].to_numpy()[order] for name in ("kept", "forgotten", "relearnt"))
+    kept, forgotten, relearnt = (table[name].to_numpy()[order] for name in ("kept", "forgotten", "relearnt"))
     return Followed(
         who,
         frame,
         hits / made["continuation_tokens"] >= options["memorized"],
         np.array(made["steps"]),
-        *columns,
+        kept,
+        forgotten,
+        relearnt,
         [seen[place] for place in order],
         np.array([copies.get(row_id, 0) for row_id in frame.row_ids.tolist()]),
     )
@@ -101,12 +103,13 @@ def fate_lines(model: Followed, options: Mapping[str, Any]) -> Iterator[Line]:
     early = model.steps <= options["late_after"] * model.steps[-1]
     last = np.array([steps[-1] if steps else np.iinfo(np.int64).max for steps in model.seen])
     final, recited = model.recited[:, -1], model.recited[:, :-1]
-    late = ~model.recited[:, early].any(axis=1)
-    settled = (recited & (model.steps[:-1] >= last[:, None])).any(axis=1)
-    asked = (
+    late = ~np.asarray(model.recited[:, early].any(axis=1))
+    earlier = np.asarray(recited.any(axis=1))
+    settled = np.asarray((recited & (model.steps[:-1] >= last[:, None])).any(axis=1))
+    asked: tuple[tuple[str, str, np.ndarray, np.ndarray], ...] = (
         ("memorized", "late", final, late),
         ("memorized", "kept", final, model.kept),
-        ("earlier", "forgotten", recited.any(axis=1), ~final),
+        ("earlier", "forgotten", earlier, ~final),
         ("lost", "relearnt", model.forgotten > 0, model.relearnt > 0),
         ("settled", "faded", settled, ~final),
     )
