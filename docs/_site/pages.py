@@ -148,9 +148,7 @@ def commands() -> str:
 
 def library() -> str:
     """The modules of the library by rooms, with the docstrings of all that is public."""
-    text = (
-        "# Library\n\nWhat a new measurement is written with. Stages and figures are not listed.\n"
-    )
+    text = "# Library\n\nWhat a new measurement is written with. Stages and figures are not listed.\n"
     for name in public():
         text += f"\n::: {name}\n"
     return text
