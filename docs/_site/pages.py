@@ -30,6 +30,8 @@ from recite.tables import Table  # noqa: E402
 
 COPIED = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 """Files of the root -> pages."""
+FIGURE = re.compile(r"<!-- figure: (\w+) -->")
+"""Stands where a page shows a figure of the demo."""
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]*)(#[^)\s]*)?\)")
 ELSEWHERE = {
     "../config/README.md": "reference/config.md",
@@ -61,7 +63,15 @@ def on_page_markdown(markdown: str, page: object, config: MkDocsConfig, files: F
             return f"[{link[2]}]({ELSEWHERE[link[3]]})"
         return f"{link[2]} (`{link[3].lstrip('./')}`)" if link[3].startswith("../") else link[0]
 
-    return LINK.sub(lead, markdown)
+    return FIGURE.sub(picture, LINK.sub(lead, markdown))
+
+
+def picture(mark: re.Match[str]) -> str:
+    """A figure of the demo in the place of its mark, with a link to its caption; nothing where the demo has not run."""
+    named = {name: figure.title for stage in STAGES for name, figure in stage.figures.items()}
+    if not (PICTURES / f"{mark[1]}.png").is_file():
+        return ""
+    return f"[![{named[mark[1]]}](gallery/{mark[1]}.png)](gallery.md#{mark[1]})"
 
 
 def at_the_root(text: str, page: str) -> str:
@@ -168,7 +178,7 @@ def gallery() -> str:
     text = "# Gallery\n\nAll figures, as the mini study draws them (`make demo`, then `make docs`).\n"
     for stage in STAGES:
         for name, figure in stage.figures.items():
-            text += f"\n## {figure.title}\n\n"
+            text += f"\n## {figure.title} {{#{name}}}\n\n"
             if (PICTURES / f"{name}.png").is_file():
                 text += f"![{figure.title}](gallery/{name}.png)\n\n"
             else:
