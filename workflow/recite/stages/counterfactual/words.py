@@ -22,10 +22,10 @@ def _differences(table: pd.DataFrame) -> str:
     first = table.iloc[0]
     lines = [
         "## Counterfactual memorization\n",
-        f"Siblings of {first['model']}, two for each of {first['seeds']} seeds, each trained on half of the texts: mean "
-        "score and recited rows of texts in the training, the same of the same texts left out, and the difference of "
-        "the mean scores. Each saw half of the rows that the model itself sees.\n",
-        "| rows | texts | M in | M out | difference | of seeds apart | recited in | interval | recited out | interval |",
+        f"Siblings of {first['model']}, two for each of {first['seeds']} seeds, each trained on half of the texts: "
+        "mean score and recited rows of texts in the training, the same of the same texts left out; the difference of "
+        "the mean scores, and how far single seeds' lie apart. Each saw half of the rows that the model itself sees.\n",
+        "| rows | texts | M in | M out | difference | apart | recited in | interval | recited out | interval |",
         "|---|---:|---:|---:|---|---:|---:|---|---:|---|",
     ]
     for row in table.itertuples():
