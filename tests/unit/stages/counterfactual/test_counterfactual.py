@@ -28,7 +28,7 @@ from recite.tables import read_metadata
 from samples import write_shard
 
 LENGTH, HALF = 16, 8
-COPIES = {0: 12, 1: 6, 60: 6}
+COPIES = {0: 12, 1: 6, 40: 5}
 """Planted copies of a text -> texts of so many."""
 SEEDS = (1, 2)
 SUMMARY: dict[str, Any] = {
@@ -109,7 +109,7 @@ def aggregate(scores: list[Path], halves: list[Path], folder: Path, name: str = 
 
 
 def test_planted_truth(trained: tuple[list[Path], list[Path], Path]) -> None:
-    """Sixty copies are recited where they were seen and nowhere else; what no sibling saw is alike under all."""
+    """Forty copies are recited where they were seen and nowhere else; what no sibling saw is alike under all."""
     scores, halves, folder = trained
     table = aggregate(scores, halves, folder)
     never, once, often = (table.loc["control", copies] for copies in COPIES)
@@ -145,7 +145,7 @@ def test_words_and_figure(trained: tuple[list[Path], list[Path], Path]) -> None:
         *(("control", n) for n in COPIES),
     ]
     alone = sections(Told({"counterfactual": table}, None, []))
-    assert len(alone) == 1 and "| x60 | 6 | 1.000 |" in alone[0] and "out / in" not in alone[0]
+    assert len(alone) == 1 and "| x40 | 5 | 1.000 |" in alone[0] and "out / in" not in alone[0]
     table.loc[table["domain"] == "natural", ["rate_in", "rate_out"]] = [0.4, 0.1]
     cheap = table[["domain"]].assign(model="a-s", explained=0.2).drop_duplicates()
     (text,) = sections(Told({"counterfactual": table, "predictability": cheap}, None, []))
