@@ -30,7 +30,7 @@ def _differences(table: pd.DataFrame) -> str:
     ]
     for row in table.itertuples():
         rows = f"x{row.copies}" if row.kind == PLANTED else row.domain
-        difference = cells.within(row.difference, row.difference_low, row.difference_high)
+        difference = f"{row.difference:.3f} [{row.difference_low:.3f}, {row.difference_high:.3f}]"
         rates = " | ".join(
             f"{cells.share(getattr(row, name))} | {cells.between(row, name)}" for name in ("rate_in", "rate_out")
         )

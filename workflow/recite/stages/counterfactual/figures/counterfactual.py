@@ -22,7 +22,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     if table.empty:
         return style.blank("No rows."), table
     labels = ["natural" if row.domain == "natural" else f"{row.copies}" for row in table.itertuples()]
-    figure, panels = plt.subplots(1, len(PANELS), figsize=(3.9 * len(PANELS), 3.4), sharex=True)
+    figure, panels = plt.subplots(1, len(PANELS), figsize=(3.9 * len(PANELS) + 1.2, 3.4), sharex=True)
     for axes, (name, label) in zip(panels, PANELS.items(), strict=True):
         for shift, (side, (words, look)) in zip((-0.08, 0.08), LOOKS.items(), strict=True):
             names = {f"{name}_{side}{end}": f"rate{end}" for end in ("", "_low", "_high")}
@@ -30,9 +30,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             style.rate_points(axes, np.arange(len(table)) + shift, line, look.colour, look.marker, words)
         style.rate_axis(axes, label)
         axes.set_xticks(np.arange(len(table)), labels)
-        axes.set_xlabel(f"planted copies ({style.rows_note(table)} a point)")
     first = table.iloc[0]
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LOOKS))
-    seeds = f"{first['seeds']} {'seed' if first['seeds'] == 1 else 'seeds'}"
-    panels[0].set_title(f"{style.name(first['family'])}, {style.millions(first['parameters'])}, {seeds}")
+    about = f"{style.name(first['family'])}, {style.millions(first['parameters'])}; seeds: {first['seeds']}"
+    figure.supxlabel(f"planted copies of the text ({about}; {style.rows_note(table)} a point)", fontsize=9)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center")
     return figure, table
