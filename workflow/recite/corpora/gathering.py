@@ -7,6 +7,7 @@ differ in white space alone are one, so that a licence that a hundred packages h
 import hashlib
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def gather(options: Mapping[str, Any], wheels: Path) -> dict[str, dict[str, Any]
     shutil.rmtree(partial, ignore_errors=True)
     made: dict[str, dict[str, Any]] = {}
     for domain, source in options["domains"].items():
-        pieces = distinct_pieces(read_texts(source, wheels), options["piece_characters"])
+        pieces = distinct_pieces(read_texts(source, wheels), options["piece_characters"], source["copies"])
         chosen = sorted(pieces, key=lambda piece: (hash64(options["seed"], domain, piece), piece))[: source["pieces"]]
         if not chosen:
             raise ReciteError(f"domain {domain}: no text was found; correct its entry in the file that names it.")
@@ -64,16 +65,17 @@ def read_texts(source: Mapping[str, Any], wheels: Path) -> Iterator[str]:
             continue
 
 
-def distinct_pieces(texts: Iterable[str], size: int) -> list[str]:
+def distinct_pieces(texts: Iterable[str], size: int, copies: int = 1) -> list[str]:
     """Pieces of `size` characters or more, each from a word's start to a word's end within a paragraph, none twice.
 
-    Of those that differ in white space the first by alphabet is taken.
+    Only those that `copies` texts or more hold. Of those that differ in white space the first by alphabet is taken.
     """
     piece = re.compile(rf"\S.{{{size - 1},}}?(?=\s|\Z)", re.DOTALL)
     found: dict[str, str] = {}
+    holders: Counter[str] = Counter()
     for text in texts:
-        for paragraph in PARAGRAPH_END.split(text):
-            for cut in piece.findall(paragraph):
-                words = " ".join(cut.split())
-                found[words] = min(cut, found.get(words, cut))
-    return list(found.values())
+        here = {" ".join(cut.split()): cut for part in PARAGRAPH_END.split(text) for cut in piece.findall(part)}
+        holders.update(here.keys())
+        for words, cut in here.items():
+            found[words] = min(cut, found.get(words, cut))
+    return [cut for words, cut in found.items() if holders[words] >= copies]
