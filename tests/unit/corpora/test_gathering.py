@@ -38,6 +38,8 @@ def options(tmp_path: Path) -> dict[str, Any]:
         "verses": verses,
         "licences": {"packages": ["numpy", "attrs"], "patterns": ["*LICENSE*"], "pieces": 5},
     }
+    for source in domains.values():
+        source["copies"] = 1
     return {"texts": str(tmp_path / "texts"), "seed": 1, "piece_characters": 25, "domains": domains}
 
 
@@ -73,7 +75,14 @@ def test_a_wheel_is_read_and_not_run(options: dict[str, Any], tmp_path: Path) ->
 def test_pieces() -> None:
     """Prevents a piece across paragraphs, one that ends within a word, and the same words twice."""
     text = "one two three four five six\n\nseven eight\n\none  two\nthree four\n"
-    assert distinct_pieces([text, text], 10) == ["one two three", "four five six", "seven eight"]
+    assert distinct_pieces([text, text], 10) == ["one  two\nthree", "four five six", "seven eight"]
+
+
+def test_copies() -> None:
+    """A text counts once for each file that holds it, however often it stands there."""
+    texts = ["seven eight\n\nseven eight\n\nnine or ten", "nine  or ten", "eleven or twelve"]
+    assert distinct_pieces(texts, 10, copies=2) == ["nine  or ten"]
+    assert distinct_pieces(texts, 10) == ["seven eight", "nine  or ten", "eleven or twelve"]
 
 
 def test_nothing_found(options: dict[str, Any], tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ def distinct_pieces(texts: Iterable[str], size: int, copies: int = 1) -> list[st
     found: dict[str, str] = {}
     holders: Counter[str] = Counter()
     for text in texts:
-        here = {" ".join(cut.split()): cut for part in PARAGRAPH_END.split(text) for cut in piece.findall(part)}
-        holders.update(here.keys())
-        for words, cut in here.items():
+        cuts = [cut for paragraph in PARAGRAPH_END.split(text) for cut in piece.findall(paragraph)]
+        by_words = [(" ".join(cut.split()), cut) for cut in cuts]
+        holders.update({words for words, _ in by_words})
+        for words, cut in by_words:
             found[words] = min(cut, found.get(words, cut))
     return [cut for words, cut in found.items() if holders[words] >= copies]
