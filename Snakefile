@@ -14,7 +14,7 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
-SOURCE = Path(workflow.basedir, "workflow")
+SOURCE = Path(str(workflow.current_basedir), "workflow").resolve()
 sys.path.insert(0, str(SOURCE))
 # Jobs, here or on a cluster's node, import the library of this checkout. Their logs are no place for moving bars.
 os.environ.update(PYTHONPATH=os.pathsep.join([str(SOURCE), os.getenv("PYTHONPATH", "")]).rstrip(os.pathsep))

@@ -111,10 +111,14 @@ def write_record(study: Path, job: Planned, place: int, **changes: Any) -> None:
     write_json(record_path(study, job.outputs[0]), sealed(made | changes))
 
 
-def audited(study: Path) -> Audit:
-    """An audit of the study as it is now."""
-    asked = [path for job in jobs() for path in job.outputs]
-    found = Blueprint(ROOT, study, FIGURES, TABLE_MODULES, asked, [], jobs())
+def audited(study: Path, examples: bool = False) -> Audit:
+    """An audit of the study as it is now; with the rows to read that lie there, whose jobs have no record."""
+    made = jobs()
+    if examples:
+        paths = [(f"examples/{path.name}",) for path in sorted(study.glob("examples/*.parquet"))]
+        made += [Planned("examples", RUNS["examples"], (), {}, {}, CODE_DIGEST, (), path) for path in paths]
+    asked = [path for job in made for path in job.outputs]
+    found = Blueprint(ROOT, study, FIGURES, TABLE_MODULES, asked, [], made)
     return Audit(found, found.targets, Digests(study))
 
 

@@ -1,10 +1,13 @@
 """A study through `snakemake --profile slurm` on a real SLURM."""
 
+import json
+import os
+import subprocess
 from collections import Counter
 from pathlib import Path
 
 from checkouts import copy_checkout, digests, planned
-from cluster.runs import HEAD, LOCAL, PROFILE, STUDY, end, rules
+from cluster.runs import HEAD, LOCAL, PROFILE, SECONDS, STUDY, end, rules
 from cluster.virtual import VirtualCluster
 
 
@@ -29,3 +32,19 @@ def test_the_study_comes_out_the_same(slurm: VirtualCluster, tmp_path: Path) -> 
     details = slurm.ask("scontrol", "show", "job", made[0][0])
     for setting in ("Partition=a100 ", "TimeLimit=00:15:00 ", "MinMemoryNode=2000M "):
         assert setting in details
+
+
+def test_jobs_done_again(slurm: VirtualCluster, tmp_path: Path) -> None:
+    """What an audit does again goes where its like was done, in a folder that the nodes see too."""
+    study, sample = copy_checkout(tmp_path / "a checkout", STUDY), "samples/pythia/code-0000.parquet"
+    run = study.snakemake(f"results/tiny/{sample}")
+    assert run.returncode == 0, run.stdout
+    earlier, before = slurm.jobs(), digests(study.results)
+    command = [".venv/bin/python", "-m", "recite", "audit", sample, "--again", "1", "--json", "--configfile", STUDY]
+    environment = os.environ | {"SNAKEMAKE_PROFILE": "slurm", "PYTHONPATH": str(study.root / "workflow")}
+    audit = subprocess.run(command, cwd=study.root, env=environment, text=True, capture_output=True, timeout=SECONDS)
+    assert audit.returncode == 0, audit.stdout + audit.stderr
+    (job,) = json.loads(audit.stdout)["again"]["jobs"]
+    (made,) = [job for job in slurm.jobs() if job not in earlier]
+    assert job["outcome"] == "same" and made[1] == "COMPLETED" and made[2].startswith(f"rule_{job['rule']}")
+    assert digests(study.results) == before

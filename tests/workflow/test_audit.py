@@ -331,8 +331,8 @@ def test_no_false_alarm(restored: Restored) -> None:
     """Twenty clean audits, cached and in full."""
     code = (
         "from pathlib import Path; from recite.catalogue import STAGES\n"
-        "from recite.provenance.audit.command import audit_study\n"
-        f"runs = [audit_study(Path({CONFIG!r}), STAGES, [], False, full=bool(run % 2)) for run in range(20)]\n"
+        "from recite.provenance.audit.command import Wanted, audit_study\n"
+        f"runs = [audit_study(Path({CONFIG!r}), STAGES, [], Wanted(full=bool(run % 2))) for run in range(20)]\n"
         "assert all(verified for _, verified in runs), runs\nassert len({text for text, _ in runs}) == 1"
     )
     environment = os.environ | {"PYTHONPATH": str(restored.root / "workflow")}

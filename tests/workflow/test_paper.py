@@ -164,6 +164,7 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     config["scoring"] = {"batch_rows": 8, "shards_per_job": 4}
     config["noise"] |= {"models": list(MODELS)[::3], "strengths": [0.0, 0.3]}
     config["ablation"] = {"models": list(MODELS)[::3], "rows_per_domain": 2}
+    config["predictability"] |= {"contexts": 2}
     server = public_index(root)
     config["frequency"] |= {"families": list(dict.fromkeys(MODELS.values()))}
     config["frequency"]["public"] = {
@@ -254,8 +255,9 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
         jobs, messages = paper.plan()
     finally:
         registry.write_text(text)
-    own = ("registration", "scoring", "near_verbatim", "compressibility", "recovery", "lens")
-    summed = [f"{name}_aggregation" for name in ("near_verbatim", "compressibility", "frequency", "recovery", "lens")]
+    measured = ("near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability")
+    own = ("registration", "scoring", "examples", *measured)
+    summed = [f"{name}_aggregation" for name in (*measured, "frequency")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
-    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 16}
+    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 20}
     assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}

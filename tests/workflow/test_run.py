@@ -43,6 +43,13 @@ def test_everything_is_there_and_nothing_else(finished: Checkout) -> None:
     assert finished.jobs() == {}
 
 
+def test_snakefile_where_catalogues_look(checkout: Checkout) -> None:
+    """`snakedeploy` and the workflow catalogue know `workflow/Snakefile` only."""
+    checkout.lose("results/tiny/summary.md")
+    first, second = checkout.jobs(), checkout.jobs("--snakefile", "workflow/Snakefile")
+    assert first == second == {"summary": 1}
+
+
 def test_tables_hold_every_row_once(finished: Checkout) -> None:
     """Rows lost or doubled between sample, scores and rates."""
     for model in MODELS:

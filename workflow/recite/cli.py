@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -154,12 +155,17 @@ def audit(
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     as_data: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Read every file again.")] = False,
+    again: Annotated[int, typer.Option(min=0, help="Do so many jobs again, and compare what they make.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="By which these are drawn.", show_default="any")] = None,
 ) -> None:
-    """Hold figures, or all of a study, and all that they rest on against records, code, config and packages."""
-    from recite.provenance.audit.command import audit_study
+    """Hold figures, or all of a study, and all that they rest on against records, code, config and packages.
+
+    Exit code 0 only if all is verified and, with --again, the jobs made the same bytes; the results are only read.
+    """
+    from recite.provenance.audit.command import Wanted, audit_study
 
     try:
-        text, verified = audit_study(configfile, STAGES, figures or [], as_data, full)
+        text, verified = audit_study(configfile, STAGES, figures or [], Wanted(as_data, full, again, seed))
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
@@ -187,6 +193,31 @@ def trace(
 
 
 @app.command()
+def examples(
+    configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
+    model: Annotated[str | None, typer.Option(help="Only rows under this model.")] = None,
+    domain: Annotated[str | None, typer.Option(help="Only rows of this domain.")] = None,
+    of_class: Annotated[
+        str | None, typer.Option("--class", help="Only memorized, near-verbatim, half or unmemorized rows.")
+    ] = None,
+    row: Annotated[int | None, typer.Option(min=0, max=2**64 - 1, help="Only the row of this row_id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Rows at most.")] = 10,
+    as_data: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Read rows that were chosen for reading: what was given, what follows in the corpus, and what the model said."""
+    from recite.report import recited
+
+    try:
+        study = load_study(read_yaml(configfile), str(configfile), STAGES)
+        rows, found = recited.find(study, recited.Wanted(model, domain, of_class, row, limit))
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    colours = sys.stdout.isatty() and not os.getenv("NO_COLOR")
+    typer.echo(recited.as_data(rows) if as_data else recited.as_text(rows, found, colours), nl=as_data)
+
+
+@app.command()
 def export(
     archive: Annotated[Path, typer.Argument(help="The zip file to write.")],
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
@@ -204,7 +235,7 @@ def export(
 
 @app.command()
 def site(configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG) -> None:
-    """Write the report as one page: claims, figures, how each was made, tables that sort and filter."""
+    """Write the report as one page: rows to read, claims, figures, how each was made, tables that sort and filter."""
     from recite.provenance.audit.command import audited
     from recite.report.site import write_site
 
@@ -214,3 +245,27 @@ def site(configfile: Annotated[Path, typer.Option(help="The study's config.")] =
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"Wrote {page}")
+
+
+@app.command()
+def compare(
+    one: Annotated[str, typer.Argument(metavar="A", help="A folder of results, or a study's name under results/.")],
+    other: Annotated[str, typer.Argument(metavar="B", help="Another one: another seed, sample or machine.")],
+    as_data: Annotated[bool, typer.Option("--json", help="Print JSON, all lines of it.")] = False,
+    page: Annotated[Path | None, typer.Option(help="Write a page, with figures beside each other, here.")] = None,
+) -> None:
+    """Hold two studies' claims and numbers side by side: verdicts that differ, differences beyond their interval.
+
+    Intervals of differences are made from both studies' own, as if these were independent (MOVER). Documents or models
+    that both share make them too wide: what is called beyond then is so all the more, and fewer than 5% are by chance.
+    """
+    from recite.report.compare.command import compare_studies
+
+    try:
+        text = compare_studies(one, other, as_data, page)
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(text, nl=False)
+    if page is not None:
+        typer.echo(f"Wrote {page}", err=True)

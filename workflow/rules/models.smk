@@ -26,27 +26,62 @@ if study.trains:
         script:
             "../../scripts/job.py"
 
-    rule training:
-        """Train one model from seeded random weights; the same machine gives the same bits."""
-        input:
-            unpack(inputs_of("training")),
-        output:
-            **outputs_of("training"),
-        log:
-            log_of("training"),
-        # Everything waits for models.
-        priority: 1
-        conda:
-            "../../envs/recite.yaml"
-        resources:
-            runtime=minutes_of,
-            mem_mb=memory_of,
-        params:
-            **params_of("training"),
-        message:
-            "Train {wildcards.model}"
-        script:
-            "../../scripts/job.py"
+    # Two rules make the same files of a model, and the second some on the way: each has models of its own.
+    def models_in(rule):
+        """Pattern of the models of a rule."""
+        return "|".join(re.escape(job["model"]) for job in study.jobs(rule))
+
+    if "training" in study.rules:
+
+        rule training:
+            """Train one model from seeded random weights; the same machine gives the same bits."""
+            input:
+                unpack(inputs_of("training")),
+            output:
+                **outputs_of("training"),
+            log:
+                log_of("training"),
+            wildcard_constraints:
+                model=models_in("training"),
+            # Everything waits for models.
+            priority: 1
+            conda:
+                "../../envs/recite.yaml"
+            resources:
+                runtime=minutes_of,
+                mem_mb=memory_of,
+            params:
+                **params_of("training"),
+            message:
+                "Train {wildcards.model}"
+            script:
+                "../../scripts/job.py"
+
+    if "training_in_steps" in study.rules:
+
+        rule training_in_steps:
+            """Train one model as ever, and save its weights on the way; the same machine gives the same bits."""
+            input:
+                unpack(inputs_of("training_in_steps")),
+            output:
+                **outputs_of("training_in_steps"),
+            log:
+                log_of("training_in_steps"),
+            wildcard_constraints:
+                model=models_in("training_in_steps"),
+            # Everything waits for models.
+            priority: 1
+            conda:
+                "../../envs/recite.yaml"
+            resources:
+                runtime=minutes_of,
+                mem_mb=memory_of,
+            params:
+                **params_of("training_in_steps"),
+            message:
+                "Train {wildcards.model}"
+            script:
+                "../../scripts/job.py"
 
 else:
 

@@ -1,7 +1,7 @@
 # Near-verbatim recall: rows that are recited but for a few tokens, for the models that the config lists.
 #
-# in:  scores/<model>/, samples/<family>/
-# out: near_verbatim/<model>/<part>.parquet, tables/near_verbatim.parquet
+# in:  scores/<model>/, noise/<model>/, samples/<family>/
+# out: near_verbatim/<model>/layer-<layer>/alpha-<alpha>/<part>.parquet, tables/near_verbatim.parquet
 rule near_verbatim:
     """Measure the edit distance and the longest common run of every stored continuation and the true one."""
     input:
@@ -18,7 +18,7 @@ rule near_verbatim:
     params:
         **params_of("near_verbatim"),
     message:
-        "Compare the continuations of {wildcards.model}, {wildcards.part} and following"
+        "Compare the continuations of {wildcards.model} at noise {wildcards.alpha} in layer {wildcards.layer}, {wildcards.part} and following"
     script:
         "../../scripts/job.py"
 

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from recite.checkpoints.architectures import ARCHITECTURES, Shape
-from recite.checkpoints.training import NO_TARGET, build_model, epoch_order, read_rows, train_model
+from recite.checkpoints.training import NO_TARGET, build_model, epoch_order, kept_steps, read_rows, train_model
 from recite.corpora.tables.training import TRAINING_ROWS
 from recite.corpora.tokenization import train_tokenizer
 from recite.errors import ReciteError
@@ -67,6 +67,34 @@ def test_same_bits_and_an_ordinary_checkpoint(tmp_path: Path, family: str, input
     assert record["parameters"] == sum(p.numel() for p in model.parameters())
     assert record["loss"][-1] < record["loss"][0]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_weights_kept_on_the_way(
+    tmp_path: Path, family: str, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keeping weights must change no bit of the training, and what is kept must be the weights after that very step."""
+    after: list[list[torch.Tensor]] = []
+    step = torch.optim.AdamW.step
+
+    def noted(self: torch.optim.AdamW, *given: Any) -> Any:
+        done = step(self, *given)
+        after.append([parameter.detach().clone() for group in self.param_groups for parameter in group["params"]])
+        return done
+
+    train_model(options(family), folder=tmp_path / "plain", threads=1, **inputs)
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    shares = {"shares": [0.01, 0.55, 1]}
+    train_model(options(family) | shares, folder=tmp_path / "kept", threads=1, **inputs)
+    weights = [sha256_file(tmp_path / name / "model.safetensors") for name in ("plain", "kept", "kept/steps/1")]
+    assert len(set(weights)) == 1
+    record = read_json(tmp_path / "kept/training.json")
+    assert record["steps"] == len(after) == 10
+    assert kept_steps(record["options"]["shares"], 10) == {"0.01": 1, "0.55": 5, "1": 10}
+    for name, place in (("0.01", 1), ("0.55", 5), ("1", 10)):
+        loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "kept/steps" / name, local_files_only=True)
+        found = zip(loaded.parameters(), after[place - 1], strict=True)
+        assert all(torch.equal(parameter, expected) for parameter, expected in found)
+    assert not (tmp_path / "plain/steps").exists()
 
 
 def test_recipe_reaches_the_weights(tmp_path: Path, inputs: dict[str, Path]) -> None:

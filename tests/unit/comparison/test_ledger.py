@@ -103,6 +103,7 @@ STUDIES: dict[str, Callable[[], list[tuple[Measured, str]]]] = {
         (by_count(lambda place: -5 + 1.2 * place), "not supported"),
         (by_count(lambda place: -4.5 + 0.1 * place, rows=300), "undecided"),
     ],
+    "not_predictable": lambda: each("not_predictable", 0.8, 0.2, 0.4),
     "domain_pattern": lambda: [
         (by_class(0.05 + 0.3 * np.linspace(0, 1, 6) + 0.02 * source().random((6, 6))), "supported"),
         (by_class(opposite()), "not supported"),

@@ -72,6 +72,18 @@ def test_a_wheel_is_read_and_not_run(options: dict[str, Any], tmp_path: Path) ->
     assert found == {"In the very beginning was", "And then it went out again."}
 
 
+def test_passages(options: dict[str, Any], tmp_path: Path) -> None:
+    """From where they begin, to a word's end, over the ends of lines; one that is not there is not passed over."""
+    verses = options["domains"]["verses"]
+    verses |= {"passages": ["was light", "And then"], "passage_characters": 26}
+    gather(options | {"piece_characters": 20}, tmp_path)
+    found = {path.read_text() for path in (tmp_path / "texts/verses").iterdir()}
+    assert found == {"was light. And then it", "And then it went out"}
+    verses["passages"] = ["was dark"]
+    with pytest.raises(ReciteError, match="no passage begins 'was dark'"):
+        gather(options, tmp_path)
+
+
 def test_pieces() -> None:
     """Prevents a piece across paragraphs, one that ends within a word, and the same words twice."""
     text = "one two three four five six\n\nseven eight\n\none  two\nthree four\n"

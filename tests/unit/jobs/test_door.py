@@ -19,7 +19,7 @@ from recite.files import canonical_json
 from recite.jobs.door import arguments
 from recite.study.declaration import Rule
 from recite.study.study import Study
-from studies import ROOT, loaded, shipped
+from studies import NOTES, ROOT, loaded, own_study, shipped
 
 SCRIPT = """
 import sys
@@ -226,7 +226,7 @@ def test_a_name_of_two_things(function: Callable[..., None], changes: dict[str, 
         arguments(function, job_of(**changes))
 
 
-def studies() -> Iterator[Study]:
+def studies(folder: Path) -> Iterator[Study]:
     """The shipped studies and others that have each of the rules, and each of what a job may lack."""
     mini, paper = shipped("mini"), shipped("paper")
     yield from (loaded(config) for config in (mini, paper, shipped("factorial")))
@@ -235,6 +235,8 @@ def studies() -> Iterator[Study]:
     yield loaded(mini, frequency={"countings": ["public"]})
     yield loaded(paper, frequency={"countings": ["bytes", "own", "other", "public"], "other": "pythia"})
     yield loaded({name: section for name, section in mini.items() if name not in ("noise", "recovery", "ablation")})
+    mine = {"corpus": "notes", "step": 20, "steps": {10: {}}}
+    yield loaded(own_study(folder, {"mine": mine}, {"notes": NOTES}, trajectory={}))
     yield loaded(mini, **{stage.section: {} for stage in STAGES if stage.section and stage.section not in mini})
 
 
@@ -254,12 +256,12 @@ def kinds_of(study: Study, rule: Rule) -> Iterator[SimpleNamespace]:
             yield job_of(run=rule.run, inputs=inputs, outputs=study.outputs(rule.name), wildcards=wildcards)
 
 
-def test_every_function_can_be_called(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_function_can_be_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name that is misspelt, or that only a study of another kind has, would end a run, or be None without a word."""
     monkeypatch.chdir(ROOT)
     given: dict[str, set[str]] = {}
     wanted: dict[str, set[str]] = {}
-    for study in studies():
+    for study in studies(tmp_path):
         for rule in study.rules.values():
             if not rule.run:
                 continue

@@ -74,7 +74,11 @@ def test_jobs_of_every_stage(name: str) -> None:
     assert counts["ablation"] == sum(blocks[model] for model in asked.models(study)) > 0
     assert counts["sampling"] == sum(len(study.domains[model.corpus]) for model in study.families.values())
     assert counts["candidates"] == sum(len(groups(study, corpus)) for corpus in study.domains)
-    assert counts["training" if study.trains else "registration"] == len(study.models)
+    trained = counts["training"] + counts["training_in_steps"]
+    assert (trained if study.trains else counts["registration"]) == len(study.models)
+    followed = [model for model in study.models_of("trajectory") if study.models[model].steps]
+    assert counts["trajectory"] == sum(parts[model] * len(study.models[model].steps) for model in followed)
+    assert counts["trajectory_rows"] == counts["training_in_steps"] == len(followed) == (2 if study.trains else 0)
     assert counts["batching"] == (len(study.models) if study.measures_batches else 0)
     assert counts["figures"] == len(study.figures)
     assert counts["frequency"] == len(frequency.counted_families(study)) * len(frequency.countings(study))

@@ -187,10 +187,9 @@ def _add_heads(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], gr
             share = (13 * len(lines["heads"]) % 97 - 20) / 100
             about |= {"n": 30, "distinct": 20, "rank": 1 + layer * HEADS_OF_A_LAYER + head}
             about["heads"] = LAYERS * HEADS_OF_A_LAYER
-            ends = spread("hits_drop", share) | spread("log_probability_drop", 2 * share)
-            about |= {
-                f"{name}_drop_{end}": 0.1 for name in ("hits", "log_probability") for end in ("p_value", "q_value")
-            }
+            lost = {"hits_drop": 1, "log_probability_drop": 2, "probability_drop": 0.1}
+            ends = {key: value for name, times in lost.items() for key, value in spread(name, times * share).items()}
+            about |= {f"{name}_{end}": 0.1 for name in lost for end in ("p_value", "q_value")}
             about |= {"group": group}
             lines["heads"].append(model | about | ends)
 

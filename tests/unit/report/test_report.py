@@ -243,6 +243,8 @@ LINES |= {
         | {"hits_drop_p_value": 0.03, "hits_drop_q_value": 0.06 - layer / 32}
         | spread("log_probability_drop", layer / 2 - 0.25, -0.25, 0.5)
         | {"log_probability_drop_p_value": 0.01, "log_probability_drop_q_value": 0.02 + layer / 32}
+        | spread("probability_drop", 0.125, 0.0, 0.25)
+        | {"probability_drop_p_value": 0.01, "probability_drop_q_value": 0.02}
         for rows, domain in (("natural", "all"), ("natural", "code"), ("planted", "all"))
         for layer in (0, 1)
     ],
@@ -608,7 +610,7 @@ def test_lens(page: str, tmp_path: Path) -> None:
 def test_heads(page: str, tmp_path: Path) -> None:
     """Prevents a single domain's numbers, and a head that ranks second, from standing for the first."""
     header, _, *found = rows(page, "Head ablation")
-    assert found == [["a-l", "memorized", "40", "30", "2", "1", "0", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
+    assert found == [["a-l", "memorized", "40", "30", "2", "1", "0", "2", "layer 1, head 2", "22.5", "12.5 to 50.0"]]
     assert len(header) == len(found[0])
     assert "Head ablation" not in summary(tmp_path, left_out="heads")
 

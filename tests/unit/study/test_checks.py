@@ -96,6 +96,11 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             {"models": ["pythia-xxl"]},
             r"recovery\.models: 'pythia-xxl' is not a model of this study",
         ),
+        (
+            "predictability",
+            {"contexts": 150},
+            r"predictability\.contexts: a row needs 150 other rows of its domain, but .* is 150; ask for fewer",
+        ),
         ("lens", {"models": ["pythia-xxl"]}, r"lens\.models: 'pythia-xxl' is not a model of this study"),
         ("ablation", {"models": ["pythia-xxl"]}, r"ablation\.models: 'pythia-xxl' is not a model of this study"),
         (

@@ -3,7 +3,7 @@
 import math
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,10 @@ def train_model(
 ) -> None:
     """Train one model and write `folder` as an ordinary Hugging Face checkpoint, with training.json.
 
-    training.json records sizes, the recipe, the digests of the rows in their order and of the
-    weights, and the loss; it is written last.
+    `options` may hold `shares` of the training after which the weights are saved too, each as a checkpoint in
+    `folder`/steps/<share>: `kept_steps` says after which steps. That changes no bit of the training. training.json
+    records sizes, the recipe, the digests of the rows in their order and of the weights, the loss and the number of
+    steps; it is written last.
     """
     torch.set_num_threads(threads)
     keep_freed()
@@ -51,9 +53,16 @@ def train_model(
     vocabulary = len(load_tokenizer(tokenizer).vocabulary)
     model = build_model(family, Shape(**options["shape"]), vocabulary, tokens.shape[1], recipe["seed"])
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    order = torch.cat([epoch_order(tokens, recipe, epoch) for epoch in range(recipe["epochs"])])
+    order = training_order(tokens, recipe)
+    steps = math.ceil(len(order) / recipe["batch_rows"])
+    kept = kept_steps(options.get("shares", ()), steps)
+
+    def keep(step: int) -> None:
+        for share in (share for share, last in kept.items() if last == step):
+            _save(model, folder / "steps" / share)
+
     print(f"{parameters:,} parameters, {len(order)} rows of {tokens.shape[1]} tokens at most")
-    losses = _optimize(model, tokens, order, options)
+    losses = _optimize(model, tokens, order, options, keep)
     folder.mkdir(parents=True, exist_ok=True)
     for source in (tokenizer, tokenizer_config):
         with atomic(folder / source.name) as temporary:
@@ -65,10 +74,11 @@ def train_model(
             "options": dict(options),
             "parameters": parameters,
             "rows_sha256": sha256_file(rows),
-            "order_blake2b": f"{hash64(canonical_json(order.tolist())):016x}",
+            "order_blake2b": order_digest(order),
             "documents": len(tokens),
             "tokens_seen": int((tokens != NO_TARGET).sum(dim=1)[order].sum()),
             "loss": losses,
+            "steps": steps,
             "weights_sha256": sha256_file(folder / "model.safetensors"),
         },
     )
@@ -105,6 +115,21 @@ def build_model(family: str, shape: Shape, vocabulary: int, row_tokens: int, see
         return model_class(config)
 
 
+def kept_steps(shares: Sequence[float], steps: int) -> dict[str, int]:
+    """Name of each share of a training of so many steps -> the step after which its weights are saved, at least 1."""
+    return {f"{share:g}": max(1, math.floor(share * steps)) for share in shares}
+
+
+def training_order(tokens: Tensor, recipe: Mapping[str, Any]) -> Tensor:
+    """Indices of all rows in the order in which all epochs feed them, `recipe["batch_rows"]` to a step."""
+    return torch.cat([epoch_order(tokens, recipe, epoch) for epoch in range(recipe["epochs"])])
+
+
+def order_digest(order: Tensor) -> str:
+    """What names an order of rows."""
+    return f"{hash64(canonical_json(order.tolist())):016x}"
+
+
 def epoch_order(tokens: Tensor, recipe: Mapping[str, Any], epoch: int) -> Tensor:
     """Indices of all rows in the order of one epoch.
 
@@ -124,8 +149,17 @@ def epoch_order(tokens: Tensor, recipe: Mapping[str, Any], epoch: int) -> Tensor
     return torch.tensor([index for _, index in sorted(keyed)])
 
 
-def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Mapping[str, Any]) -> list[float]:
-    """AdamW over the rows in order; returns the mean loss (nats per token) of each tenth of the steps."""
+def _optimize(
+    model: torch.nn.Module,
+    tokens: Tensor,
+    order: Tensor,
+    options: Mapping[str, Any],
+    after: Callable[[int], None],
+) -> list[float]:
+    """AdamW over the rows in order; returns the mean loss (nats per token) of each tenth of the steps.
+
+    `after` is called with the number of each step, from 1, when it is done.
+    """
     recipe, width = options["recipe"], options["shape"]["width"]
     if recipe["bos"]:
         tokens = torch.cat([torch.full_like(tokens[:, :1], BOS_ID), tokens], dim=1)
@@ -155,6 +189,7 @@ def _optimize(model: torch.nn.Module, tokens: Tensor, order: Tensor, options: Ma
         optimizer.step()
         optimizer.zero_grad()
         tenths[step * 10 // steps].append(loss.item())
+        after(step + 1)
         done(1)
         if (step + 1) % max(1, steps // 10) == 0:
             print(f"step {step + 1} of {steps}, loss {loss.item():.3f}", flush=True)
@@ -172,6 +207,7 @@ def _rate(step: int, steps: int) -> float:
 
 def _save(model: transformers.PreTrainedModel, folder: Path) -> None:
     """Save beside the folder, then rename each file into it, the weights after the config."""
+    folder.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(".tmp", f".{folder.name}.", folder.parent))
     logging.disable_progress_bar()
     try:

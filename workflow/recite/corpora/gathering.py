@@ -55,14 +55,24 @@ def read_texts(source: Mapping[str, Any], wheels: Path) -> Iterator[str]:
         module = read_from_wheel(source, wheels).decode()
         for mark in source["without"]:
             module = module.replace(mark, "")
+        text = module.split(QUOTES)[1]
         # a line is a paragraph there
-        yield module.split(QUOTES)[1].replace("\n", "\n\n")
+        yield from passages(text, source) if "passages" in source else [text.replace("\n", "\n\n")]
         return
     for path in paths:
         try:
             yield path.read_bytes().decode()
         except UnicodeDecodeError:
             continue
+
+
+def passages(text: str, source: Mapping[str, Any]) -> Iterator[str]:
+    """So many characters of `text` from where each passage begins, to a word's end; ReciteError for one it lacks."""
+    for beginning in source["passages"]:
+        start = text.find(beginning)
+        if start < 0:
+            raise ReciteError(f"{source['wheel']}: no passage begins {beginning!r}; correct `passages`.")
+        yield text[start : start + source["passage_characters"]].rpartition(" ")[0].replace("\n", " ")
 
 
 def distinct_pieces(texts: Iterable[str], size: int, copies: int = 1) -> list[str]:

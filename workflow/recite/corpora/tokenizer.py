@@ -141,3 +141,28 @@ def added_tokens(path: Path) -> set[int]:
     if _is_sentencepiece(path, content):
         return set()
     return set(Tokenizer.from_str(content.decode()).get_added_tokens_decoder())
+
+
+def load_decoder(path: Path) -> Callable[[Sequence[int]], str]:
+    """Token ids -> the text that they are within a document, by the tokenizer of a file as `load_tokenizer` reads it.
+
+    Special tokens have their names, bytes that are no character U+FFFD, and ids that the tokenizer has no token for
+    nothing. What a decoder drops at the head of a text, such as a space, stays: it is decoded behind a full stop.
+    """
+    stop = load_tokenizer(path).encode(["."])[0][0][-1:]
+    content = content_of(path)
+    if _is_sentencepiece(path, content):
+        processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+        size = processor.vocab_size()
+
+        def plain(ids: Sequence[int]) -> str:
+            return str(processor.decode([token for token in ids if token < size]))
+
+    else:
+        tokenizer = Tokenizer.from_str(content.decode())
+
+        def plain(ids: Sequence[int]) -> str:
+            return str(tokenizer.decode(list(ids), skip_special_tokens=False))
+
+    head = len(plain(stop))
+    return lambda ids: plain([*stop, *ids])[head:]

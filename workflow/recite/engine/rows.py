@@ -1,5 +1,6 @@
 """Sampled rows as tensors, and their greedy continuations."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,10 +30,17 @@ class Rows(NamedTuple):
     continuation: Tensor
 
 
-def read_rows(shards: Sequence[Path]) -> Rows:
-    """The rows of sample shards, in order."""
+def read_rows(shards: Sequence[Path], most: int | None = None) -> Rows:
+    """The rows of sample shards, in order; or of each domain the first `most`, as drawn, for shards from its first."""
     columns = ["row_id", "sequence_id", "domain", "inclusion_probability", "context", "continuation"]
     table = pa.concat_tables([SAMPLES.read(path, columns) for path in shards], promote_options="default")
+    if most is not None:
+        seen: Counter[str] = Counter()
+        first = []
+        for domain in table["domain"].to_pylist():
+            seen[domain] += 1
+            first.append(seen[domain] <= most)
+        table = table.filter(pa.array(first, pa.bool_()))
     return Rows(
         table["row_id"].to_pylist(),
         table["sequence_id"].to_pylist(),

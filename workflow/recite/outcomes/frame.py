@@ -16,9 +16,11 @@ from recite.errors import ReciteError
 from recite.statistics.resampling import BAGS, bag_of
 
 NATURAL = "natural"
-"""Name of the union of all domains that are not planted."""
+"""Name of the union of all domains that are neither planted nor held out."""
 PLANTED = "planted"
 """Kind of the domains whose texts are planted."""
+HELD_OUT = "held_out"
+"""Kind of the domains that no model was trained on."""
 COLUMNS = ("row_id", "sequence_id", "domain", "inclusion_probability")
 """What a table must have of every row."""
 TEXTS = "texts"
@@ -43,7 +45,7 @@ class Frame(NamedTuple):
     bags: dict[str, np.ndarray]
 
     def rows_of(self, kind: str) -> np.ndarray:
-        """Indices of the rows of all domains of one kind; `natural` for all that are not planted."""
+        """Indices of the rows of all domains of one kind; `natural` for all that are neither planted nor held out."""
         return rows_of(kind, self.kinds, self.starts)
 
     def each_domain(self) -> Iterator[tuple[str, str, np.ndarray]]:
@@ -124,13 +126,18 @@ def by_domain(rows: pa.Table, kinds: Mapping[str, str], model: str) -> tuple[np.
 
 
 def rows_of(kind: str, kinds: Mapping[str, str], starts: Mapping[str, slice]) -> np.ndarray:
-    """Indices of the rows of all domains of one kind; `natural` for all that are not planted."""
+    """Indices of the rows of all domains of one kind; `natural` for all that are neither planted nor held out."""
     chosen = [
         part
         for domain, part in starts.items()
-        if kinds[domain] == kind or (kind == NATURAL and kinds[domain] != PLANTED)
+        if kinds[domain] == kind or (kind == NATURAL and is_natural(kinds[domain]))
     ]
     return np.concatenate([np.arange(part.start, part.stop) for part in chosen] or [np.zeros(0, np.int64)])
+
+
+def is_natural(kind: str) -> bool:
+    """Whether domains of a kind count among the natural ones."""
+    return kind not in (PLANTED, HELD_OUT)
 
 
 def _places(domains: pa.ChunkedArray, kinds: Mapping[str, str]) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from recite.outcomes.frame import PLANTED
+from recite.outcomes.frame import is_natural
 from recite.outcomes.means import bags_of
 from recite.outcomes.rates import Line
 from recite.outcomes.rows import Outcomes
@@ -24,7 +24,7 @@ REPLICATES = Table(
         NOISE_LAYER,
         Column("alpha", pa.float64(), "", "noise strength; 0 where undisturbed"),
         Column("domain", pa.string(), "", "domain of the rows"),
-        Column("kind", pa.string(), "", "structural, free_text or planted"),
+        Column("kind", pa.string(), "", "structural, free_text, planted or held_out"),
         Column("n", pa.uint64(), "row", "rows scored"),
         Column("memorized", pa.uint64(), "row", "rows memorized"),
         Column("unmemorized", pa.uint64(), "row", "rows unmemorized"),
@@ -73,8 +73,8 @@ class Resampled(NamedTuple):
 
     @property
     def natural(self) -> dict[str, Drawn]:
-        """The domains that are not planted."""
-        return {domain: drawn for domain, drawn in self.domains.items() if self.kinds[domain] != PLANTED}
+        """The natural domains."""
+        return {domain: drawn for domain, drawn in self.domains.items() if is_natural(self.kinds[domain])}
 
 
 def read_replicates(paths: Sequence[Path]) -> list[Resampled]:

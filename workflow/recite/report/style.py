@@ -1,7 +1,7 @@
 """One look for all figures: colour-blind-safe, readable in print, the same bytes for the same data."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ NAMES = {
     "olmo2": "OLMo 2",
     "olmo3": "OLMo 3",
     "free_text": "free text",
+    "held_out": "held out",
 }
 MARKERS = "osD^vPX*dph<>8"
 
@@ -78,6 +79,16 @@ def blank(reason: str) -> Figure:
     return figure
 
 
+def family_panels(families: Sequence[str], columns: int = 3) -> tuple[Figure, dict[str, Axes]]:
+    """A panel for each family, so many in a row, all with the same axes."""
+    high, wide = -(-len(families) // columns), min(columns, len(families))
+    size = (3.1 * wide, 2.6 * high + 0.7)
+    figure, panels = plt.subplots(high, wide, figsize=size, squeeze=False, sharex=True, sharey=True)
+    for axes in panels.flat[len(families) :]:
+        axes.set_visible(False)
+    return figure, dict(zip(families, panels.flat, strict=False))
+
+
 def name(key: str) -> str:
     """How a family, domain or kind is written in a figure."""
     return NAMES.get(key, key.replace("_", " "))
@@ -112,6 +123,14 @@ def largest(table: pd.DataFrame) -> pd.DataFrame:
 def first_layer(table: pd.DataFrame) -> pd.DataFrame:
     """The lines of the first of the disturbed layers."""
     return table[table["noise_layer"] == table["noise_layer"].min()]
+
+
+def disturbed(table: pd.DataFrame) -> pd.DataFrame:
+    """The natural rows of each family's largest disturbed model: undisturbed, and with noise in its first layer."""
+    table = table[table["domain"] == "natural"]
+    noisy = table[table["alpha"] > 0]
+    kept = (table["alpha"] == 0) | (table["noise_layer"] == noisy["noise_layer"].min())
+    return largest(table[kept & table["model"].isin(noisy["model"])])
 
 
 def classes(table: pd.DataFrame) -> pd.DataFrame:
@@ -151,6 +170,14 @@ def rate_axis(axes: Axes, label: str = "memorized rows") -> None:
     axes.set_ylabel(label)
 
 
+def rate_axes(panels: Mapping[str, Axes], label: str) -> None:
+    """The same for panels that share their axes, which are labelled on the left."""
+    for axes in panels.values():
+        place = axes.get_subplotspec()
+        if place and place.is_first_col():
+            rate_axis(axes, label)
+
+
 def heat_map(
     axes: Axes,
     values: pd.DataFrame,
@@ -186,6 +213,11 @@ def millions(parameters: float) -> str:
         if parameters >= 0.95 * size:
             return f"{parameters / size:.1f} {unit}"
     return f"{parameters / 1e3:.0f} k"
+
+
+def model_note(family: str, table: pd.DataFrame) -> str:
+    """`Pythia, 6.9 B, n = 600`: of a table of one model."""
+    return f"{name(family)}, {millions(table['parameters'].iloc[0])}, {n_note(table['n'])}"
 
 
 def n_note(counts: pd.Series) -> str:

@@ -35,12 +35,35 @@ def scores_of(study: Study, models: Iterable[str]) -> list[str]:
     return [file for model in models for file in study.files("scoring", "scores", model=model)]
 
 
+def scores_of_domain(study: Study, model: str, domain: str) -> list[str]:
+    """The scores of a model that hold rows of one domain."""
+    shards = set(study.shards_of(domain))
+    parts = [part for part, names in study.parts(model).items() if shards & set(names)]
+    return [study.file("scoring", "scores", {"model": model, "part": part}) for part in parts]
+
+
+def planted(study: Study) -> dict[str, Any]:
+    """Sample shards of the planted domains and, if there are any, the table of their known copies."""
+    shards = [
+        file
+        for family in study.families
+        for domain in study.planted
+        for file in shard_files(study, family, study.shards_of(domain))
+    ]
+    return {"planted": shards} | ({"controls": study.file("corpus", "controls", {})} if shards else {})
+
+
 def checkpoint(study: Study, model: str) -> dict[str, str]:
     """What names a model's weights: weights and config of one that is trained here, or a checkpoint's record."""
     if study.trains:
-        weights, config = (study.file("training", output, {"model": model}) for output in ("weights", "config"))
+        weights, config = (trained(study, model, output) for output in ("weights", "config"))
         return {"checkpoint": weights, "checkpoint_config": config}
     return {"checkpoint": study.file("registration", "record", {"model": model})}
+
+
+def trained(study: Study, model: str, output: str) -> str:
+    """A file of the training of a model."""
+    return study.file("training_in_steps" if study.models[model].steps else "training", output, {"model": model})
 
 
 def ready(study: Study) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from recite.checkpoints.architectures import ARCHITECTURES, Shape
 from recite.errors import ReciteError
 from recite.study.asked import Asked
+from recite.study.models import trained_models
 
 PLANTED_FILES = ("control", "repeats", "unseen")
 """What the files of a built corpus's planted texts are called."""
@@ -52,6 +53,12 @@ def _check_build(name: str, corpus: Mapping[str, Any], planted: list[str], corpo
             f"{corpora_file}: {name}.build.sources: {taken[0]} is the name of a file of planted texts; call the "
             "domain otherwise."
         )
+    for domain, kind in corpus["domains"].items():
+        if kind == "held_out":
+            raise ReciteError(
+                f"{corpora_file}: {name}.domains: {domain} is of kind held_out, which only a corpus that lies in files "
+                "can have; texts of 0 copies in build.controls.repetitions are held out of one that is built here."
+            )
     for domain in build["sources"]:
         known(domain, corpus["domains"], f"{corpora_file}: {name}.build.sources", "domain of that corpus")
     source = build["controls"]["source"]
@@ -124,11 +131,22 @@ def check_models(
         known(name, registry, f"{source}: models", f"model of {models_file}")
         corpus = registry[name]["corpus"]
         known(corpus, corpora, f"{models_file}: {name}.corpus", f"corpus of {config['corpora_file']}")
+        _check_steps(registry[name], f"{models_file}: {name}")
         if "files" not in corpora[corpus]:
             raise ReciteError(
                 f"{models_file}: {name}.corpus: {corpus} is built for models that are trained here; name a corpus that "
                 "lies in files (key 'files')."
             )
+
+
+def _check_steps(entry: Mapping[str, Any], place: str) -> None:
+    """Earlier checkpoints are earlier than the last one, whose step is said."""
+    steps = [int(step) for step in entry.get("steps", ())]
+    if steps and entry.get("step", 0) <= max(steps):
+        raise ReciteError(
+            f"{place}: `step`, the training steps of the checkpoint itself, must be said and be more than those of its "
+            f"earlier ones (the last is {max(steps)}); add it, or correct `steps`."
+        )
 
 
 def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source: str, corpora_file: Path) -> None:
@@ -153,6 +171,9 @@ def check_training(config: Mapping[str, Any], corpora: Mapping[str, Any], source
         _check_factorial(training, source)
     for size, entry in training["sizes"].items():
         _check_shape(Shape(**entry), f"{source}: training.sizes.{size}")
+    models = trained_models(training)
+    for name in training.get("steps", {}).get("models", ()):
+        known(name, models, f"{source}: training.steps.models", "model of this study")
     window = sampling["context_tokens"] + sampling["continuation_tokens"]
     if window > training["row_tokens"]:
         raise ReciteError(
@@ -206,6 +227,8 @@ def check_sampling(config: Mapping[str, Any], used: Collection[str], corpora: Ma
         found = {domains[domain] for domain in names}
         if "planted" in domains.values() and ("planted" not in found or found == {"planted"}):
             raise ReciteError(f"{place} must hold a planted domain and one that is not; add one of corpus {corpus}.")
+        if found == {"held_out"}:
+            raise ReciteError(f"{place} must hold a domain that is not held out; add one of corpus {corpus}.")
 
 
 def check_settings(study: Asked, source: str) -> None:

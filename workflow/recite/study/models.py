@@ -22,7 +22,8 @@ class Model(NamedTuple):
     precision that its entry asks for, if any. size: of a model that is trained here. entry: of a registered
     checkpoint, where its weights are and what it says of them; facts: this and what the files say that it leaves open;
     unknown: in a clause why they say no more. tokenizer: name of the tokenizer's file. gpus, gpu_model: what its jobs
-    ask a scheduler for.
+    ask a scheduler for. steps: names of the checkpoints that it left on the way, in their order: shares of a training
+    that is done here, else training steps.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Model(NamedTuple):
     facts: Mapping[str, int] | None = None
     unknown: str = ""
     tokenizer: str = TOKENIZER
+    steps: tuple[str, ...] = ()
 
 
 class Crossed(NamedTuple):
@@ -68,11 +70,13 @@ def recipes_of(training: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def trained_models(training: Mapping[str, Any]) -> dict[str, Model]:
     """Each family of a study's `training` section at each size."""
-    models = {}
+    models, kept = {}, training.get("steps", {"models": (), "shares": ()})
+    shares = tuple(f"{share:g}" for share in sorted(kept["shares"]))
     for family, recipe in recipes_of(training).items():
         for size, shape in training["sizes"].items():
             name, bos = f"{family}-{size}", BOS_ID if recipe["bos"] else None
-            models[name] = Model(name, family, training["corpus"], bos, shape["layers"], size=size)
+            steps = shares if name in kept["models"] else ()
+            models[name] = Model(name, family, training["corpus"], bos, shape["layers"], size=size, steps=steps)
     return models
 
 
@@ -95,6 +99,7 @@ def registered_models(names: Sequence[str], registry: Mapping[str, Any], source:
             facts=facts,
             unknown=unknown,
             tokenizer=tokenizer_name(entry),
+            steps=tuple(map(str, sorted(map(int, entry.get("steps", ()))))),
         )
         for other in models.values():
             if other.family == model.family and other.corpus != model.corpus:
@@ -111,6 +116,16 @@ def registered_entry(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     path = entry.get("path", f"{WEIGHTS_FOLDER}/{name}")
     tokenizer = Path(path).name if path.endswith(".gguf") else TOKENIZER
     return {"family": name, "path": path, "tokenizer": tokenizer} | dict(entry)
+
+
+def entry_at(entry: Mapping[str, Any], step: str) -> dict[str, Any]:
+    """The entry of a registered checkpoint's earlier self; what it does not say of it is as of the whole training.
+
+    Its weights are another folder's and another commit's: `revision` is never taken from the whole.
+    """
+    found = {int(name): given for name, given in entry["steps"].items()}[int(step)]
+    whole = {key: value for key, value in entry.items() if key not in ("steps", "step", "revision")}
+    return whole | {"path": f"{entry['path']}-step{step}"} | found
 
 
 def known_facts(entry: Mapping[str, Any]) -> Found:

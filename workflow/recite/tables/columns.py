@@ -18,8 +18,8 @@ NOISE_LAYER = Column(
 ROWS = Column("rows", pa.string(), "", "natural or planted: which rows the rate is taken over")
 
 DOMAIN = (
-    Column("domain", pa.string(), "", "domain, or `natural`: all domains but the planted controls"),
-    Column("kind", pa.string(), "", "structural, free_text, planted, or mixed for `natural`"),
+    Column("domain", pa.string(), "", "domain, or `natural`: all domains but those that are planted or held out"),
+    Column("kind", pa.string(), "", "structural, free_text, planted, held_out, or mixed for `natural`"),
 )
 RATE = (
     Column("n", pa.uint64(), "row", "rows scored"),

@@ -193,7 +193,7 @@ def noise(seed: int, options: dict[str, Any]) -> Ablated:
     order, frame = read_frame(pa.table(columns), "a-s", options, whole=False)
     assert np.array_equal(frame.texts, ids.to_numpy()[order])
     shape, numbers = (2, heads // 2), np.arange(heads)
-    return Ablated("a-s", "a", 9, shape, numbers, 1.0, 8, frame, hits, log_probability, log_probability)
+    return Ablated("a-s", "a", 9, shape, numbers, 1.0, 8, frame, hits, *[log_probability] * 3)
 
 
 def overlaps_of(seed: int, options: dict[str, Any]) -> dict[str, dict[str, Any]]:

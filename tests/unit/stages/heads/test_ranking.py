@@ -52,7 +52,9 @@ def test_means_by_brute_force(tmp_path: Path) -> None:
         log_probability = (rows.clean[:, None] - rows.log_probability)[chosen].mean(axis=0) / STEPS
         np.testing.assert_allclose(part["hits_drop"], hits, rtol=1e-9)
         np.testing.assert_allclose(part["log_probability_drop"], log_probability, rtol=1e-4)
-        for statistic in ("hits_drop", "log_probability_drop"):
+        probability = (np.exp(rows.clean.astype(float))[:, None] - np.exp(rows.log_probability.astype(float)))[chosen]
+        np.testing.assert_allclose(part["probability_drop"], probability.mean(axis=0), rtol=1e-4)
+        for statistic in ("hits_drop", "log_probability_drop", "probability_drop"):
             assert (part[f"{statistic}_low"] < part[statistic]).all()
             assert (part[statistic] < part[f"{statistic}_high"]).all()
 
@@ -96,7 +98,7 @@ def test_heads_that_were_screened(tmp_path: Path, step: int) -> None:
     kept = [0, 1, 5]
     found = aggregated(tmp_path, write_ablated(tmp_path / "few", Rows(), step=step, heads=kept, share=0.5))
     expected = whole[(HEADS_OF_A_LAYER * whole["layer"] + whole["head"]).isin(kept)].reset_index(drop=True)
-    among = ["rank", "hits_drop_q_value", "log_probability_drop_q_value"]
+    among = ["rank", *(f"{name}_drop_q_value" for name in ("hits", "log_probability", "probability"))]
     pd.testing.assert_frame_equal(found.drop(columns=among), expected.drop(columns=among), rtol=1e-12)
     assert (found["heads"] == COUNT).all()
     for _, part in found.groupby(["rows", "domain"]):

@@ -13,11 +13,13 @@ from recite.errors import ReciteError
 from recite.report.told import Told
 from recite.stages.near_verbatim import measure
 from recite.stages.near_verbatim.figures.near_verbatim import draw
+from recite.stages.near_verbatim.figures.near_verbatim_noise import draw as draw_noise
 from recite.stages.near_verbatim.measure import edit_distances, longest_runs, measure_nearness
 from recite.stages.near_verbatim.rows import NEAR
 from recite.stages.near_verbatim.summarize import aggregate_nearness
 from recite.stages.near_verbatim.tables import NEAR_VERBATIM
 from recite.stages.near_verbatim.words import sections
+from recite.stages.noise.rows import NOISE_SCORES
 from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import wilson
 
@@ -65,17 +67,22 @@ def test_one_token_too_many_costs_one_edit() -> None:
     assert longest_runs(made, true).tolist() == [STEPS - 2]
 
 
-def write(folder: Path, rows: list[tuple[int, str, list[int], list[int]]]) -> tuple[Path, Path]:
-    """Scores and samples of rows: text, domain, generated and true tokens."""
+def write(folder: Path, rows: list[tuple[int, str, list[int], list[int]]], alpha: float = 0.0) -> tuple[Path, Path]:
+    """Scores, under noise in layer 1 at an `alpha` above 0, and samples of rows: text, domain, made and true tokens."""
     ids, texts = range(len(rows)), [row[0] for row in rows]
     domains = [row[1] for row in rows]
     same: dict[str, Any] = {"row_id": ids, "sequence_id": texts, "domain": domains}
     same |= {"inclusion_probability": [0.5] * len(rows)}
     scores, samples = folder / "scores.parquet", folder / "samples.parquet"
     hits = [sum(a == b for a, b in zip(row[2], row[3], strict=True)) for row in rows]
-    made = {"generated": [row[2] for row in rows], "hits": hits, "first_mismatch": hits, "margin": [1.0] * len(rows)}
+    first = [next((i for i in range(STEPS) if row[2][i] != row[3][i]), STEPS) for row in rows]
+    made = {"generated": [row[2] for row in rows], "hits": hits, "first_mismatch": first, "margin": [1.0] * len(rows)}
     about = {"continuation_tokens": STEPS, "parameters": 1000, "weights_sha256": "ab"}
-    SCORES.write(scores, same | made, {"options": OPTIONS | {"dtype": "float32"}, **about})
+    about |= {"options": OPTIONS | {"dtype": "float32"}}
+    if alpha:
+        NOISE_SCORES.write(scores, same | made | {"alpha": [alpha] * len(rows)}, about | {"alpha": alpha})
+    else:
+        SCORES.write(scores, same | made, about)
     nothing = [0] * len(rows)
     SAMPLES.write(
         samples,
@@ -107,6 +114,7 @@ def test_rates_by_hand(tmp_path: Path) -> None:
     near = NEAR.read(tmp_path / "near.parquet")
     assert near["distance"].to_pylist() == [0, 2, 2, 7, 2]
     assert near["run"].to_pylist() == [8, 7, 7, 1, 7]
+    assert near["first_mismatch"].to_pylist() == [8, 0, 0, 0, 0]
     assert near["inclusion_probability"].to_pylist() == [0.5] * 5
     aggregate_nearness(SUMMARY, [tmp_path / "near.parquet"], tmp_path / "table.parquet")
     table = NEAR_VERBATIM.read(tmp_path / "table.parquet").to_pandas()
@@ -117,6 +125,7 @@ def test_rates_by_hand(tmp_path: Path) -> None:
     # 3/4 x 1/4 over a variance of 2 x 1/2 / 4^2: code's two rows do not differ, prose's two do by 1
     assert (natural.rate_low, natural.rate_high) == pytest.approx(wilson(0.75, 0.75 * 0.25 / (2 * 0.5 / 16), 0.95))
     assert natural.mean_distance == (0 + 2 + 2 + 7) / 4 / STEPS and natural.mean_run == (8 + 7 + 7 + 1) / 4 / STEPS
+    assert natural.mean_first_mismatch == 8 / 4 / STEPS and natural.alpha == 0
     assert rates["control", 0.0].recalled == 0 and rates["control", 0.25].rate == 1
 
 
@@ -130,7 +139,40 @@ def test_what_is_told(tmp_path: Path) -> None:
     assert set(behind["domain"]) == {"natural"} and len(behind) == 2
     (text,) = sections(Told({"near_verbatim": frame}, None, []))
     assert "| model | rows | texts | 0% | 25% |" in text and "| a-s | 4 | 3 | 25.0% | 75.0% |" in text
+    assert "under noise" not in text
     assert sections(Told({}, None, [])) == []
+
+
+def test_what_noise_leaves(tmp_path: Path) -> None:
+    """Prevents the rows of one strength from being counted at another, or as undisturbed ones."""
+    paths = []
+    for alpha, made in ((0.0, TRUE), (0.3, OFF), (0.5, [7] * STEPS)):
+        folder = tmp_path / str(alpha)
+        folder.mkdir()
+        scores, samples = write(folder, [(1, "code", made, TRUE), (2, "prose", OFF, TRUE)], alpha)
+        options = OPTIONS | ({"noise": {"layer": 1}} if alpha else {})
+        paths.append(folder / "near.parquet")
+        measure_nearness(options, scores, [samples], paths[-1])
+    aggregate_nearness(SUMMARY, paths[::-1], tmp_path / "table.parquet")
+    frame = NEAR_VERBATIM.read(tmp_path / "table.parquet").to_pandas()
+    code = frame[frame["domain"] == "code"].set_index(["noise_layer", "alpha", "tolerance"])["rate"]
+    expected = {(0, 0.0): (1, 1), (1, 0.3): (0, 1), (1, 0.5): (0, 0)}
+    assert {(*key, tolerance): code[(*key, tolerance)] for key in expected for tolerance in (0.0, 0.25)} == {
+        (*key, tolerance): rate
+        for key, rates in expected.items()
+        for tolerance, rate in zip((0.0, 0.25), rates, strict=True)
+    }
+    assert len(code) == 6
+    _, behind = draw({"near_verbatim": frame})
+    assert len(behind) == 2 and (behind["alpha"] == 0).all()
+    picture, behind = draw_noise({"near_verbatim": frame})
+    assert len(behind) == 6 and sorted(behind["alpha"].unique()) == [0.0, 0.3, 0.5]
+    bars = [container.lines[0].get_ydata().tolist() for container in picture.axes[0].containers]
+    assert bars == [[0.5, 0, 0], [1, 1, 0.5]]
+    picture, behind = draw_noise({"near_verbatim": frame[frame["alpha"] == 0]})
+    assert behind.empty and "No model is disturbed" in picture.texts[0].get_text()
+    (text,) = sections(Told({"near_verbatim": frame}, None, []))
+    assert "| a-s | 1 | 0.3 | 0.0% | 100.0% | 25.0% | 87.5% |" in text and text.count("| a-s | 2 | 2 |") == 1
 
 
 def test_scores_of_other_rows_are_refused(tmp_path: Path) -> None:

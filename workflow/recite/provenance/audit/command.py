@@ -1,12 +1,14 @@
 """What `recite audit` does: from names on the command line to the text of an audit."""
 
 import json
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from recite.errors import ReciteError
 from recite.files import sha256_file
+from recite.provenance.audit import again
 from recite.provenance.audit.likeness import shown
 from recite.provenance.audit.lone import what_it_needs
 from recite.provenance.audit.text import as_json, as_text
@@ -17,6 +19,8 @@ from recite.study.declaration import Stage
 
 ROOT = Path(__file__).resolve().parents[4]
 KINDS = ("png", "svg", "csv")
+SEEDS = 2**32
+"""Of which one is drawn where none is given."""
 
 
 class Meant(NamedTuple):
@@ -26,10 +30,19 @@ class Meant(NamedTuple):
     words: str = ""
 
 
-def audit_study(
-    configfile: Path, stages: tuple[Stage, ...], names: Sequence[str], as_data: bool, full: bool
-) -> tuple[str, bool]:
-    """Audit what `names` mean, or all of the study of `configfile`; returns the text, and whether all is verified.
+class Wanted(NamedTuple):
+    """How an audit is done: told as JSON; every file read again; so many jobs done again, drawn by a seed or any."""
+
+    as_data: bool = False
+    full: bool = False
+    again: int = 0
+    seed: int | None = None
+
+
+def audit_study(configfile: Path, stages: tuple[Stage, ...], names: Sequence[str], wanted: Wanted) -> tuple[str, bool]:
+    """Audit what `names` mean, or all of the study of `configfile`; returns the text, and whether all is well.
+
+    All is well if every file is verified, and every job that was done again made the bytes that stand.
 
     A name is a figure's, or a file of the study by its path here or in the study. A file from elsewhere is audited as
     the study's file of the same bytes, or as its figure that shows the same, whatever it is called; where there is
@@ -38,7 +51,7 @@ def audit_study(
     blueprint = read_blueprint(ROOT, configfile, stages)
     if not blueprint.study.is_dir() and not any(Path(name).is_file() for name in names):
         raise ReciteError(f"{blueprint.study} does not exist; run the study, or bring its results there.")
-    digests = Digests(blueprint.study, full)
+    digests = Digests(blueprint.study, wanted.full)
     meant: dict[str, Meant] = {}
     for name in names:
         meant[name] = _meant(name, blueprint, digests)
@@ -47,10 +60,18 @@ def audit_study(
     targets = [path for found in meant.values() for path in found.paths]
     audit = Audit(blueprint, dict.fromkeys(targets or blueprint.targets), digests)
     said = {name: found.words for name, found in meant.items() if found.words}
-    if as_data:
-        return json.dumps(as_json(audit) | ({"given": said} if said else {}), indent=1) + "\n", audit.verified
+    proof = None
+    if wanted.again:
+        seed = secrets.randbelow(SEEDS) if wanted.seed is None else wanted.seed
+        fetching = {rule.name for stage in stages for rule in stage.rules if rule.fetches}
+        proof = again.do_again(audit, configfile, wanted.again, seed, fetching)
+    well = audit.verified and (proof is None or proof.same)
+    if wanted.as_data:
+        found = as_json(audit) | ({"given": said} if said else {}) | ({"again": again.as_json(proof)} if proof else {})
+        return json.dumps(found, indent=1) + "\n", well
     notes = "".join(f"{name} {words}\n" for name, words in said.items())
-    return notes + ("\n" if notes else "") + as_text(audit, whole=bool(names)), audit.verified
+    done = f"\n{again.as_text(proof)}" if proof else ""
+    return notes + ("\n" if notes else "") + as_text(audit, whole=bool(names)) + done, well
 
 
 def audited(configfile: Path, stages: tuple[Stage, ...]) -> Audit:

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: claims, figures with how they were made, tables.
+"""The report as one page that needs nothing else: rows to read, claims, figures with how they were made, tables.
 
 It stands beside Snakemake's report. What it says of the making of a figure comes from the records; whether that still
 holds, from an audit of today.
@@ -16,8 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from recite.errors import ReciteError
 from recite.files import atomic
+from recite.outcomes.examples import FOLDER as EXAMPLES
 from recite.provenance.audit.verdicts import STATUSES, Audit
 from recite.provenance.lineage import Step, lineage
+from recite.report.site.gallery import Gallery, make_gallery
 from recite.report.site.layout import HEIGHT, WIDTH, Layout, layout
 from recite.report.site.listing import Listing, list_numbers, list_table, read_numbers
 from recite.report.site.making import Making, making_of
@@ -87,10 +89,11 @@ def write_site(audit: Audit) -> Path:
 
 def build(audit: Audit) -> str:
     """The page as HTML."""
+    examples = sorted(path for path in audit.findings if path.startswith(f"{EXAMPLES}/"))
     names = sorted(path[len("tables/") : -len(".parquet")] for path in audit.findings if path.startswith("tables/"))
     needed = [f"tables/{name}.parquet" for name in {*names, CLAIMS}]
     needed += [f"figures/{name}.{kind}" for name in audit.blueprint.figures for kind in ("png", "csv")]
-    for path in sorted(needed):
+    for path in sorted([*needed, *examples]):
         if not (audit.study / path).is_file():
             raise ReciteError(f"{audit.study / path} does not exist; run the study, or bring its results there.")
     makings, modules = Makings(audit), audit.blueprint.tables
@@ -102,6 +105,7 @@ def build(audit: Audit) -> str:
         files=len(audit.findings),
         counts=_counts(audit),
         commits=_commits(audit),
+        gallery=_gallery(audit, examples),
         claims=declared(modules[CLAIMS], CLAIMS).read(audit.study / f"tables/{CLAIMS}.parquet").to_pylist(),
         figures=figures,
         categories=list(dict.fromkeys(figure.entry["category"] for figure in figures)),
@@ -140,9 +144,7 @@ def _figure(audit: Audit, makings: Makings, name: str, entry: Mapping[str, Any])
     path = f"figures/{name}.png"
     steps = lineage(audit, [path])
     drawn = layout(steps)
-    below = [finding.status for finding in audit.below([path]).values()]
-    worst = max(below, key=STATUSES.index)
-    bad = sum(status != "verified" for status in below)
+    status, rests_on = _standing(audit, [path])
     frame = read_numbers(audit.study / f"figures/{name}.csv")
     numbers = list_numbers(frame, name)
     return Shown(
@@ -151,8 +153,8 @@ def _figure(audit: Audit, makings: Makings, name: str, entry: Mapping[str, Any])
         picture=base64.b64encode((audit.study / path).read_bytes()).decode(),
         alt=_alt(entry, numbers),
         size=_size(frame),
-        status=worst,
-        rests_on=f"{bad:,} of {len(below):,} files" if bad else f"with all {len(below):,} files it rests on",
+        status=status,
+        rests_on=rests_on,
         numbers=numbers,
         nodes=[
             Node(makings.place_of(step), x, y, ", ".join(_names(steps, step)))
@@ -161,6 +163,21 @@ def _figure(audit: Audit, makings: Makings, name: str, entry: Mapping[str, Any])
         layout=drawn,
         making=makings.place_of(steps[-1]),
     )
+
+
+def _gallery(audit: Audit, paths: Sequence[str]) -> Gallery | None:
+    """The rows to read, where the study has any."""
+    gallery = make_gallery([audit.study / path for path in paths], *_standing(audit, paths)) if paths else None
+    return gallery if gallery and gallery.cards else None
+
+
+def _standing(audit: Audit, paths: Sequence[str]) -> tuple[str, str]:
+    """The worst status of what some files rest on, and in words of how many of them."""
+    below = [finding.status for finding in audit.below(paths).values()]
+    worst = max(below, key=STATUSES.index)
+    bad = sum(status != "verified" for status in below)
+    told = f"{bad:,} of {len(below):,} files" if bad else f"with all {len(below):,} files it rests on"
+    return worst, told
 
 
 def _names(steps: Sequence[Step], step: Step) -> list[str]:

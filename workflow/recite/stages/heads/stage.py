@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from recite.stages.heads import asked, cost
 from recite.stages.heads.asked import SECTION
-from recite.stages.inputs import checkpoint, ready, shard_files
+from recite.stages.inputs import checkpoint, ready, scores_of_domain, shard_files
 from recite.study.declaration import ONCE, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
@@ -33,10 +33,7 @@ def _draws(study: Study) -> list[Wildcards]:
 
 
 def _scores(study: Study, wildcards: Wildcards) -> Files:
-    """The scores of a model that hold rows of one domain."""
-    model, shards = wildcards["model"], set(study.shards_of(wildcards["domain"]))
-    parts = [part for part, names in study.parts(model).items() if shards & set(names)]
-    return {"scores": [study.file("scoring", "scores", {"model": model, "part": part}) for part in parts]}
+    return {"scores": scores_of_domain(study, wildcards["model"], wildcards["domain"])}
 
 
 def _drawn(study: Study, model: str, shards: Iterable[str]) -> dict[str, list[str]]:

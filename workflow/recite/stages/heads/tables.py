@@ -40,6 +40,12 @@ HEADS = Table(
             "nat",
         ),
         *_tested("log_probability_drop"),
+        *with_interval(
+            "probability_drop",
+            "mean drop without the head of the probability that one draw from the model, each token as it says, is the "
+            "true continuation: of p_z",
+        ),
+        *_tested("probability_drop"),
         Column(
             "rank",
             pa.uint32(),

@@ -44,18 +44,22 @@ def heads_section(table: pd.DataFrame) -> str:
     if (by_rows.size() < by_rows["heads"].first()).any():
         lines[-1] += "\nOnly the heads that a first-order estimate put forward were ablated.\n"
     lines.append(
-        "| model | by score | rows | texts | heads | matter for hits | for log-probability | first head | points "
-        "| interval |"
+        "| model | by score | rows | texts | heads | matter for hits | for log-probability | for one draw | first head "
+        "| points | interval |"
     )
-    lines.append("|---|---|---:|---:|---:|---:|---:|---|---:|---|")
+    lines.append("|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|")
     for (model, group), part in by_rows:
         first = next(part[part["rank"] == 1].itertuples())
         lines.append(
             f"| {model} | {group} | {first.n} | {first.distinct} | {_heads(len(part), first.heads)} "
             f"| {_matter(part, 'hits_drop')} | {_matter(part, 'log_probability_drop')} "
+            f"| {_matter(part, 'probability_drop')} "
             f"| layer {first.layer}, head {first.head} | {100 * first.hits_drop:.1f} | {between(first, 'hits_drop')} |"
         )
-    lines.append(f"\nA head matters where its drop is positive at q < {LEVEL}, adjusted for the heads of its line.")
+    lines.append(
+        f"\nA head matters where its drop is positive at q < {LEVEL}, adjusted for the heads of its line; for one draw "
+        "it is that of the probability that the draw is the true continuation."
+    )
     return "\n".join(lines) + "\n"
 
 

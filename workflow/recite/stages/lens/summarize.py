@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from recite.outcomes.draws import DRAWS, draw_line
-from recite.outcomes.frame import NATURAL, PLANTED
+from recite.outcomes.frame import NATURAL, PLANTED, is_natural
 from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, bags_of, classes, groups_of, layer_lines
 from recite.outcomes.rows import Outcomes, files_by_model, one_table, order_of, read_outcomes
 from recite.stages.lens.profiles import alike
@@ -113,10 +113,11 @@ def position_lines(
 ) -> Iterator[Line]:
     """Lines of the table lens_positions of one model from the sums of its parts."""
     table = pa.concat_tables([DECODED_POSITIONS.read(path) for path in paths], promote_options="default")
-    planted = np.array([kinds[domain] == PLANTED for domain in table["domain"].to_pylist()], bool)
+    of = [kinds[domain] for domain in table["domain"].to_pylist()]
+    natural, planted = (np.array(which, bool) for which in ([*map(is_natural, of)], [kind == PLANTED for kind in of]))
     layer, n = table["layer"].to_numpy(), table["n"].to_numpy()
     sums = {name: as_array(table[name]).astype(float) for name in (*AMOUNTS, *COUNTS)}
-    for rows, of_kind in ((NATURAL, ~planted), (PLANTED, planted)):
+    for rows, of_kind in ((NATURAL, natural), (PLANTED, planted)):
         for group, of_group in classes(table["hits"].to_numpy(), steps, options).items():
             chosen = of_kind & of_group
             if not chosen.any():

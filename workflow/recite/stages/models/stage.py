@@ -6,11 +6,21 @@ from recite.planning import costs
 from recite.planning.planner import Planner, short
 from recite.stages.inputs import tokenizer
 from recite.stages.sampling.stage import training_documents
-from recite.study.declaration import Cost, Rule, Stage, Wildcards
+from recite.study.declaration import Cost, Files, Rule, Stage, Wildcards
 from recite.study.models import recipes_of
 from recite.study.study import Study
 
 MODEL = "models/{model}"
+TRAINED = {
+    "config": f"{MODEL}/config.json",
+    "weights": f"{MODEL}/model.safetensors",
+    "own_tokenizer": f"{MODEL}/tokenizer.json",
+    "own_tokenizer_config": f"{MODEL}/tokenizer_config.json",
+    "generation": f"{MODEL}/generation_config.json",
+    "record": f"{MODEL}/training.json",
+}
+UNREAD = ("gpus", "gpu_model", "step", "steps")
+"""What of an entry is not the checkpoint: what its jobs ask a scheduler for, and its earlier selves."""
 
 
 def families(study: Study) -> list[Wildcards]:
@@ -29,10 +39,23 @@ def _tokenization_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     return {"row_tokens": training["row_tokens"], "vocabulary": vocabulary, **whole}
 
 
+def _trained(study: Study, in_steps: bool) -> list[Wildcards]:
+    """Models that are trained here, with checkpoints on the way or without."""
+    return [{"model": name} for name, model in study.models.items() if study.trains and in_steps == bool(model.steps)]
+
+
+def _steps_of_training(study: Study) -> Files:
+    """What a training leaves that keeps weights on the way: three files a checkpoint."""
+    names = ("config.json", "generation_config.json", "model.safetensors")
+    shares = study.models[_trained(study, True)[0]["model"]].steps
+    return TRAINED | {"kept": [f"{MODEL}/steps/{share}/{name}" for share in shares for name in names]}
+
+
 def _training_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     training, model = study.config["training"], study.models[wildcards["model"]]
     recipe = recipes_of(training)[model.family]
-    return {"family": model.family, "shape": training["sizes"][model.size], "recipe": recipe}
+    kept = {"shares": [float(share) for share in model.steps]} if model.steps else {}
+    return {"family": model.family, "shape": training["sizes"][model.size], "recipe": recipe, **kept}
 
 
 def _training_inputs(study: Study, wildcards: Wildcards) -> dict[str, str]:
@@ -46,13 +69,13 @@ def _training_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     epochs = recipes_of(training)[model.family]["epochs"]
     tokens = planner.documents(model.corpus) * epochs * training["row_tokens"]
     seconds = costs.START_SECONDS + 6 * cost.facts.parameters * tokens / cost.rate
-    return Cost(seconds, written=cost.weights)
+    return Cost(seconds, written=cost.weights * (1 + len(model.steps)))
 
 
 def checkpoint_options(study: Study, model: str) -> dict[str, Any]:
-    """What a checkpoint is and where it lies; not what its jobs ask a scheduler for."""
+    """What a checkpoint is and where it lies."""
     entry = study.models[model].entry or {}
-    return {"model": model, **{key: value for key, value in entry.items() if key not in ("gpus", "gpu_model")}}
+    return {"model": model, **{key: value for key, value in entry.items() if key not in UNREAD}}
 
 
 def _registration_cost(planner: Planner, wildcards: Wildcards) -> Cost:
@@ -81,16 +104,19 @@ RULES = (
         "training",
         place="{model}",
         run="recite.stages.models.jobs:train",
-        jobs=lambda study: models(study) if study.trains else (),
+        jobs=lambda study: _trained(study, False),
         inputs=_training_inputs,
-        outputs={
-            "config": f"{MODEL}/config.json",
-            "weights": f"{MODEL}/model.safetensors",
-            "own_tokenizer": f"{MODEL}/tokenizer.json",
-            "own_tokenizer_config": f"{MODEL}/tokenizer_config.json",
-            "generation": f"{MODEL}/generation_config.json",
-            "record": f"{MODEL}/training.json",
-        },
+        outputs=TRAINED,
+        options=_training_options,
+        cost=_training_cost,
+    ),
+    Rule(
+        "training_in_steps",
+        place="{model}",
+        run="recite.stages.models.jobs:train",
+        jobs=lambda study: _trained(study, True),
+        inputs=_training_inputs,
+        outputs=_steps_of_training,
         options=_training_options,
         cost=_training_cost,
     ),

@@ -15,6 +15,7 @@ import pyarrow as pa
 from recite.corpora.tables.samples import SAMPLES
 from recite.errors import ReciteError
 from recite.stages.near_verbatim.rows import NEAR
+from recite.stages.noise.rows import NOISE_SCORES
 from recite.stages.scoring.rows import SCORES
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
@@ -26,17 +27,18 @@ BLOCK = 2**13
 def measure_nearness(options: Mapping[str, Any], scores: Path, shards: Sequence[Path], near: Path) -> None:
     """Write how near every greedy continuation of one part of a model's scores comes to the true one.
 
-    `options` name the model. Raises ReciteError where scores and samples do not hold the same rows in the same order.
+    `options` name the model and, of scores under noise, `noise` with its layer. Raises ReciteError where scores and
+    samples do not hold the same rows in the same order.
     """
-    made = SCORES.read(scores, [*NAMES, "generated"])
+    about = read_metadata(scores)
+    made = (NOISE_SCORES if "alpha" in about else SCORES).read(scores, [*NAMES, "first_mismatch", "generated"])
     true = pa.concat_tables([SAMPLES.read(path, ["row_id", "continuation"]) for path in shards])
     if not made["row_id"].equals(true["row_id"]):
         raise ReciteError(f"{scores} holds other rows than its samples; delete it and run again.")
     generated, continuation = as_array(made["generated"]), as_array(true["continuation"])
-    columns = {name: made[name] for name in NAMES}
+    columns = {name: made[name] for name in (*NAMES, "first_mismatch")}
     columns |= {"distance": edit_distances(generated, continuation), "run": longest_runs(generated, continuation)}
-    about = read_metadata(scores)
-    kept = ("continuation_tokens", "parameters", "weights_sha256")
+    kept = ("continuation_tokens", "parameters", "weights_sha256", *(["alpha"] if "alpha" in about else []))
     NEAR.write(near, columns, {"options": dict(options), **{name: about[name] for name in kept}})
 
 

@@ -17,22 +17,24 @@ from recite.tables import read_metadata
 def aggregate_nearness(options: Mapping[str, Any], near: Sequence[Path], near_verbatim: Path) -> None:
     """Write the table near_verbatim from parts of the table near; `options` hold the study's tolerances too."""
     lines: list[Line] = []
-    for paths in files_by_model(near).values():
-        lines += model_lines(paths, options)
+    for run, paths in files_by_model(near).items():
+        place = {"noise_layer": run.noise_layer, "alpha": run.alpha}
+        lines += [place | line for line in model_lines(paths, options)]
     NEAR_VERBATIM.write_lines(near_verbatim, lines, {"options": dict(options)})
 
 
 def model_lines(paths: Sequence[Path], options: Mapping[str, Any]) -> Iterator[Line]:
-    """Lines of one model: every domain, and all natural domains together, at every tolerance."""
+    """Lines of one model at one strength: every domain, and all natural domains together, at every tolerance."""
     made = read_metadata(paths[0])
     who = {name: made["options"][name] for name in ("model", "family")} | {"parameters": made["parameters"]}
     rows = one_table(NEAR.read(path) for path in paths)
     order, frame = read_frame(rows, who["model"], options)
     steps = made["continuation_tokens"]
-    distances, runs = (rows[name].to_numpy()[order] for name in ("distance", "run"))
+    names = ("first_mismatch", "distance", "run")
+    values = {f"mean_{name}": rows[name].to_numpy()[order] for name in names}
     for domain, kind, kept in frame.each_domain():
         for tolerance in options["tolerances"]:
-            recalled = distances[kept] <= tolerance * steps
+            recalled = values["mean_distance"][kept] <= tolerance * steps
             rates = share_of(frame, kept, recalled, options, "rate")
             yield who | {
                 "domain": domain,
@@ -42,6 +44,5 @@ def model_lines(paths: Sequence[Path], options: Mapping[str, Any]) -> Iterator[L
                 "distinct": len(np.unique(frame.texts[kept])),
                 "recalled": int(recalled.sum()),
                 **{name: rates[name] for name in ("rate", "rate_low", "rate_high")},
-                "mean_distance": float(distances[kept].mean()) / steps,
-                "mean_run": float(runs[kept].mean()) / steps,
+                **{name: float(column[kept].mean()) / steps for name, column in values.items()},
             }

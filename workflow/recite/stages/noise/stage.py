@@ -48,6 +48,13 @@ def sweep(study: Study, models: Sequence[str], strengths: Sequence[str]) -> list
     ]
 
 
+def runs(study: Study, model: str) -> list[Wildcards]:
+    """Layer and strength of a model's runs: the undisturbed one, layer 0 at strength 0.0, then those of the sweep."""
+    swept = model in study.models_of(SECTION)
+    noisy = [(layer, alpha) for layer in layers(study) for alpha in strengths(study) if swept]
+    return [{"layer": str(layer), "alpha": alpha} for layer, alpha in [(0, "0.0"), *noisy]]
+
+
 def check_layers(study: Asked, models: Sequence[str], stage: str, source: str) -> None:
     """Every model that is disturbed has the disturbed layers."""
     layer = max(study.config[SECTION]["layers"])

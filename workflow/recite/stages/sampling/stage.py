@@ -78,13 +78,16 @@ def _inventory_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     return {"corpus": corpus, **{key: files[key] for key in kept if key in files}}
 
 
+def most(study: Study, rows: int) -> int:
+    """Documents of a domain that are candidates for a sample of `rows`."""
+    return int(-(-int(rows * study.config["sampling"]["candidates_per_row"] * 100) // 100) + 1)
+
+
 def _most(study: Study) -> int:
-    """Documents of a domain that are candidates."""
-    sampling = study.config["sampling"]
-    return int(-(-int(sampling["rows_per_domain"] * sampling["candidates_per_row"] * 100) // 100) + 1)
+    return most(study, study.config["sampling"]["rows_per_domain"])
 
 
-def _candidates_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+def candidates_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     """What decides the candidates of a corpus; not which of its domains are sampled."""
     sampling, corpus = study.config["sampling"], wildcards["corpus"]
     tokens = sampling["context_tokens"] + sampling["continuation_tokens"]
@@ -101,7 +104,7 @@ def _candidates_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     }
 
 
-def _candidates_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+def candidates_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study, corpus, cores = planner.study, wildcards["corpus"], planner.reading_cores()
     share = planner.text_bytes(corpus) / len(groups(study, corpus))
     seconds = costs.START_SECONDS + share / (planner.machine.read_mbs * 1e6 * cores)
@@ -138,7 +141,7 @@ def _sampling_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     corpus = study.families[wildcards["family"]].corpus
     number = len(groups(study, corpus))
     seconds = costs.START_SECONDS + number * _most(study) * SCAN_SECONDS + rows * SAMPLING_SECONDS
-    group = _candidates_cost(planner, {"corpus": corpus})
+    group = candidates_cost(planner, {"corpus": corpus})
     return Cost(seconds, written=rows * SAMPLE_BYTES, held=number * (group.held or 0))
 
 
@@ -177,8 +180,8 @@ RULES = (
         jobs=group_jobs,
         inputs=lambda study, wildcards: {"documents": documents(study, wildcards["corpus"])},
         outputs={"candidates": "candidates/{corpus}/{group}.parquet"},
-        options=_candidates_options,
-        cost=_candidates_cost,
+        options=candidates_options,
+        cost=candidates_cost,
     ),
     Rule(
         "sampling",

@@ -2,27 +2,15 @@
 
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import batch, model_and_rows, part_jobs
+from recite.stages.inputs import batch, model_and_rows, part_jobs, planted
 from recite.study.declaration import Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
 
 SCORE_BYTES = 90
 
 
-def _planted(study: Study) -> list[str]:
-    """Sample shards of the planted domains."""
-    return [
-        f"samples/{family}/{shard}.parquet"
-        for family in study.families
-        for domain in study.planted
-        for shard in study.shards_of(domain)
-    ]
-
-
 def _aggregation_inputs(study: Study, wildcards: Wildcards) -> Files:
-    planted = _planted(study)
-    controls = {"controls": study.file("corpus", "controls", {})} if planted else {}
-    return {"scores": study.files("scoring", "scores"), "planted": planted, **controls}
+    return {"scores": study.files("scoring", "scores")} | planted(study)
 
 
 def _aggregation_cost(planner: Planner, wildcards: Wildcards) -> Cost:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from recite.corpora.planted import known_copies
-from recite.errors import ReciteError
+from recite.outcomes.copies import copies_of, unseen_rows
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.rates import Line, rate_lines, summarize, who
@@ -39,7 +39,7 @@ def aggregate_scores(
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
     for paths in files_by_model(scores).values():
         outcomes = read_outcomes(paths, SCORES, options)
-        counts = copies_of(outcomes, repetitions)
+        counts = copies_of(outcomes.frame, repetitions)
         unseen = never_trained(outcomes, counts, options)
         lines["rates"] += [line | unseen for line in rate_lines(outcomes, options)]
         lines["distribution"] += distribution_lines(outcomes)
@@ -99,14 +99,6 @@ def half_lines(outcomes: Outcomes, options: Mapping[str, Any]) -> Iterator[Line]
         yield line | {"p_value": float(stats.fisher_exact(table).pvalue)}
 
 
-def copies_of(outcomes: Outcomes, repetitions: Mapping[int, int]) -> np.ndarray:
-    """The known number of copies of each planted row, (planted rows,)."""
-    ids = outcomes.frame.row_ids[outcomes.frame.rows_of(PLANTED)].tolist() if repetitions else []
-    if any(row_id not in repetitions for row_id in ids):
-        raise ReciteError("scores hold planted rows that no sample holds; delete the scores and run again.")
-    return np.array([repetitions[row_id] for row_id in ids], np.int64)
-
-
 def control_lines(outcomes: Outcomes, counts: np.ndarray, options: Mapping[str, Any]) -> Iterator[Line]:
     """Rates of one model's planted rows by their known repetition count."""
     rows = outcomes.frame.rows_of(PLANTED)
@@ -116,8 +108,8 @@ def control_lines(outcomes: Outcomes, counts: np.ndarray, options: Mapping[str, 
 
 
 def never_trained(outcomes: Outcomes, counts: np.ndarray, options: Mapping[str, Any]) -> Line:
-    """The model's rate of false recitation: of planted rows that were in no training row; NaN without such rows."""
-    rows = outcomes.frame.rows_of(PLANTED)[counts == 0] if len(counts) else np.zeros(0, int)
+    """The model's rate of false recitation: of rows that it was not trained on; NaN without such rows."""
+    rows = unseen_rows(outcomes.frame, counts)
     if not len(rows):
         return dict.fromkeys(("false_rate", "false_rate_low", "false_rate_high"), math.nan)
     found = summarize(outcomes, rows, options)

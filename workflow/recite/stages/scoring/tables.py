@@ -6,7 +6,7 @@ from recite.tables import Column, Table
 from recite.tables.columns import DOMAIN, MODEL, RATE
 
 FALSE_RATE = (
-    Column("false_rate", pa.float64(), "", "rate of the model's planted rows of 0 copies; NaN without any", False),
+    Column("false_rate", pa.float64(), "", "rate of rows held out or planted with 0 copies; NaN without any", False),
     Column("false_rate_low", pa.float64(), "", "lower end of its Wilson interval", False),
     Column("false_rate_high", pa.float64(), "", "upper end of its Wilson interval", False),
 )
@@ -54,7 +54,7 @@ DISJOINT_SAMPLES = Table(
             "",
             "domain whose sample is cut into its first rows and as many further ones, as drawn",
         ),
-        Column("kind", pa.string(), "", "structural, free_text or planted"),
+        Column("kind", pa.string(), "", "structural, free_text, planted or held_out"),
         Column("first_n", pa.uint64(), "row", "rows of the first sample"),
         Column("first_rate", pa.float64(), "", "memorization rate of the first sample"),
         Column("second_n", pa.uint64(), "row", "rows of the second sample"),

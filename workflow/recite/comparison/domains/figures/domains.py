@@ -11,7 +11,7 @@ from recite.report import style
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A row per natural domain, structural ones first; a point with its interval per family."""
     rates = tables["rates"]
-    table = style.largest(rates[~rates["kind"].isin(["planted", "mixed"])])
+    table = style.largest(rates[~rates["kind"].isin(["planted", "held_out", "mixed"])])
     kinds = table.drop_duplicates("domain").sort_values(["kind", "domain"], ascending=[False, True])
     places = {domain: place for place, domain in enumerate(kinds["domain"])}
     families = style.families(table)

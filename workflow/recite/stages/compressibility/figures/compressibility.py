@@ -13,7 +13,7 @@ from recite.report import style
 
 DODGE = 0.012
 """How far apart, in units of the ratio, the intervals at half the context stand."""
-KINDS = ["structural", "free_text", "planted"]
+KINDS = ["structural", "free_text", "planted", "held_out"]
 FEWEST = 5
 """Distinct texts that a bootstrap over texts needs for its interval to be drawn."""
 RATIO = "shortest sufficient suffix / context"

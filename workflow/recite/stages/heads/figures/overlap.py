@@ -83,4 +83,5 @@ def _panel(axes: Axes, table: pd.DataFrame, groups: Sequence[str]) -> None:
     line = first.iloc[0]
     counts = first[first["comparison"] == "within"]
     name = f"{style.name(line['family'])}, {style.millions(line['parameters'])}"
-    axes.set_title(f"{name}\n{style.rows_note(counts)}, {line['domains']} domains", fontsize=8)
+    domains = "1 domain" if line["domains"] == 1 else f"{line['domains']} domains"
+    axes.set_title(f"{name}\n{style.rows_note(counts)}, {domains}", fontsize=8)

@@ -11,7 +11,7 @@ from torch import Tensor
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.finite import naming
 from recite.engine.memory import halving
-from recite.outcomes.frame import PLANTED
+from recite.outcomes.frame import is_natural
 from recite.progress import Progress
 from recite.stages.heads.measure.ablation import made, replacement_of, seed_of
 from recite.stages.heads.measure.attribution import estimated_changes
@@ -62,6 +62,6 @@ def screen_heads(
 def groups_of(domains: Sequence[str], kinds: Mapping[str, str]) -> dict[str, np.ndarray]:
     """Indices of the rows of all natural domains and of each domain, where there are any."""
     names = np.array(domains)
-    groups = {ALL: np.flatnonzero([kinds[name] != PLANTED for name in domains])}
+    groups = {ALL: np.flatnonzero([is_natural(kinds[name]) for name in domains])}
     groups |= {domain: np.flatnonzero(names == domain) for domain in kinds}
     return {name: rows for name, rows in groups.items() if len(rows)}

@@ -8,7 +8,7 @@ import numpy as np
 
 from recite.errors import ReciteError
 from recite.outcomes import means as outcomes
-from recite.outcomes.frame import NATURAL, PLANTED, Frame, read_frame
+from recite.outcomes.frame import NATURAL, PLANTED, Frame, is_natural, read_frame
 from recite.outcomes.means import Bags, bags_of
 from recite.outcomes.rows import files_by_model, one_table
 from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
@@ -25,6 +25,8 @@ DECIMALS = 9
 """Of a mean number of hits."""
 MEASURES = ("hits", "log_probability")
 """What a head's importance is taken by."""
+LOST = ("hits", "log_probability", "probability", "estimate")
+"""What is read of each row and head."""
 
 
 class Ablated(NamedTuple):
@@ -33,7 +35,8 @@ class Ablated(NamedTuple):
     shape: layers, and heads of a layer. heads: (heads,) numbers, layer x heads of a layer + head, of those that were
     ablated. share: by which share they were screened, 1 where all were ablated. steps: tokens of the continuation.
     hits: (rows, heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability lost of
-    the true continuation, nats; estimate: size of its change to first order.
+    the true continuation, nats; probability: what it loses itself, which a draw meets with it; estimate: size of the
+    change of its logarithm to first order.
     """
 
     model: str
@@ -46,6 +49,7 @@ class Ablated(NamedTuple):
     frame: Frame
     hits: np.ndarray
     log_probability: np.ndarray
+    probability: np.ndarray
     estimate: np.ndarray
 
 
@@ -53,12 +57,13 @@ class Drops(NamedTuple):
     """Mean drops of some rows, as seen and then under resamples of their texts, by head.
 
     distinct: texts. hits: (1 + resamples, heads), share of a continuation's tokens. log_probability: the same shape,
-    nats per token.
+    nats per token. probability: of the whole continuation.
     """
 
     distinct: int
     hits: np.ndarray
     log_probability: np.ndarray
+    probability: np.ndarray
 
 
 def read_models(
@@ -96,7 +101,7 @@ def drawn_groups(read: Ablated, drawn: Sequence[Path]) -> Iterator[tuple[str, Ab
             raise ReciteError(f"not all rows that {drawn[0].parent} names were ablated; delete it and run again.")
         if len(part):
             fractions = {domain: read.frame.fractions[domain] * share for domain, share in shares.items()}
-            values = {name: getattr(read, name)[chosen] for name in ("hits", "log_probability", "estimate")}
+            values = {name: getattr(read, name)[chosen] for name in LOST}
             yield group, read._replace(frame=read.frame.part(chosen)._replace(fractions=fractions), **values)
 
 
@@ -107,7 +112,7 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
         blocks.setdefault(read_metadata(path)["first_layer"], []).append(path)
     made = read_metadata(paths[0])
     model = made["options"]["model"]
-    lost: dict[str, list[np.ndarray]] = {"hits": [], "log_probability": [], "estimate": []}
+    lost: dict[str, list[np.ndarray]] = {name: [] for name in LOST}
     heads: list[int] = []
     row_ids, whole = None, True
     for first in sorted(blocks):
@@ -116,10 +121,12 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
         whole = whole and (row_ids is None or np.array_equal(frame.row_ids, row_ids))
         clean = table["clean_hits"].to_numpy()[order].astype(np.int16)
         here = read_metadata(blocks[first][0])["ablated"]
-        values = {name: as_array(table[name]).reshape(len(table), len(here))[order] for name in lost}
+        names = ("hits", "log_probability", "estimate")
+        values = {name: as_array(table[name]).reshape(len(table), len(here))[order] for name in names}
         lost["hits"].append(clean[:, None] - values["hits"].astype(np.int16))
         clean = table["clean_log_probability"].to_numpy()[order]
         lost["log_probability"].append(clean[:, None] - values["log_probability"])
+        lost["probability"].append(np.exp(clean)[:, None] - np.exp(values["log_probability"]))
         lost["estimate"].append(values["estimate"])
         heads += here
         row_ids = frame.row_ids
@@ -146,7 +153,7 @@ def groups_of(read: Ablated) -> Iterator[tuple[str, str, np.ndarray]]:
         if len(rows):
             yield kind, ALL, rows
         for domain, part in frame.starts.items():
-            if (frame.kinds[domain] == PLANTED) == (kind == PLANTED):
+            if frame.kinds[domain] == kind or (kind == NATURAL and is_natural(frame.kinds[domain])):
                 yield kind, domain, np.arange(part.start, part.stop)
 
 
@@ -157,6 +164,7 @@ def drops_of(read: Ablated, rows: np.ndarray, options: Mapping[str, Any]) -> Dro
         bags.distinct,
         drawn_means(bags, read.hits) / read.steps,
         drawn_means(bags, read.log_probability) / read.steps,
+        drawn_means(bags, read.probability),
     )
 
 

@@ -18,7 +18,7 @@ from scipy import stats
 
 from recite.files import hash64
 from recite.outcomes.draws import DRAWS, draw_line
-from recite.outcomes.frame import PLANTED
+from recite.outcomes.frame import is_natural
 from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of
 from recite.stages.heads.shortlist import count_of
 from recite.stages.heads.summarize.importance import (
@@ -94,7 +94,7 @@ def ranked_domains(read: Ablated, options: Mapping[str, Any]) -> dict[str, dict[
     found: dict[str, dict[str, Ranked]] = {measure: {} for measure in MEASURES}
     for domain, part in read.frame.starts.items():
         bags = bags_of(read.frame, np.arange(part.start, part.stop), options)
-        if read.frame.kinds[domain] == PLANTED or bags.distinct < FEWEST:
+        if not is_natural(read.frame.kinds[domain]) or bags.distinct < FEWEST:
             continue
         rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
         members = random_halves(len(bags.sizes), SPLITS + 2 * options["resamples"], rng)

@@ -42,7 +42,7 @@ def head_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
     for kind, domain, rows in groups_of(read):
         drops = drops_of(read, rows, options)
         ranks = ranks_of(drops)
-        measured = {"hits_drop": drops.hits, "log_probability_drop": drops.log_probability}
+        measured = {f"{name}_drop": getattr(drops, name) for name in ("hits", "log_probability", "probability")}
         p_values = {name: [sign_p_value(drawn) for drawn in values[1:].T] for name, values in measured.items()}
         q_values = {name: adjusted(values) for name, values in p_values.items()}
         for place, (layer, head) in enumerate(places):

@@ -1,0 +1,1 @@
+"""Measures: every model's memorization by each measure that the study has, in one table."""

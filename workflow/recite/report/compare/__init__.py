@@ -1,0 +1,1 @@
+"""Two studies side by side: claims, numbers with the interval of their difference, settings, figures."""

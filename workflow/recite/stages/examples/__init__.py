@@ -1,0 +1,1 @@
+"""Examples: rows to read, with what was recited of them."""

@@ -1,0 +1,1 @@
+"""Predictability: what is recited after unrelated contexts too was not memorized."""

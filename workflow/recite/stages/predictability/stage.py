@@ -1,0 +1,154 @@
+"""Predictability: what is recited after unrelated contexts too was not memorized."""
+
+from typing import Any
+
+from recite.errors import ReciteError
+from recite.planning import costs
+from recite.planning.planner import Planner
+from recite.stages.inputs import checkpoint, own_batches, planted, scores_of, scores_of_domain, shard_files
+from recite.study.asked import Asked
+from recite.study.checks import check_models_of
+from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
+from recite.study.study import Study
+
+SECTION = "predictability"
+COUNTS = "frequency"
+"""The rule, and the section, of what counts rows in their corpus."""
+PACE = 0.74
+"""What it reaches on a GPU, over scoring: that of the lens, whose passes it makes."""
+PRIOR_BYTES = 40
+DRAWING_SECONDS = 1e-5
+"""Reading a row's score and context and hashing its name, on one core."""
+
+
+def _check(study: Asked, source: str) -> None:
+    """The section's models are of the study, and domains have rows enough to lend contexts."""
+    check_models_of(study, SECTION, source)
+    rows, contexts = study.config["sampling"]["rows_per_domain"], study.config[SECTION]["contexts"]
+    if rows <= contexts:
+        raise ReciteError(
+            f"{source}: predictability.contexts: a row needs {contexts} other rows of its domain, but "
+            f"sampling.rows_per_domain is {rows}; ask for fewer contexts, or sample more rows."
+        )
+
+
+def domains_of(study: Study, model: str, part: str) -> list[str]:
+    """The domains whose first shard lies in one part of a model's rows: each domain is drawn as a whole."""
+    shards = set(study.parts(model)[part])
+    return [domain for domain in study.domains_of(model) if study.shards_of(domain)[0] in shards]
+
+
+def _jobs(study: Study) -> list[Wildcards]:
+    models = study.models_of(SECTION)
+    return [
+        {"model": model, "part": part}
+        for model in models
+        for part in study.parts(model)
+        if domains_of(study, model, part)
+    ]
+
+
+def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    model = wildcards["model"]
+    domains = domains_of(study, model, wildcards["part"])
+    scores = dict.fromkeys(file for domain in domains for file in scores_of_domain(study, model, domain))
+    shards = [shard for domain in domains for shard in study.shards_of(domain)]
+    rows = {"scores": [*scores], "shards": shard_files(study, study.models[model].family, shards)}
+    return checkpoint(study, model) | rows
+
+
+def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    model, section = wildcards["model"], study.config[SECTION]
+    own = {"domains": domains_of(study, model, wildcards["part"]), "seed": study.seed}
+    own |= {key: section[key] for key in ("classes", "contexts")}
+    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+    return own_batches(study, SECTION, model) | own | thresholds
+
+
+def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    model, study = wildcards["model"], planner.study
+    section, cost, most = study.config[SECTION], planner.costs[model], study.config["sampling"]["rows_per_domain"]
+    domains = len(domains_of(study, model, wildcards["part"]))
+    rows = domains * min(most, sum(section["classes"].values()))
+    passes, batch = rows * (1 + section["contexts"]), section["batch_rows"]
+    context, continuation = planner.tokens_of(model)
+    seconds = cost.seconds(passes, batch, cost.row, PACE) + domains * most * DRAWING_SECONDS
+    peak = planner.whole_peak(model, batch, context + continuation - 1, continuation)
+    return Cost(seconds, cost.gpus, 1, rows * PRIOR_BYTES, peak)
+
+
+def _counts(study: Study) -> list[str]:
+    """Counts of the families' rows by the study's first way of counting, where there are any."""
+    section = study.config.get(COUNTS)
+    return study.files(COUNTS, "frequencies", counting=section["countings"][0]) if section else []
+
+
+def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
+    scores = scores_of(study, study.models_of(SECTION))
+    return {"scores": scores, "priors": study.files("predictability"), "frequencies": _counts(study)} | planted(study)
+
+
+def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    models = planner.study.models_of(SECTION)
+    read = planner.total_rows(models)
+    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS + len(models) * costs.RESAMPLING_SECONDS)
+
+
+RULES = (
+    Rule(
+        "predictability",
+        place="{model}/{part}",
+        run="recite.stages.predictability.measure:measure_priors",
+        jobs=_jobs,
+        inputs=_inputs,
+        outputs={"priors": "priors/{model}/{part}.parquet"},
+        options=_options,
+        runs_model=True,
+        cost=_cost,
+    ),
+    Rule(
+        "predictability_aggregation",
+        run="recite.stages.predictability.summarize:aggregate_predictability",
+        jobs=lambda study: ONCE if study.models_of(SECTION) else (),
+        inputs=_summary_inputs,
+        outputs={"draws": "draws/predictability.parquet"},
+        tables=("predictability", "prior_gains", "taxonomy"),
+        options=lambda study, wildcards: study.summary_options(),
+        cost=_summary_cost,
+    ),
+)
+
+STAGE = Stage(
+    "recite.stages.predictability",
+    RULES,
+    section=SECTION,
+    check=_check,
+    claims=("not_predictable",),
+    words=True,
+    figures={
+        "predictability": Figure(
+            "Memorized or predictable",
+            "Scores",
+            ("predictability",),
+            (
+                "Share of natural rows that are recited, and what is left of it when every memorized row counts by the "
+                "share of unrelated contexts, of other documents of its domain, after which its continuation would not "
+                "be recited; against model size, with Wilson intervals {about}. Beside them the share that is recited "
+                "of rows that no model was trained on, where there are any: planted ones of no copy, or a domain that "
+                "is held out."
+            ),
+        ),
+        "taxonomy": Figure(
+            "Kinds of memorized rows",
+            "Scores",
+            ("taxonomy",),
+            (
+                "Memorized natural rows by why they may be recited (arXiv 2406.17746): recite, more than five "
+                "occurrences in the corpus; reconstruct, of the others, those that repeat or count on what the context "
+                "shows; recollect, the rest. Rows whose occurrences were counted, each domain's standing for all its "
+                "memorized rows. Bars are bootstrap intervals {about}. Models of fewer than five texts are in the "
+                "table only."
+            ),
+        ),
+    },
+)

@@ -1,0 +1,48 @@
+"""At which steps of a training each text was seen: the order of the rows is seeded, so it can be told afterwards."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recite.checkpoints.training import order_digest, read_rows, training_order
+from recite.errors import ReciteError
+
+
+def exposures(
+    windows: Mapping[int, tuple[int, ...]], rows: Path, recipe: Mapping[str, Any], order_blake2b: str
+) -> dict[int, list[int]]:
+    """Row id -> the steps, from 1 and ascending, of which a training row holds its window of tokens, one for each row.
+
+    `rows` are the training rows, `recipe` gives their order, and `order_blake2b` is that which the training recorded:
+    ReciteError where the two are not the same.
+    """
+    tokens = read_rows(rows)
+    order = training_order(tokens, recipe)
+    if order_digest(order) != order_blake2b:
+        raise ReciteError(
+            f"{rows} is not what the model was trained on, in that order; delete the model and run again."
+        )
+    steps: list[list[int]] = [[] for _ in range(len(tokens))]
+    for place, index in enumerate(order.tolist()):
+        steps[index].append(place // recipe["batch_rows"] + 1)
+    holding = _rows_that_hold(set(windows.values()), tokens)
+    return {
+        row_id: sorted(step for index in holding.get(window, ()) for step in steps[index])
+        for row_id, window in windows.items()
+    }
+
+
+def _rows_that_hold(wanted: set[tuple[int, ...]], tokens: torch.Tensor) -> dict[tuple[int, ...], list[int]]:
+    """Window -> the training rows in which it stands, anywhere; all windows are of one length."""
+    length = len(next(iter(wanted)))
+    if tokens.shape[1] < length:
+        return {}
+    found: dict[tuple[int, ...], list[int]] = {}
+    views = np.lib.stride_tricks.sliding_window_view(tokens.numpy(), length, axis=1)
+    for index, places in enumerate(views):
+        for window in set(map(tuple, places.tolist())) & wanted:
+            found.setdefault(window, []).append(index)
+    return found
