@@ -10,6 +10,7 @@ from recite.comparison.signatures.stage import STAGE as SIGNATURES
 from recite.report.stage import STAGE as REPORT
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
+from recite.stages.counterfactual.stage import STAGE as COUNTERFACTUAL
 from recite.stages.examples.stage import STAGE as EXAMPLES
 from recite.stages.extraction.stage import STAGE as EXTRACTION
 from recite.stages.frequency.stage import STAGE as FREQUENCY
@@ -41,6 +42,7 @@ STAGES = (
     OFFSETS,
     FREQUENCY,
     PREDICTABILITY,
+    COUNTERFACTUAL,
     EXAMPLES,
     NOISE,
     RECOVERY,

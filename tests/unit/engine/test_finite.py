@@ -20,6 +20,7 @@ from recite.engine.rows import Rows
 from recite.errors import ReciteError
 from recite.stages.batching.measure import search
 from recite.stages.compressibility.measure import shorten
+from recite.stages.extraction.measure import measure_extraction
 from recite.stages.frequency.tables import THRESHOLDS
 from recite.stages.heads.measure.ablation import measure_heads, measure_means
 from recite.stages.heads.measure.attribution import estimated_changes
@@ -57,6 +58,7 @@ class Job:
         noise = {"seed": 1, "layer": 0, "rms": "token", "positions": "prompt"}
         options: dict[str, Any] = {"model": "m", "family": "f", "bos": None, "dtype": dtype, "batch_rows": 4}
         options |= {"noise": noise, "layers": [0, None], "replacement": "mean_of_others"}
+        options |= {"rows_per_domain": ROWS, "schemes": {"plain": {}}}
         options |= {"kinds": {"code": "structural"}, "context_tokens": 8, "continuation_tokens": STEPS}
         shards, drawn, out = self.shards, self.drawn, self.out
         scores = self.folder / "scores.parquet"
@@ -68,6 +70,7 @@ class Job:
             "lens": lambda: decode_layers(options, scores, shards, weights, out, self.folder / "positions.parquet", 1),
             "ablation": lambda: measure_heads(options, shards, [drawn], weights, None, None, out, 1),
             "ablation_means": lambda: measure_means(options, shards, [drawn], weights, out, 1),
+            "extraction": lambda: measure_extraction(options, 0.1, shards, weights, out, 1),
             "screening": lambda: screen_heads(options, shards, [drawn], weights, None, out, 1),
             "batching": lambda: search(options, weights, 2**31, out, 1),
         }
@@ -75,7 +78,8 @@ class Job:
 
 
 TEXT = torch.randint(0, 300, (ROWS, 2 * STEPS), generator=torch.Generator().manual_seed(3))
-STAGES = ("scoring", "noise", "compressibility", "recovery", "lens", "ablation", "ablation_means", "screening")
+STAGES = ("scoring", "noise", "extraction", "compressibility", "recovery", "lens", "ablation")
+STAGES += ("ablation_means", "screening")
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,8 @@ def write_counts(folder: Path, counts: np.ndarray, rows: int, **keys: list[Any])
     ends = [wilson(count / rows, rows, 0.95) for count in counts]
     numbers = {"n": [rows] * len(ends), "recalled": counts.tolist(), "rate": (counts / rows).tolist()}
     numbers |= {"rate_low": [end.low for end in ends], "rate_high": [end.high for end in ends]}
-    write(folder, NEAR_VERBATIM, len(ends), family=["pythia"] * len(ends), **keys, **numbers)
+    same = {"family": ["pythia"] * len(ends), "noise_layer": [0] * len(ends), "alpha": [0.0] * len(ends)}
+    write(folder, NEAR_VERBATIM, len(ends), **same, **keys, **numbers)
 
 
 def write_claims(folder: Path, *verdicts: str) -> None:
@@ -150,7 +151,10 @@ def test_a_planted_difference(a: Path) -> None:
         pytest.approx(0.3339, abs=6e-5),
     )
     text = as_text(compare(str(a), str(copy)))
-    assert f"domain d{CHANGED}, kind x, tolerance 0.1: 0.8 [" in text and "difference 0.2 [0.0524, 0.334]" in text
+    assert (
+        f"domain d{CHANGED}, kind x, noise_layer 0, alpha 0, tolerance 0.1: 0.8 [" in text
+        and "difference 0.2 [0.0524, 0.334]" in text
+    )
 
 
 def test_many_differences_are_counted(a: Path, b: Path) -> None:
@@ -183,7 +187,8 @@ def test_lines_are_joined_by_what_they_are_of(a: Path, b: Path) -> None:
             folder, NOISE_RATES, 2, domain=["x", "y"], alpha=[alpha] * 2, noise_layer=[0, 0], n=[rows] * 2, **of_noise
         )
     found = {table.table: table for table in compare_numbers(open_results(str(a)), open_results(str(b)))}
-    assert found["near_verbatim"].keys == ["model", "family", "domain", "kind", "tolerance"]
+    undisturbed = {"noise_layer", "alpha"}
+    assert {*found["near_verbatim"].keys} == {"model", "family", "domain", "kind", "tolerance"} | undisturbed
     assert (found["near_verbatim"].lines, found["near_verbatim"].only) == (80, (0, 0))
     assert {"layer", "head"} <= {*found["heads"].keys} and not {"rank", "n", "heads", "parameters"} & {
         *found["heads"].keys

@@ -226,7 +226,11 @@ def test_schemas_are_sound(name: str) -> None:
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage.section], ids=lambda stage: stage.section)
 def test_sections_of_stages(small: dict[str, Any], stage: Stage) -> None:
     """Prevents the section of a stage that there is not from being read, and one that there is from going unchecked."""
-    needed = {"frequency": {"countings": ["bytes"]}, "noise": {"strengths": [0.1]}}
+    needed = {
+        "counterfactual": {"model": "pythia-m"},
+        "frequency": {"countings": ["bytes"]},
+        "noise": {"strengths": [0.1]},
+    }
     small[stage.section] = deepcopy(needed.get(stage.section, {}))
     with pytest.raises(ReciteError, match=rf"study\.yaml: unknown key '{stage.section}'; (known keys|did you mean)"):
         check_config(deepcopy(small), "study", "study.yaml", [other for other in STAGES if other != stage])

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from recite.checkpoints.training import order_digest, read_rows, training_order
+from recite.corpora.windows import rows_that_hold
 from recite.errors import ReciteError
 
 
@@ -28,21 +26,8 @@ def exposures(
     steps: list[list[int]] = [[] for _ in range(len(tokens))]
     for place, index in enumerate(order.tolist()):
         steps[index].append(place // recipe["batch_rows"] + 1)
-    holding = _rows_that_hold(set(windows.values()), tokens)
+    holding = rows_that_hold(windows.values(), tokens.numpy())
     return {
         row_id: sorted(step for index in holding.get(window, ()) for step in steps[index])
         for row_id, window in windows.items()
     }
-
-
-def _rows_that_hold(wanted: set[tuple[int, ...]], tokens: torch.Tensor) -> dict[tuple[int, ...], list[int]]:
-    """Window -> the training rows in which it stands, anywhere; all windows are of one length."""
-    length = len(next(iter(wanted)))
-    if tokens.shape[1] < length:
-        return {}
-    found: dict[tuple[int, ...], list[int]] = {}
-    views = np.lib.stride_tricks.sliding_window_view(tokens.numpy(), length, axis=1)
-    for index, places in enumerate(views):
-        for window in set(map(tuple, places.tolist())) & wanted:
-            found.setdefault(window, []).append(index)
-    return found

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from recite.checkpoints.training import kept_steps
-from recite.corpora.tables.samples import SAMPLES
+from recite.corpora.windows import read_windows
 from recite.errors import ReciteError
 from recite.files import read_json
 from recite.outcomes.rows import one_table
@@ -57,7 +57,7 @@ def follow_rows(
     recited = hits / about["continuation_tokens"] >= options["memorized"]
     seen: dict[int, list[int]] = {}
     if rows and shards:
-        seen = exposures(_windows(shards), rows, made["options"]["recipe"], made["order_blake2b"])
+        seen = exposures(read_windows(shards), rows, made["options"]["recipe"], made["order_blake2b"])
     columns = {name: table[name] for name in NAMES} | {"hits": as_lists(hits)}
     columns |= fates(recited, np.array(list(steps.values())))._asdict()
     columns["seen"] = [seen.get(row_id, []) for row_id in table["row_id"].to_pylist()]
@@ -107,10 +107,3 @@ def _earlier_hits(table: pa.Table, earlier: Sequence[Path], steps: Sequence[str]
             raise ReciteError(f"{paths[0].parent} (step {step}) holds other rows than the model's scores; delete it.")
         found.append(part["hits"].to_numpy())
     return found
-
-
-def _windows(shards: Sequence[Path]) -> dict[int, tuple[int, ...]]:
-    """Row id -> its tokens."""
-    rows = pa.concat_tables([SAMPLES.read(path, ["row_id", "context", "continuation"]) for path in shards])
-    texts = zip(rows["context"].to_pylist(), rows["continuation"].to_pylist(), strict=True)
-    return {row: (*first, *rest) for row, (first, rest) in zip(rows["row_id"].to_pylist(), texts, strict=True)}

@@ -71,7 +71,7 @@ RECENCY = Table(
             "recency: of two planted texts seen equally often, is the one recited the one seen later? count: of two "
             "that were last seen about as long ago, is it the one seen more often?",
         ),
-        Column("pairs", pa.uint64(), "", "pairs at one checkpoint, one text recited and one not, both seen"),
+        Column("pairs", pa.uint64(), "pair", "pairs at one checkpoint, one text recited and one not, both seen"),
         *with_interval("probability", "share of pairs of which that holds, ties half; NaN without any", finite=False),
     ),
 )

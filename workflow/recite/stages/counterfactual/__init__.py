@@ -1,0 +1,1 @@
+"""Counterfactual memorization: what models recite of texts that were, and were not, in their training."""
