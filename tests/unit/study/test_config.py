@@ -180,7 +180,15 @@ def test_yaml_is_read_safely(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("file", "schema"),
-    [("mini", "study"), ("paper", "study"), ("factorial", "study"), ("corpora", "corpora"), ("models", "models")],
+    [
+        ("mini", "study"),
+        ("paper", "study"),
+        ("factorial", "study"),
+        ("real", "study"),
+        ("real/gathering", "gathering"),
+        ("corpora", "corpora"),
+        ("models", "models"),
+    ],
 )
 def test_shipped_configs_are_valid(file: str, schema: str) -> None:
     """Prevents a shipped config from being refused by its own schema."""

@@ -34,12 +34,12 @@ def bytes_of(share: Share) -> int:
 
 
 def built(domains: Iterable[str] | None = None) -> Layout:
-    """Layout of the files that recite.corpora.building writes, of these domains (None: of all)."""
+    """Layout of the files that recite.corpora.making.building writes, of these domains (None: of all)."""
     return Layout("text", "id", "domain", labels=None if domains is None else {name: name for name in domains})
 
 
 def read_built(path: Path) -> Iterator[Document]:
-    """Documents of a file that recite.corpora.building wrote, where a document that has to be skipped is an error."""
+    """Documents of a file that `making.building` wrote, where a document that has to be skipped is an error."""
     skipped = Skipped()
     yield from read_documents(path, path.name, built(), skipped)
     for reason, place in skipped.first.items():

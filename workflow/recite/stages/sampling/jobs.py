@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from recite.corpora.building import build_corpus
 from recite.corpora.candidates import gather
 from recite.corpora.inventory import files_of_group, left_out
+from recite.corpora.making.building import build_corpus
 from recite.corpora.readers import Layout, Share
 
 

@@ -1,4 +1,4 @@
-"""recite.corpora.building: documents cut from installed files, controls planted exactly as often as the table says."""
+"""recite.corpora.making.building: documents cut from installed files, controls planted as often as the table says."""
 
 import json
 import random
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import zstandard
 
-from recite.corpora import building as corpus
-from recite.corpora.building import SourceFile, build_corpus, choose_controls, cut_passages, find_files
+from recite.corpora.making import building as corpus
+from recite.corpora.making.building import SourceFile, build_corpus, choose_controls, cut_passages, find_files
 from recite.corpora.tables.training import CONTROLS
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file
