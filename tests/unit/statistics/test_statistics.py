@@ -139,6 +139,13 @@ def test_sign_p_value_by_hand() -> None:
     assert sign_p_value(np.array([-1.0, 1.0, math.nan])) == 1
 
 
+def test_sign_p_value_of_few_texts() -> None:
+    """One text, however often it is resampled, is on one side of 0; a hundred heads were called important by that."""
+    replicates = np.full(999, 2.0)
+    assert [sign_p_value(replicates, texts) for texts in (1, 2, 5)] == [1, 0.5, 1 / 16]
+    assert sign_p_value(replicates, 40) == sign_p_value(replicates) == pytest.approx(2 / 1000)
+
+
 def test_adjusted_by_hand() -> None:
     """Prevents another correction than Benjamini and Hochberg's: p x tests / rank, made monotone from the largest."""
     assert adjusted([0.01, 0.04, 0.03, 0.5]).tolist() == pytest.approx([0.04, 0.16 / 3, 0.16 / 3, 0.5])

@@ -9,14 +9,17 @@ from scipy import stats
 from recite.statistics.intervals import ROUNDING
 
 
-def sign_p_value(replicates: np.ndarray) -> float:
+def sign_p_value(replicates: np.ndarray, texts: int | None = None) -> float:
     """Two-sided p-value of the hypothesis that a statistic is 0, by inverting its percentile interval.
 
     Twice (1 + the resamples on the rarer side of 0) / (1 + resamples), at most 1 (Davison & Hinkley 1997, section 4.2).
+    Resamples of one or two texts fall on one side all too easily: of so many `texts`, no less than the 2^(1 - texts)
+    with which all of them have one sign by chance.
     """
     defined = replicates[~np.isnan(replicates)]
     rarer = min(int((defined <= ROUNDING).sum()), int((defined >= -ROUNDING).sum()))
-    return min(1.0, 2 * (1 + rarer) / (1 + len(defined)))
+    least = 2.0 ** (1 - texts) if texts else 0.0
+    return min(1.0, max(least, 2 * (1 + rarer) / (1 + len(defined))))
 
 
 def permutation_p_value(values: np.ndarray) -> float:

@@ -43,7 +43,9 @@ def head_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
         drops = drops_of(read, rows, options)
         ranks = ranks_of(drops)
         measured = {f"{name}_drop": getattr(drops, name) for name in ("hits", "log_probability", "probability")}
-        p_values = {name: [sign_p_value(drawn) for drawn in values[1:].T] for name, values in measured.items()}
+        p_values = {
+            name: [sign_p_value(drawn, drops.distinct) for drawn in values[1:].T] for name, values in measured.items()
+        }
         q_values = {name: adjusted(values) for name, values in p_values.items()}
         for place, (layer, head) in enumerate(places):
             line = {"rows": kind, "domain": domain, "layer": layer, "head": head, "depth": (layer + 1) / layers}
