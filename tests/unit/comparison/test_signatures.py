@@ -83,7 +83,9 @@ def heads(
                 }
                 found = {f"hits_drop{end}": value for end in ("", "_low", "_high")}
                 found |= {f"log_probability_drop{end}": -value for end in ("", "_low", "_high")}
-                found |= {f"{name}_drop_{p}_value": 0.5 for name in ("hits", "log_probability") for p in "pq"}
+                found |= {f"probability_drop{end}": 0.0 for end in ("", "_low", "_high")}
+                measures = ("hits", "log_probability", "probability")
+                found |= {f"{name}_drop_{p}_value": 0.5 for name in measures for p in "pq"}
                 lines.append(about | place | found)
     return pd.DataFrame(lines)[HEADS.names]
 
