@@ -14,7 +14,7 @@ from recite.corpora.tables.samples import SAMPLES
 
 PAGES = (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md")))
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.M | re.S)
-ELSEWHERE = {"needs a cluster", "needs weights", "takes long", "needs the three files"}
+ELSEWHERE = {"needs a cluster", "needs weights", "takes long", "needs the three files", "needs another study"}
 """Marks of commands that are not run here, nor are those of make: `.ci/run` calls them."""
 SAMPLE = "results/mini/samples/pythia/code-0000.parquet"
 PICTURE = "results/mini/figures/scaling.png"
