@@ -47,14 +47,14 @@ def test_of_trained_models() -> None:
     assert study.jobs("training_in_steps") == [{"model": "pythia-m"}, {"model": "olmo2-m"}]
     assert len(study.jobs("training")) == 22 and {"model": "pythia-m"} not in study.jobs("training")
     job = {"model": "olmo2-m", "step": "0.67", "part": "code-0000"}
-    assert job in study.jobs("trajectory") and len(study.jobs("trajectory")) == 6
+    assert job in study.jobs("trajectory") and len(study.jobs("trajectory")) == 4
     inputs = study.rules["trajectory"].inputs(study, job)
     assert inputs["checkpoint"] == "models/olmo2-m/steps/0.67/model.safetensors"
     made = study.files("training_in_steps", "kept", model="olmo2-m")
-    assert {inputs["checkpoint"], inputs["checkpoint_config"]} <= set(made) and len(made) == 9
+    assert {inputs["checkpoint"], inputs["checkpoint_config"]} <= set(made) and len(made) == 6
     told = {name: study.rules[name].options(study, job) for name in ("scoring", "trajectory", "training_in_steps")}
     assert told["trajectory"] == told["scoring"] | {"step": "0.67"}
-    assert told["training_in_steps"]["shares"] == [0.25, 0.5, 0.67]
+    assert told["training_in_steps"]["shares"] == [0.33, 0.67]
     assert "shares" not in study.rules["training"].options(study, {"model": "olmo2-l"})
     # The model itself is where it was, whoever reads it.
     scored = study.rules["scoring"].inputs(study, job)["checkpoint"]
