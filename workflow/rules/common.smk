@@ -30,6 +30,11 @@ def outputs_of(rule):
     return {name: placed(paths) for name, paths in study.outputs(rule).items()}
 
 
+def models_in(rule):
+    """Pattern of the models of a rule."""
+    return "|".join(re.escape(job["model"]) for job in study.jobs(rule))
+
+
 def log_of(rule):
     """Where the logs of a rule lie."""
     return f"{RESULTS}/logs/{study.rules[rule].path}.log"

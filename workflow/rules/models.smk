@@ -27,10 +27,6 @@ if study.trains:
             "../../scripts/job.py"
 
     # Two rules make the same files of a model, and the second some on the way: each has models of its own.
-    def models_in(rule):
-        """Pattern of the models of a rule."""
-        return "|".join(re.escape(job["model"]) for job in study.jobs(rule))
-
     if "training" in study.rules:
 
         rule training:
