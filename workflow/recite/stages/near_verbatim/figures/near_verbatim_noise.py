@@ -1,28 +1,20 @@
 """Rates of recall within a tolerance, against the strength of noise."""
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recite.report import style
+from recite.stages.near_verbatim.panels import tolerance_panels
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A panel per family, a line for every tolerance of its largest disturbed model."""
     table = style.disturbed(tables["near_verbatim"])
-    families = style.families(table)
-    if not families:
+    if table.empty:
         return style.blank("No model is disturbed, or there are no natural rows."), table
-    tolerances = sorted(table["tolerance"].unique())
-    shades = style.shades(tolerances)
-    figure, panels = style.family_panels(families)
-    for family, axes in panels.items():
-        part = table[table["family"] == family]
-        for tolerance, marker in zip(tolerances, style.MARKERS, strict=False):
-            line = part[part["tolerance"] == tolerance].sort_values("alpha")
-            label = "verbatim" if tolerance == 0 else f"{100 * tolerance:g}% of the tokens edited"
-            style.rate_points(axes, line["alpha"].to_numpy(float), line, shades[tolerance], marker, label, "-")
-        axes.set(xlabel="noise strength α", title=style.model_note(family, part))
-    style.rate_axes(panels, "recalled rows")
-    named = panels[families[0]].get_legend_handles_labels()
-    figure.legend(*named, loc="outside lower center", ncols=min(len(families), len(tolerances)))
-    return figure, table
+    return tolerance_panels(table, "alpha", _told), table
+
+
+def _told(axes: Axes, family: str, part: pd.DataFrame) -> None:
+    axes.set(xlabel="noise strength α", title=style.model_note(family, part))
