@@ -206,6 +206,8 @@ DECODERS: dict[str, dict[str, Any]] = {
 
 WITHOUT_HEADS: dict[str, dict[str, Any]] = {"bitnet": GROUPED, "diffllama": GROUPED}
 """Classes whose heads are mixed before they are projected."""
+WITHOUT_SUBLAYERS = ("granitemoeshared",)
+"""Classes with more than attention and one MLP in a layer."""
 STATE = "needs layers that hand on keys and values alone, and it has layers with a state of their own"
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "mamba": ({"vocab_size": VOCABULARY, "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 4}, STATE),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from decoders import DECODERS, REFUSED, VOCABULARY, WITHOUT_HEADS, saved, small_model
+from decoders import DECODERS, REFUSED, VOCABULARY, WITHOUT_HEADS, WITHOUT_SUBLAYERS, saved, small_model
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.inspection import empty_model, inspect, make_config
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
@@ -41,7 +41,9 @@ def test_proved(model_type: str, tmp_path: Path) -> None:
     model = small_model(model_type)
     own = unmodified(model)
     record = recorded(saved(model, tmp_path / "mine"))
-    assert bool(read_json(record)["proof"]["without_heads"]) == (model_type in WITHOUT_HEADS)
+    proof = read_json(record)["proof"]
+    assert bool(proof["without_heads"]) == (model_type in WITHOUT_HEADS)
+    assert bool(proof["without_sublayers"]) == (model_type in WITHOUT_SUBLAYERS)
     checkpoint = load_checkpoint(record, "float32", 8)
     with torch.inference_mode():
         assert same(forward(checkpoint, own.tokens, Unkept(), own.tokens.shape[1]), own.logits)

@@ -206,12 +206,13 @@ def test_what_cannot_be_run(own: Path) -> None:
 @pytest.mark.parametrize("without", ["", "no projection is found"])
 def test_another_class_is_proved(monkeypatch: pytest.MonkeyPatch, without: str) -> None:
     """What no test of the table holds is proved on the checkpoint itself."""
-    proof = {"proof": {"layers": 2, "without_heads": without}}
+    proof = {"proof": {"layers": 2, "without_heads": without, "without_sublayers": ""}}
     monkeypatch.setattr(checkpoint, "prove_checkpoint", lambda found: proof)
     found: Any = SimpleNamespace(empty=small_llama(), architecture=SimpleNamespace(known=False))
     clauses = checkpoint.proved(found)
     assert "of its first 2 layers are the plain model's" in clauses[1]
     assert clauses[2] == (f"heads are not: {without}" if without else "heads can be replaced")
+    assert clauses[3] == "sublayers can be replaced"
 
 
 def test_a_broken_tokenizer_is_said(own: Path) -> None:

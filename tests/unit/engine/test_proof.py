@@ -66,14 +66,32 @@ def test_wrong_parts(loaded: Callable[[str], Loaded], model_type: str, change: d
 def test_wrong_heads(loaded: Callable[[str], Loaded], model_type: str, change: dict[str, Any], part: str) -> None:
     """Heads that are none leave the rest of the measurements; a study is told why."""
     model, architecture = loaded(model_type)
-    assert prove(model, replace(architecture, **change), "here").startswith(part)
+    assert prove(model, replace(architecture, **change), "here")["without_heads"].startswith(part)
+
+
+@pytest.mark.parametrize(
+    ("model_type", "change", "part"),
+    [
+        ("qwen2", {"mlp_output": "mlp.up_proj"}, "the sublayers"),
+        ("qwen2_moe", {"mlp_output": "mlp.shared_expert.down_proj"}, "the sublayers"),
+        ("gpt2", {"attention_output": "mlp.c_proj"}, "the sublayers"),
+        ("bloom", {"mlp_output": "mlp"}, "the sublayers"),
+        ("gpt2", {"mlp_output": ""}, "no MLP is found"),
+        ("gpt2", {"attention_output": ""}, "no attention output projection"),
+    ],
+)
+def test_wrong_sublayers(loaded: Callable[[str], Loaded], model_type: str, change: dict[str, Any], part: str) -> None:
+    """What goes round the part that is replaced stays in the model; with Bloom's whole MLP goes the residual stream."""
+    model, architecture = loaded(model_type)
+    assert prove(model, replace(architecture, **change), "here")["without_sublayers"].startswith(part)
 
 
 def test_wrong_number_of_heads(loaded: Callable[[str], Loaded]) -> None:
     """Half of the heads at twice the width would fill the projection too."""
     model, architecture = loaded("gpt2")
     model.config.num_attention_heads = 2
-    assert prove(model, architecture, "here").startswith("heads and their width cannot be proved: every layer should")
+    reason = prove(model, architecture, "here")["without_heads"]
+    assert reason.startswith("heads and their width cannot be proved: every layer should")
 
 
 def test_heads_beside_the_projection(loaded: Callable[[str], Loaded]) -> None:
@@ -89,7 +107,7 @@ def test_heads_beside_the_projection(loaded: Callable[[str], Loaded]) -> None:
         return (output + seen[0], *others)
 
     with forwarding([attention], forward):
-        reason = prove(model, architecture, "here")
+        reason = prove(model, architecture, "here")["without_heads"]
     assert reason.startswith("the attention output projection cannot be proved: in layer 1")
 
 

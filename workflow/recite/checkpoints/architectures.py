@@ -43,6 +43,8 @@ class Architecture:
     """Dotted path from the model to the linear layer that gives the logits."""
     attention_output: str
     """Dotted path from a decoder layer to its attention output projection; its input is heads x width of a head."""
+    mlp_output: str
+    """Dotted path from a decoder layer to the projection whose input is the MLP's neurons; to a mixture as a whole."""
     shared_heads: Callable[[Any], int]
     """Number of key/value heads, from the config of a checkpoint."""
     settings: Callable[[Shape], dict[str, Any]] = no_settings
@@ -61,6 +63,8 @@ class Architecture:
     """Whether the class computes attention itself and needs a mask, so that `recite.kernels.attention` has no place."""
     without_heads: str = ""
     """Why a class has no heads that can be replaced, if it has none."""
+    without_sublayers: str = ""
+    """Why a class has no sublayers that can be replaced, if it has none."""
     known: bool = True
     """Whether this is a row of the table, which needs no proof."""
 
@@ -117,6 +121,7 @@ def _llama_like(model_type: str, model_class: str, settings: Callable[[Shape], d
         final_norm="model.norm",
         unembedding="lm_head",
         attention_output="self_attn.o_proj",
+        mlp_output="mlp.down_proj",
         shared_heads=lambda config: config.num_key_value_heads,
         settings=settings,
     )
@@ -131,6 +136,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         final_norm="gpt_neox.final_layer_norm",
         unembedding="lm_head",
         attention_output="attention.dense",
+        mlp_output="mlp.dense_4h_to_h",
         shared_heads=lambda config: config.num_attention_heads,
         settings=_gpt_neox,
     ),
@@ -143,6 +149,7 @@ ARCHITECTURES: dict[str, Architecture] = {
         final_norm="transformer.ln_f",
         unembedding="lm_head",
         attention_output="attn.c_proj",
+        mlp_output="mlp.c_proj",
         shared_heads=lambda config: 1 if config.multi_query else config.num_attention_heads,
         settings=_gpt_bigcode,
     ),
@@ -168,7 +175,7 @@ def architecture_of(model_type: str) -> Architecture:
             f"architecture {model_type!r} is no decoder that transformers {transformers.__version__} knows; name a "
             "checkpoint of one that it knows, as no code beside a checkpoint is run."
         )
-    return Architecture(model_type, CLASSES[model_type], "", "", "", "", "", shared_heads_of, known=False)
+    return Architecture(model_type, CLASSES[model_type], "", "", "", "", "", "", shared_heads_of, known=False)
 
 
 def feed_forward_of(config: Any) -> int:

@@ -4,7 +4,7 @@ import hashlib
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import transformers
@@ -27,6 +27,9 @@ from recite.sources.facts import TABLES
 ROOM = 0.85
 """Share of a GPU's memory that weights may take; the rest is for keys, values and logits."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+Sublayer = Literal["attention", "mlp"]
+UNPROVED = ("without_heads", "without_sublayers")
+"""Fields of an architecture that say what of a class is not proved, as records hold them."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -59,6 +62,28 @@ class Checkpoint(NamedTuple):
             )
         return self.layers[layer].get_submodule(self.architecture.attention_output)
 
+    def sublayer(self, layer: int, name: Sublayer) -> nn.Module:
+        """What hands on the output of a layer's attention or MLP; ReciteError for a class that is not proved."""
+        parts = self.architecture
+        if parts.without_sublayers:
+            raise ReciteError(
+                f"sublayers of {parts.model_class} cannot be replaced ({parts.without_sublayers}); "
+                "leave the model out of the analyses of sublayers and neurons."
+            )
+        path = parts.attention_output if name == "attention" else parts.mlp_output
+        return self.layers[layer].get_submodule(path)
+
+    def neurons(self, layer: int) -> int:
+        """Neurons of a layer's MLP: inputs of its output projection; ReciteError for a mixture of experts."""
+        module = self.sublayer(layer, "mlp")
+        count = getattr(module, "in_features", getattr(module, "nx", None))
+        if count is None:
+            raise ReciteError(
+                f"the MLPs of {self.architecture.model_class} are mixtures, in which each token has the neurons of its "
+                "own experts; leave the model out of the analysis of neurons."
+            )
+        return int(count)
+
     @property
     def unembedding(self) -> list[nn.Linear | PackedLinear]:
         """The linear layers that give the logits, each those of the tokens that follow the last one's."""
@@ -69,8 +94,8 @@ class Checkpoint(NamedTuple):
     @property
     def body(self) -> nn.Module:
         """The model without its unembedding."""
-        base: nn.Module = self.model.base_model
-        return base if base is not self.model else self.model.get_submodule(self.architecture.layers.rpartition(".")[0])
+        base, path = self.model.base_model, self.architecture.layers.rpartition(".")[0]
+        return self.model.get_submodule(path) if base is self.model else base
 
     def final(self, hidden: Tensor) -> Tensor:
         """What the unembedding is given where the last layer's output is `hidden`, (..., width)."""
@@ -124,8 +149,7 @@ def load_checkpoint(source: str | Path, dtype: str, batch_rows: int, revision: s
     since they were registered or do not fit the config, if something of the config or of a file is not taken by the
     class, if the class cannot be run here or its record holds no proof that it can, or if the job's GPUs are too small.
     """
-    path = _on_disk(source, revision)
-    record = None
+    path, record = _on_disk(source, revision), None
     if path.suffix == ".json":
         path, record = _registered(path)
     found = inspect(path)
@@ -146,7 +170,7 @@ def _proved(found: Inspected, record: str | Path) -> Inspected:
             f"{record} holds no proof that {found.architecture.model_class} of transformers {transformers.__version__} "
             "is run right; delete that record, and the checkpoint is registered and proved again."
         )
-    return found._replace(architecture=replace(found.architecture, without_heads=proof["without_heads"]))
+    return found._replace(architecture=replace(found.architecture, **{name: proof[name] for name in UNPROVED}))
 
 
 def load_model(found: Inspected, dtype: torch.dtype) -> transformers.PreTrainedModel:

@@ -48,6 +48,7 @@ def found_parts(architecture: Architecture, model: PreTrainedModel, where: str) 
         final_norm=paths[norm],
         unembedding=paths[unembedding],
         attention_output=projection,
+        mlp_output=_mlp_output(layers, config),
         before_unembedding=tuple(paths[module] for module in after),
         logit_factor=factor or 1.0,
         logit_divisor=divisor or 1.0,
@@ -107,12 +108,53 @@ def _attention_output(layers: nn.ModuleList, config: PretrainedConfig) -> str:
     found: list[tuple[int, int, str, int]] = []
     for name, module in layers[0].named_modules():
         inside, _, last = name.rpartition(".")
-        attention = any(word in inside.lower() for word in ATTENTION_NAMES) and "cross" not in inside
-        if attention and isinstance(module, nn.Linear | Conv1D) and _outputs(module) == config.hidden_size:
+        if (
+            _is_attention(name)
+            and "cross" not in inside
+            and isinstance(module, nn.Linear | Conv1D)
+            and _outputs(module) == config.hidden_size
+        ):
             rank = OUTPUTS.index(last) if last in OUTPUTS else len(OUTPUTS)
             found.append((rank, -len(found), name, _inputs(module) % config.num_attention_heads))
     path = min((place for place in found if not place[3]), default=(0, 0, "", 0))[2]
     return path if all(path in dict(layer.named_modules()) for layer in layers) else ""
+
+
+def _mlp_output(layers: nn.ModuleList, config: PretrainedConfig) -> str:
+    """Path in every layer to the one projection beside attention that leads to the residual width.
+
+    Where there are several or none, as in mixtures of experts, to the one part that is neither attention nor a norm;
+    empty where layers differ or that is not one.
+    """
+    found = [(_down_projections(layer, config.hidden_size), _parts(layer)) for layer in layers]
+    for paths in zip(*found, strict=True):
+        if all(path == paths[0] for path in paths) and len(paths[0]) == 1:
+            return paths[0][0]
+    return ""
+
+
+def _down_projections(layer: nn.Module, width: int) -> list[str]:
+    """Paths to what leads to the residual width, in no part of a part."""
+    return [
+        name
+        for name, module in layer.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and _outputs(module) == width and not _is_attention(name)
+        if name.count(".") < 2
+    ]
+
+
+def _parts(layer: nn.Module) -> list[str]:
+    """Names of a layer's parts that hold weights and are neither attention nor a norm."""
+    return [
+        name
+        for name, module in layer.named_children()
+        if not is_norm(module) and not _is_attention(f"{name}.") and next(module.parameters(), None) is not None
+    ]
+
+
+def _is_attention(path: str) -> bool:
+    """Whether a path leads into attention."""
+    return any(word in path.rpartition(".")[0].lower() for word in ATTENTION_NAMES)
 
 
 def _inputs(module: Any) -> int:

@@ -113,7 +113,10 @@ def proved(found: Inspected) -> list[str]:
         return [*held, "the class is of the architecture table, which the tests hold against the plain model"]
     proof = prove_checkpoint(found)["proof"]
     held.append(f"logits, layers and greedy tokens of its first {proof['layers']} layers are the plain model's")
-    return [*held, f"heads are not: {proof['without_heads']}" if proof["without_heads"] else "heads can be replaced"]
+    for what in ("heads", "sublayers"):
+        missing = proof[f"without_{what}"]
+        held.append(f"{what} are not: {missing}" if missing else f"{what} can be replaced")
+    return held
 
 
 def stored_types(found: Inspected, path: Path) -> dict[str, int]:

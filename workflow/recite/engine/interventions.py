@@ -1,15 +1,16 @@
 """Interventions: what a forward pass is changed by; each is in force for one pass and always taken back."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from recite.checkpoints.loading import Checkpoint
-from recite.engine.continuation import Pass
+from recite.checkpoints.loading import Checkpoint, Sublayer
+from recite.engine.continuation import Intervention, Pass
 from recite.engine.gaussian import row_noise
+from recite.engine.residuals import output_changed
 from recite.errors import ReciteError
 
 
@@ -39,12 +40,7 @@ class ResidualNoise:
     def __call__(self, pass_: Pass) -> Iterator[None]:
         """Disturb one pass."""
 
-        def add_noise(module: nn.Module, arguments: Any, output: Any) -> Any:
-            hidden: Tensor = output[0] if isinstance(output, tuple) else output
-            noisy = self._disturb(hidden, pass_)
-            return (noisy, *output[1:]) if isinstance(output, tuple) else noisy
-
-        with self.module.register_forward_hook(add_noise):
+        with output_changed(self.module, lambda hidden: self._disturb(hidden, pass_)):
             yield
 
     def _disturb(self, hidden: Tensor, pass_: Pass) -> Tensor:
@@ -123,3 +119,93 @@ class HeadReplacement:
         assert self.donors is not None
         donors = self.values[self.donors[rows].to(self.values.device), start : start + outputs.shape[1]]
         return donors.to(outputs.device, outputs.dtype).unflatten(-1, (self.count, -1))[batch, :, heads]
+
+
+class SublayerReplacement:
+    """The output of the attention or the MLP of one layer replaced in all rows, before any norm that stands behind it.
+
+    By zero, by its mean over a data set (`values`, (width,)), or by the same output for another row at the same place:
+    `values` are then (rows, positions, width) outputs of which row i takes row `donors[i]`. Source: the layer and
+    sublayer ablations of work on circuits (for one arXiv 2304.14767); what replaces them is our choice.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        layer: int,
+        sublayer: Sublayer,
+        by: Literal["zero", "dataset_mean", "resample"] = "zero",
+        values: Tensor | None = None,
+        donors: Tensor | None = None,
+    ) -> None:
+        self.module = checkpoint.sublayer(layer, sublayer)
+        self.by, self.values, self.donors = by, values, donors
+
+    @contextmanager
+    def __call__(self, pass_: Pass) -> Iterator[None]:
+        """Replace the output in one pass."""
+        with output_changed(
+            self.module, lambda output: self._replacement(_by_row(output, pass_), pass_).view_as(output)
+        ):
+            yield
+
+    def _replacement(self, output: Tensor, pass_: Pass) -> Tensor:
+        if self.by == "zero":
+            return torch.zeros_like(output)
+        assert self.values is not None
+        if self.by == "dataset_mean":
+            return self.values.to(output.device, output.dtype).expand_as(output).contiguous()
+        assert self.donors is not None
+        donors = self.donors[torch.tensor(pass_.rows)].to(self.values.device)
+        fed = slice(pass_.start, pass_.start + output.shape[1])
+        return self.values[donors, fed].to(output.device, output.dtype)
+
+
+class NeuronReplacement:
+    """Some neurons of the MLPs replaced: inputs of the MLP's output projection, behind activation and gate.
+
+    chosen: layer -> (rows, neurons) bool, whose row i says which neurons of row i are replaced; (1, neurons) says it of
+    all rows. By zero, or by `values`: layer -> (neurons,). Source: knowledge neurons, arXiv 2104.08696.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, chosen: Mapping[int, Tensor], values: Mapping[int, Tensor] | None = None
+    ) -> None:
+        self.modules = {layer: checkpoint.sublayer(layer, "mlp") for layer in chosen}
+        self.chosen, self.values = chosen, values
+
+    @contextmanager
+    def __call__(self, pass_: Pass) -> Iterator[None]:
+        """Replace the neurons in one pass."""
+        rows = torch.tensor(pass_.rows)
+
+        def replace(layer: int, arguments: Any) -> tuple[Any, ...]:
+            neurons, chosen = _by_row(arguments[0], pass_), self.chosen[layer]
+            chosen = chosen if len(chosen) == 1 else chosen[rows.to(chosen.device)]
+            value = self.values[layer] if self.values else torch.zeros(1)
+            value, chosen = value.to(neurons.device, neurons.dtype), chosen.to(neurons.device)[:, None]
+            return torch.where(chosen, value, neurons).view_as(arguments[0]), *arguments[1:]
+
+        with ExitStack() as stack:
+            for layer, module in self.modules.items():
+                hook = module.register_forward_pre_hook(lambda _, given, layer=layer: replace(layer, given))
+                stack.enter_context(hook)
+            yield
+
+
+def together(interventions: Sequence[Intervention]) -> Intervention:
+    """All of them in one pass."""
+
+    @contextmanager
+    def intervene(pass_: Pass) -> Iterator[None]:
+        with ExitStack() as stack:
+            for intervention in interventions:
+                stack.enter_context(intervention(pass_))
+            yield
+
+    return intervene
+
+
+def _by_row(states: Tensor, pass_: Pass) -> Tensor:
+    """(rows, positions, width), also of a class that lays them out as (rows x positions, width)."""
+    return states.view(len(pass_.rows), -1, states.shape[-1])

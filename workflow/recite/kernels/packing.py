@@ -21,7 +21,7 @@ class PackedLinear(nn.Module):
     def __init__(self, linear: nn.Linear, rows: int, outputs: slice = slice(None)) -> None:
         super().__init__()
         weight = linear.weight.detach()[outputs]
-        self.out_features = len(weight)
+        self.out_features, self.in_features = weight.shape
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
         self.bias = None if linear.bias is None else linear.bias.detach()[outputs]
 

@@ -18,6 +18,7 @@ from recite.checkpoints.shallow import shallow
 from recite.engine.passes import check_length
 from recite.engine.proof.heads import OF_HEADS
 from recite.engine.proof.own import LENGTH, ROWS, Checks, Own, unmodified
+from recite.engine.proof.sublayers import OF_SUBLAYERS
 from recite.engine.proof.whole import CHECKS
 from recite.errors import ReciteError
 from recite.kernels.packing import pack
@@ -38,14 +39,15 @@ def prove_checkpoint(found: Inspected) -> dict[str, Any]:
         logging.set_verbosity(told)
     missing = prove(model, found.architecture, str(found.where))
     layers = {"layers": few.config.num_hidden_layers, "of": found.config.num_hidden_layers}
-    return {"proof": {**layers, "transformers": transformers.__version__, "without_heads": missing}}
+    return {"proof": {**layers, "transformers": transformers.__version__, **missing}}
 
 
-def prove(model: PreTrainedModel, architecture: Architecture, where: str) -> str:
+def prove(model: PreTrainedModel, architecture: Architecture, where: str) -> dict[str, str]:
     """Prove the parts of a model in float32, as loaded and not yet packed; it is packed here.
 
-    Returns why its heads are none that can be replaced, where only that is not proved; else nothing. Raises
-    ReciteError that names the part which is not proved.
+    Returns why its heads, and why its sublayers, are none that can be replaced, where only that is not proved (see
+    `recite.checkpoints.loading.UNPROVED`); else nothing of them. Raises ReciteError that names the part which is not
+    proved.
     """
     checkpoint = Checkpoint(model, architecture, "", 0, "float32")
     check_length(checkpoint, LENGTH)
@@ -58,9 +60,16 @@ def prove(model: PreTrainedModel, architecture: Architecture, where: str) -> str
     failed = _failed(CHECKS, checkpoint, own)
     if failed:
         raise _unproved(where, architecture, *failed)
-    if not architecture.attention_output:
-        return "no attention output projection is found in every layer"
-    return " cannot be proved: ".join(_failed(OF_HEADS, checkpoint, own))
+    missing = "" if architecture.attention_output else "no attention output projection is found in every layer"
+    no_mlp = "" if architecture.mlp_output else "no MLP is found in every layer"
+    return {
+        "without_heads": missing or _sentence(_failed(OF_HEADS, checkpoint, own)),
+        "without_sublayers": missing or no_mlp or _sentence(_failed(OF_SUBLAYERS, checkpoint, own)),
+    }
+
+
+def _sentence(failed: tuple[str, str] | tuple[()]) -> str:
+    return " cannot be proved: ".join(failed)
 
 
 @torch.inference_mode()

@@ -1,12 +1,11 @@
 """What measurements of heads need of a model beside that: where heads are, and that they can be replaced."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.activations import trace
@@ -14,6 +13,7 @@ from recite.engine.branches import Restart
 from recite.engine.continuation import Pass, continue_greedily
 from recite.engine.interventions import HeadReplacement
 from recite.engine.passes import forward
+from recite.engine.proof.hooks import given, input_of, output_of
 from recite.engine.proof.own import LENGTH, MOST_SHARED, PROMPT, ROWS, STEPS, TOLERANCE, Checks, Own, same
 from recite.engine.residuals import Unkept
 
@@ -25,8 +25,8 @@ def _attention(checkpoint: Checkpoint, own: Own) -> str:
         found = []
         for factor in (1, 0):
             with ExitStack() as stack:
-                stack.enter_context(_given(projection, partial(torch.mul, factor)))
-                outputs = [stack.enter_context(_output(module)) for module in (attention, projection)]
+                stack.enter_context(given(projection, partial(torch.mul, factor)))
+                outputs = [stack.enter_context(output_of(module)) for module in (attention, projection)]
                 forward(checkpoint, own.tokens, Unkept(), 1)
             found.append([output[0] for output in outputs])
         (all_, projected), (rest, bias) = found
@@ -64,7 +64,7 @@ def _heads_given(checkpoint: Checkpoint, tokens: Tensor, layer: int, nudge: floa
     """
     cache = _Nudged(layer, nudge)
     rows = min(checkpoint.heads, MOST_SHARED)
-    with _input(checkpoint.attention_output(layer)) as mixed:
+    with input_of(checkpoint.attention_output(layer)) as mixed:
         forward(checkpoint, tokens[:1].expand(rows, -1), cache, 1)
     return cache.heads, mixed[0][: cache.heads]
 
@@ -72,7 +72,7 @@ def _heads_given(checkpoint: Checkpoint, tokens: Tensor, layer: int, nudge: floa
 def _replacement(checkpoint: Checkpoint, own: Own) -> str:
     rows = torch.arange(ROWS)
     for layer in range(len(checkpoint.layers)):
-        with _input(checkpoint.attention_output(layer)) as mixed:
+        with input_of(checkpoint.attention_output(layer)) as mixed:
             clean = forward(checkpoint, own.tokens, Unkept(), LENGTH)
         for values, equal in ((mixed[0], True), (mixed[0] + 1, False)):
             replaced = HeadReplacement(checkpoint, layer, rows % checkpoint.heads, "resample", values, rows)
@@ -126,30 +126,3 @@ class _Nudged(Unkept):
             rows = torch.arange(min(len(value), self.heads), device=value.device)
             value[rows, rows] += self.nudge * torch.linspace(1, 2, value.shape[-1], device=value.device)
         return key, value
-
-
-@contextmanager
-def _given(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within the block the module is given what `change` makes of its input."""
-    with module.register_forward_pre_hook(lambda _, arguments: (change(arguments[0]), *arguments[1:])):
-        yield
-
-
-@contextmanager
-def _input(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Within the block what the module is given goes into the list."""
-    seen: list[Tensor] = []
-    with module.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0])):
-        yield seen
-
-
-@contextmanager
-def _output(module: nn.Module) -> Iterator[list[Tensor]]:
-    """Within the block what the module hands on, the first of several, goes into the list."""
-    seen: list[Tensor] = []
-
-    def see(module: nn.Module, arguments: Any, output: Any) -> None:
-        seen.append(output[0] if isinstance(output, tuple) else output)
-
-    with module.register_forward_hook(see):
-        yield seen
