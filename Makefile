@@ -11,7 +11,7 @@ VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
 
-.PHONY: demo docs real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo docs lock real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -98,14 +98,18 @@ format: .venv/developing
 	.venv/bin/snakefmt Snakefile workflow/Snakefile workflow/rules
 
 clean:
-	rm -rf .venv .venv-vllm .venv-crate .snakemake results site
+	rm -rf .venv .venv-vllm .venv-crate .venv-lock .snakemake results site
 
-.venv/installed: envs/recite.yaml
-	@$(PYTHON) -c 'import sys; sys.exit("recite: Python 3.11 or newer is needed, $(PYTHON) is %d.%d; say make PYTHON=..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
-	@echo "Install the pinned packages into .venv (once, about two minutes)"
+# Which build of torch it is, for CUDA or for CPUs, is decided by the package indexes that pip is told; its digest is in torch.txt.
+.venv/installed: envs/torch.txt envs/lock.txt envs/cuda.txt
+	@$(PYTHON) -c 'import sys; sys.exit("recite: Python 3.11 to 3.13 is needed, $(PYTHON) is %d.%d; say make PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info < (3, 14) else 0)'
+	@echo "Install the locked packages into .venv (once, about two minutes)"
 	$(PYTHON) -m venv .venv
-	sed -n 's/^ *- \([A-Za-z].*==.*\)/\1/p' envs/recite.yaml > .venv/requirements.txt
-	$(PIP) -r .venv/requirements.txt
+	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps -d .venv/torch $$(grep -o '^torch==[^ ]*' envs/torch.txt)
+	$(PIP) --require-hashes --no-deps --no-index --find-links .venv/torch -r envs/torch.txt
+	rm -r .venv/torch
+	$(PIP) --require-hashes --no-deps -r envs/lock.txt
+	@.venv/bin/python -m pip check > /dev/null || { echo "Install what torch needs for CUDA" && $(PIP) --require-hashes --no-deps -r envs/cuda.txt; }
 	@printf '%s\n' '#!/bin/sh' 'here=$$(cd "$$(dirname "$$0")/../.." && pwd)' \
 	  'PYTHONPATH="$$here/workflow" exec "$$here/.venv/bin/python" -m recite "$$@"' > .venv/bin/recite && chmod +x .venv/bin/recite
 	@touch $@
@@ -120,7 +124,16 @@ data/models/$(REAL_WEIGHTS): .venv/installed $(wildcard config/real/*)
 	@touch $@
 
 .venv/developing: .venv/installed envs/dev.txt
-	$(PIP) -r envs/dev.txt -c .venv/requirements.txt
+	$(PIP) --require-hashes --no-deps -r envs/dev.txt
+	@touch $@
+
+## Lock the versions of pyproject.toml with their digests; OPTIONS=torch takes the newest torch, and so on (scripts/lock.py).
+lock: .venv-lock/installed
+	PATH="$(CURDIR)/.venv-lock/bin:$$PATH" $(PYTHON) scripts/lock.py $(OPTIONS)
+
+.venv-lock/installed:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	@touch $@
 
 # The validator of crates needs other versions than ours; the older library holds the context that it asks for.

@@ -1,5 +1,6 @@
 """Counts by recite.stages.frequency.ngrams against brute force, on corpora of text, tokens and few letters."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,6 +84,14 @@ def test_counts_equal_brute_force(tmp_path: Path, tokenizer: Path, kind: str) ->
     assert Index([indexed(texts, units, tmp_path)]).counts(spans) == expected
     assert expected.count(0) > 500
     assert max(expected) > 100
+
+
+def test_a_machine_without_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lock leaves infini-gram out where it has no wheel; all but its counts must still run there."""
+    folder = indexed(words(10, 2), units_of(None), tmp_path)
+    monkeypatch.setitem(sys.modules, "infini_gram.engine", None)
+    with pytest.raises(ReciteError, match=r"^infini-gram has no build for this machine .* count by `public` alone\.$"):
+        Index([folder])
 
 
 def test_planted_copies_by_hand(tmp_path: Path) -> None:

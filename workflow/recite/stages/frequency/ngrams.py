@@ -17,7 +17,6 @@ from shutil import rmtree
 from typing import Any, NamedTuple
 
 import numpy as np
-from infini_gram.engine import InfiniGramEngine
 from pydivsufsort import divsufsort
 
 from recite.corpora.tokenizer import load_tokenizer
@@ -151,6 +150,18 @@ def _sort(folder: Path, units: Units, threads: int, gigabytes: int) -> None:
         )
 
 
+def _engine() -> Any:
+    """The class of infini-gram's indexes, which has no build for some machines."""
+    try:
+        from infini_gram.engine import InfiniGramEngine
+    except ModuleNotFoundError:
+        raise ReciteError(
+            "infini-gram has no build for this machine (only for Linux on x86-64 and macOS on arm64), so that no local "
+            "index can be read; leave `frequency` out of the config, or count by `public` alone."
+        ) from None
+    return InfiniGramEngine
+
+
 class Index:
     """An index that is open for counting; several folders count as one corpus."""
 
@@ -166,7 +177,7 @@ class Index:
             )
         width = widths.pop()
         most = int(np.iinfo(f"u{width}").max)
-        self.engine = InfiniGramEngine(
+        self.engine = _engine()(
             index_dir=[str(folder) for folder in folders],
             eos_token_id=most - 1,
             vocab_size=most,
