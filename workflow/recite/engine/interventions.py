@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Pass
 from recite.engine.gaussian import row_noise
+from recite.engine.passes import check_attention
 from recite.errors import ReciteError
+from recite.kernels.attention import Cut, cutting
 
 
 class ResidualNoise:
@@ -123,3 +125,22 @@ class HeadReplacement:
         assert self.donors is not None
         donors = self.values[self.donors[rows].to(self.values.device), start : start + outputs.shape[1]]
         return donors.to(outputs.device, outputs.dtype).unflatten(-1, (self.count, -1))[batch, :, heads]
+
+
+class Knockout:
+    """Attention cut, in all layers and heads, from the positions that predict the continuation to those of `keys`.
+
+    Positions are counted from a row's first token, BOS included; the first that predicts is the context's last, and
+    each still attends to itself. What is left has the weights of a softmax over it. Source: attention knockout,
+    Geva et al. 2023 (arXiv 2304.14767). Raises ReciteError for a class that computes attention itself.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, keys: range) -> None:
+        check_attention(checkpoint)
+        self.keys = keys
+
+    @contextmanager
+    def __call__(self, pass_: Pass) -> Iterator[None]:
+        """Cut in one pass."""
+        with cutting(Cut(pass_.prompt - 1, self.keys.start, self.keys.stop)):
+            yield

@@ -1,16 +1,22 @@
 """Rows drawn by class of their scores: what is rare, such as what is recited, is measured on rows enough."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
+from recite.corpora.tables.samples import SAMPLES
+from recite.errors import ReciteError
 from recite.files import hash64
 from recite.outcomes.means import classes
 from recite.outcomes.rows import one_table
 from recite.tables import Table, read_metadata
+
+NAMED = ("row_id", "sequence_id", "domain", "inclusion_probability")
+"""What names a sampled row."""
 
 
 class Drawn(NamedTuple):
@@ -26,6 +32,39 @@ def read_domain(scores: Sequence[Path], table: Table, domain: str) -> tuple[np.n
     here = np.array(rows["domain"].to_pylist(), dtype=object) == domain
     row_ids, hits = (rows[name].to_numpy()[here] for name in ("row_id", "hits"))
     return row_ids, hits, read_metadata(scores[0])["continuation_tokens"]
+
+
+def samples_of(domains: Sequence[str], shards: Sequence[Path], more: Sequence[str]) -> Iterator[tuple[str, pa.Table]]:
+    """Each of some domains with NAMED and `more` columns of all its sampled rows; a shard's are of one domain."""
+    of_domain: dict[str, list[Path]] = {domain: [] for domain in domains}
+    for path in shards:
+        of_domain[SAMPLES.read(path, ["domain"])["domain"][0].as_py()].append(path)
+    for domain, paths in of_domain.items():
+        parts = [SAMPLES.read(path, [*NAMED, *more]) for path in paths]
+        yield domain, pa.concat_tables(parts, promote_options="default")
+
+
+def draw_samples(
+    domain: str, scores: Sequence[Path], table: Table, rows: pa.Table, options: Mapping[str, Any]
+) -> tuple[np.ndarray, dict[str, list[Any]]]:
+    """The rows of a domain drawn by `draw_by_class` for its scores: places among its sampled `rows`, and columns.
+
+    The columns are NAMED, `group` and `drawn_share`. ReciteError where scores and samples do not hold the same rows.
+    """
+    row_ids, hits, steps = read_domain(scores, table, domain)
+    sampled = rows["row_id"].to_numpy()
+    if not np.array_equal(np.sort(row_ids), np.sort(sampled)):
+        raise ReciteError(
+            f"{scores[0].parent} scores other rows of {domain} than its samples hold; delete it and run again."
+        )
+    drawn = draw_by_class(row_ids, hits, steps, options)
+    order = np.argsort(sampled)
+    chosen = np.concatenate([np.array(part.row_ids, np.uint64) for part in drawn.values()])
+    places = order[np.searchsorted(sampled[order], chosen)]
+    columns = rows.select(NAMED).take(pa.array(places)).to_pydict()
+    columns["group"] = [group for group, part in drawn.items() for _ in part.row_ids]
+    columns["drawn_share"] = [part.share for part in drawn.values() for _ in part.row_ids]
+    return places, columns
 
 
 def draw_by_class(row_ids: np.ndarray, hits: np.ndarray, steps: int, options: Mapping[str, Any]) -> dict[str, Drawn]:
