@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import nsmallest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,11 +46,17 @@ def samples_of(domains: Sequence[str], shards: Sequence[Path], more: Sequence[st
 
 
 def draw_samples(
-    domain: str, scores: Sequence[Path], table: Table, rows: pa.Table, options: Mapping[str, Any]
+    domain: str,
+    scores: Sequence[Path],
+    table: Table,
+    rows: pa.Table,
+    options: Mapping[str, Any],
+    others: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> tuple[np.ndarray, dict[str, list[Any]]]:
     """The rows of a domain drawn by `draw_by_class` for its scores: places among its sampled `rows`, and columns.
 
-    The columns are NAMED, `group` and `drawn_share`. ReciteError where scores and samples do not hold the same rows.
+    The columns are NAMED, `group` and `drawn_share`. `others` are ids of rows of classes that no score makes.
+    ReciteError where scores and samples do not hold the same rows.
     """
     row_ids, hits, steps = read_domain(scores, table, domain)
     sampled = rows["row_id"].to_numpy()
@@ -57,7 +64,8 @@ def draw_samples(
         raise ReciteError(
             f"{scores[0].parent} scores other rows of {domain} than its samples hold; delete it and run again."
         )
-    drawn = draw_by_class(row_ids, hits, steps, options)
+    members = {group: np.isin(row_ids, np.array(ids, np.uint64)) for group, ids in others.items()}
+    drawn = draw_by_class(row_ids, hits, steps, options, members)
     order = np.argsort(sampled)
     chosen = np.concatenate([np.array(part.row_ids, np.uint64) for part in drawn.values()])
     places = order[np.searchsorted(sampled[order], chosen)]
@@ -67,12 +75,19 @@ def draw_samples(
     return places, columns
 
 
-def draw_by_class(row_ids: np.ndarray, hits: np.ndarray, steps: int, options: Mapping[str, Any]) -> dict[str, Drawn]:
+def draw_by_class(
+    row_ids: np.ndarray,
+    hits: np.ndarray,
+    steps: int,
+    options: Mapping[str, Any],
+    others: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> dict[str, Drawn]:
     """The rows of one domain drawn for each of `options["classes"]` (class -> how many; all if there are fewer).
 
-    `options` hold the thresholds of the classes and the seed, too.
+    `options` hold the thresholds of the classes and the seed, too. `others` are members, (rows,) bool, of classes that
+    no score makes.
     """
-    members = classes(hits, steps, options)
+    members = {**classes(hits, steps, options), **others}
     found = {}
     for group, count in options["classes"].items():
         given = row_ids[members[group]].tolist()

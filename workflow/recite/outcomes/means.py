@@ -94,7 +94,8 @@ def totals(frame: Frame, rows: np.ndarray, known: np.ndarray, values: np.ndarray
     """Totals of `values`, (known rows, columns), over all of some rows, of which only some are `known`.
 
     `rows` and `known` are indices, ascending; known rows that are not among `rows` are passed over. In every domain the
-    known ones stand for all, and are a smaller sample of its documents; domains of which none is known are left out.
+    known ones stand for all, and are a smaller sample of its documents; domains of which none is known, or none is in a
+    resample, are left out, of that resample.
     """
     count = np.zeros((1 + options["resamples"], 1))
     sums = np.zeros((1 + options["resamples"], values.shape[1]))
@@ -109,10 +110,10 @@ def totals(frame: Frame, rows: np.ndarray, known: np.ndarray, values: np.ndarray
         share = here.sum() / len(stratum)
         part = part._replace(fractions={domain: frame.fractions[domain] * share}, bags=frame.bags)
         whole, drawn = bags_of(frame, stratum, options), bags_of(part, np.arange(here.sum()), options)
-        size = whole.totals(whole.sizes[:, None])
+        means = drawn.means(drawn.sums(values[here]))
+        size = np.where(np.isnan(means[:, :1]), 0, whole.totals(whole.sizes[:, None]))
         count += size
-        # A resample without any known row is one without any row, unless all of these are few.
-        sums += size * np.nan_to_num(drawn.means(drawn.sums(values[here])))
+        sums += size * np.nan_to_num(means)
     return Totals(count, sums)
 
 

@@ -1,1 +1,1 @@
-"""Attention: which positions of its context a continuation attends to and needs, and which heads are induction heads."""
+"""Attention: which places of its context a continuation attends to and needs; which heads are induction heads."""

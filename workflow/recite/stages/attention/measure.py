@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
+from recite.corpora.planted import known_copies
 from recite.engine.continuation import continue_greedily
 from recite.engine.finite import naming
 from recite.engine.interventions import Knockout
@@ -22,7 +23,9 @@ from recite.engine.memory import halving
 from recite.engine.passes import BLOCK_BATCHES
 from recite.engine.residuals import weights_seen
 from recite.engine.scores import Forced, forced
+from recite.outcomes.copies import UNSEEN
 from recite.outcomes.drawing import draw_samples, samples_of
+from recite.outcomes.frame import HELD_OUT
 from recite.progress import Done, Progress, unseen
 from recite.stages.attention.places import ITSELF, even_shares, members_of, spans_of
 from recite.stages.attention.rows import ATTENDED
@@ -48,22 +51,27 @@ def measure_attention(
     options: Mapping[str, Any],
     scores: Sequence[Path],
     shards: Sequence[Path],
+    planted: Sequence[Path],
+    controls: Path | None,
     checkpoint: Path,
     attended: Path,
     threads: int,
 ) -> None:
     """Write a line for every row of some domains that is drawn by its class under one model.
 
-    `options` are those of scoring with `domains`, `classes` (class -> how many rows of a domain), their thresholds,
-    `segments` (into how many the context is cut) and the seed. `scores` and `shards` hold all rows of these domains.
+    `options` are those of scoring with `domains` (and their kinds), `classes` (class -> how many rows of a domain),
+    their thresholds, `segments` (into how many the context is cut) and the seed. `scores` and `shards` hold all rows of
+    these domains; `planted` are those of planted ones, of which `controls` knows the copies, both if any are asked for.
     """
     torch.set_num_threads(threads)
-    columns, context, continuation = read_texts(options, scores, shards)
+    copies = known_copies(planted, controls) if controls else {}
+    columns, context, continuation = read_texts(options, scores, shards, copies)
     _, run, places = np.unique(columns["sequence_id"], return_index=True, return_inverse=True)  # equal texts once
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
     text, steps = text_of(context[run], continuation[run], options["bos"]), continuation.shape[1]
     spans = spans_of(context.shape[1], steps, options["segments"], options["bos"] is not None)
-    print(f"{options['model']}: {len(context)} rows of {len(text)} texts without {len(spans)} places each on {loaded.device}", flush=True)
+    what = f"{len(context)} rows of {len(text)} texts without {len(spans)} places each"
+    print(f"{options['model']}: {what} on {loaded.device}", flush=True)
 
     def call(size: int) -> Attended:
         done = Progress(len(text) * (1 + 2 * len(spans)), "continuations")
@@ -92,13 +100,19 @@ def measure_attention(
 
 
 def read_texts(
-    options: Mapping[str, Any], scores: Sequence[Path], shards: Sequence[Path]
+    options: Mapping[str, Any], scores: Sequence[Path], shards: Sequence[Path], copies: Mapping[int, int]
 ) -> tuple[dict[str, list[Any]], np.ndarray, np.ndarray]:
-    """The drawn rows of all domains: columns that name them, contexts and continuations, (rows, tokens) each."""
+    """The drawn rows of all domains: columns that name them, contexts and continuations, (rows, tokens) each.
+
+    `copies` are those of planted rows; of a domain of kind `held_out` every row is unseen.
+    """
     columns: dict[str, list[Any]] = {}
     contexts, continuations = [], []
-    for domain, rows in samples_of(options["domains"], shards, ("context", "continuation")):
-        places, named = draw_samples(domain, scores, SCORES, rows, options)
+    for domain, rows in samples_of([*options["domains"]], shards, ("context", "continuation")):
+        ids = rows["row_id"].to_pylist()
+        held_out = options["domains"][domain] == HELD_OUT
+        others = {UNSEEN: [row_id for row_id in ids if held_out or copies.get(row_id) == 0]}
+        places, named = draw_samples(domain, scores, SCORES, rows, options, others)
         for name, values in named.items():
             columns.setdefault(name, []).extend(values)
         contexts.append(as_array(rows["context"])[places])
@@ -128,7 +142,7 @@ def attend_to(
     ReciteError for a class that computes attention itself, NotFiniteError as `forced` does.
     """
     context, true = text[:, :-steps], text[:, -steps:]
-    clean, mass = masses(checkpoint, text, steps, batch_rows, members_of(dict(spans), context.shape[1], steps), done)
+    clean, mass = masses(checkpoint, text, steps, batch_rows, members_of(spans, context.shape[1], steps), done)
     continued = partial(continue_greedily, checkpoint, context, steps, batch_rows, block_batches=BLOCK_BATCHES)
     greedy = continued(draft=true).tokens
     hits = torch.empty(len(text), len(spans), dtype=torch.uint8)
@@ -142,14 +156,15 @@ def attend_to(
 
 
 def masses(
-    checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, members: Tensor, done: Done = unseen
+    checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, members: np.ndarray, done: Done = unseen
 ) -> tuple[Forced, Tensor]:
     """What the whole model makes of `text`, and its attention to each place, (rows, layers, heads, places) float32.
 
     `members` are those of `recite.stages.attention.places`. Weights are summed within the pass; none are kept.
     """
-    of_place = members.flatten(0, 1)
-    parts: list[list[Tensor]] = [[] for _ in checkpoint.layers]
+    of_place = torch.from_numpy(members).flatten(0, 1)
+    none = torch.empty(0, checkpoint.heads, members.shape[-1])
+    parts = [[none] for _ in checkpoint.layers]
 
     def see(layer: int, weights: Tensor) -> None:
         predicting = weights[:, :, -steps:].flatten(2)

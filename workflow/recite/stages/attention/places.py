@@ -1,7 +1,8 @@
 """Where the keys are that a continuation attends to: the first token, segments of the context, what follows, itself."""
 
-import torch
-from torch import Tensor
+from collections.abc import Mapping
+
+import numpy as np
 
 FIRST, CONTINUATION, ITSELF = "first", "continuation", "itself"
 
@@ -20,20 +21,20 @@ def spans_of(context: int, steps: int, segments: int, bos: bool) -> dict[str, ra
     return found | {CONTINUATION: range(start + context, start + context + steps)}
 
 
-def members_of(spans: dict[str, range], prompt: int, steps: int) -> Tensor:
+def members_of(spans: Mapping[str, range], prompt: int, steps: int) -> np.ndarray:
     """Which key counts to which place, for each query that predicts a token of the continuation, float32.
 
     (steps, prompt + steps - 1, places): 1 or 0, ITSELF the last place. The first query is the prompt's last position;
     a key after its query is of no place.
     """
     fed = prompt + steps - 1
-    query, key = torch.arange(prompt - 1, fed)[:, None], torch.arange(fed)
+    query, key = np.arange(prompt - 1, fed)[:, None], np.arange(fed)
     found = [(key < query) & (key >= keys.start) & (key < keys.stop) for keys in spans.values()]
-    return torch.stack([*found, key == query], dim=-1).float()
+    return np.stack([*found, key == query], axis=-1).astype(np.float32)
 
 
-def even_shares(members: Tensor) -> list[float]:
+def even_shares(members: np.ndarray) -> list[float]:
     """What each place is attended to where every query attends evenly to all that it sees."""
-    shares = members.double().sum(dim=1)
-    mean: list[float] = (shares / shares.sum(dim=1, keepdim=True)).mean(dim=0).tolist()
+    shares = members.sum(axis=1, dtype=float)
+    mean: list[float] = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0).tolist()
     return mean

@@ -14,7 +14,12 @@ ATTENDED = Table(
         Column("sequence_id", pa.uint64(), "", "the row's text: rows of equal text share it"),
         Column("domain", CATEGORY, "", "domain of the row"),
         INCLUSION,
-        Column("group", CATEGORY, "", "memorized, half or unmemorized by the row's score: for which it was drawn"),
+        Column(
+            "group",
+            CATEGORY,
+            "",
+            "for which the row was drawn: memorized, half or unmemorized by its score, or unseen, of no copy",
+        ),
         Column(
             "drawn_share", pa.float64(), "", "share of the model's scored rows of that group and domain that was drawn"
         ),
@@ -26,8 +31,8 @@ ATTENDED = Table(
             "mass",
             pa.list_(pa.float32()),
             "",
-            "attention to each place, by layer, head and place: sum of the weights of its keys, mean over the positions "
-            "that predict the continuation",
+            "attention to each place, by layer, head and place: sum of the weights of its keys, mean over the "
+            "positions that predict the continuation",
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Attention: which places of its context a continuation attends to and needs, and which heads are induction heads."""
+"""Attention: which places of its context a continuation attends to and needs; which heads are induction heads."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from recite.stages.inputs import (
     own_batches,
     planted,
     scores_of,
+    shard_files,
 )
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
@@ -24,6 +25,7 @@ IMPORTANCE = "ablation"
 """The section, and the rule, of what heads matter."""
 PACE = 0.32
 """What it reaches on a GPU, over scoring: that of ablated heads, whose continuations leave their drafts, too."""
+UNSEEN, PLANTED, HELD_OUT = "unseen", "planted", "held_out"
 OTHER_PLACES = 3
 """Places beside the segments: the first token, the continuation and the query itself, which alone is not cut."""
 DRAWING_SECONDS = 1e-5
@@ -43,9 +45,27 @@ def _check(study: Asked, source: str) -> None:
         )
 
 
+def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    """A model with all rows and scores of some domains and, where unseen rows are drawn, the copies of planted ones."""
+    model, part = wildcards["model"], wildcards["part"]
+    domains = _domains_of_kind(study, model, part, PLANTED) if UNSEEN in study.config[SECTION]["classes"] else []
+    shards = [shard for domain in domains for shard in study.shards_of(domain)]
+    copies = {"controls": study.file("corpus", "controls", {})} if domains else {}
+    planted_shards = shard_files(study, study.models[model].family, shards)
+    return model_and_domains(study, wildcards) | {"planted": planted_shards} | copies
+
+
+def _domains_of_kind(study: Study, model: str, part: str, *kinds: str) -> list[str]:
+    """The domains of a job that are of some kinds."""
+    every = study.domains_of(model)
+    return [domain for domain in domains_of(study, model, part) if every[domain] in kinds]
+
+
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     model, section = wildcards["model"], study.config[SECTION]
-    own = {"domains": domains_of(study, model, wildcards["part"]), "seed": study.seed}
+    kinds = study.domains_of(model)
+    domains = {domain: kinds[domain] for domain in domains_of(study, model, wildcards["part"])}
+    own = {"domains": domains, "seed": study.seed}
     own |= {key: section[key] for key in ("classes", "segments")}
     thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
     return own_batches(study, SECTION, model) | own | thresholds
@@ -56,9 +76,11 @@ def _induction_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     return own_batches(study, SECTION, wildcards["model"]) | own | {"seed": study.seed}
 
 
-def _rows(study: Study, domains: int) -> int:
-    """Rows of some domains to expect."""
-    return domains * min(study.config["sampling"]["rows_per_domain"], sum(study.config[SECTION]["classes"].values()))
+def _rows(study: Study, model: str, part: str) -> int:
+    """Rows of a job to expect; of planted domains at most all as unseen."""
+    most, counts = study.config["sampling"]["rows_per_domain"], dict(study.config[SECTION]["classes"])
+    unseen = min(most, counts.pop(UNSEEN, 0)) * len(_domains_of_kind(study, model, part, PLANTED, HELD_OUT))
+    return unseen + min(most, sum(counts.values())) * len(domains_of(study, model, part))
 
 
 def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
@@ -66,7 +88,7 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     model, study = wildcards["model"], planner.study
     section, cost = study.config[SECTION], planner.costs[model]
     domains, batch = len(domains_of(study, model, wildcards["part"])), section["batch_rows"]
-    rows, places = _rows(study, domains), section["segments"] + OTHER_PLACES
+    rows, places = _rows(study, model, wildcards["part"]), section["segments"] + OTHER_PLACES
     drawing = domains * study.config["sampling"]["rows_per_domain"] * DRAWING_SECONDS
     seconds = cost.seconds(2 * places * rows, batch, cost.row, PACE) + drawing
     context, continuation = planner.tokens_of(model)
@@ -81,7 +103,7 @@ def _row_bytes(planner: Planner, model: str) -> int:
 
 
 def _peak(planner: Planner, model: str, positions: int, unembedded: int) -> int:
-    """Bytes of each GPU: a pass over whole rows with one layer's weights, in float32, and the scores they are made of."""
+    """Bytes of each GPU: a pass over whole rows with one layer's weights, in float32, and their scores."""
     batch = planner.study.config[SECTION]["batch_rows"]
     whole = planner.whole_peak(model, batch, positions, unembedded)
     return whole and whole + 2 * costs.NUMBER_BYTES * batch * planner.costs[model].facts.heads * positions**2
@@ -105,7 +127,7 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study, seconds, held = planner.study, float(costs.START_SECONDS), 0
     classes = len(study.config[SECTION]["classes"])
     for model in study.models_of(SECTION):
-        facts, rows = planner.costs[model].facts, _rows(study, len(study.domains_of(model)))
+        facts, rows = planner.costs[model].facts, sum(_rows(study, model, part) for part in study.parts(model))
         numbers = facts.layers * (facts.heads + 2) * (study.config[SECTION]["segments"] + OTHER_PLACES)
         seconds += planner.total_rows([model]) * costs.AGGREGATION_SECONDS + classes * numbers * LINE_SECONDS
         held = max(held, rows * _row_bytes(planner, model))
@@ -134,7 +156,7 @@ RULES = (
         place="{model}/{part}",
         run="recite.stages.attention.measure:measure_attention",
         jobs=lambda study: domain_jobs(study, study.models_of(SECTION)),
-        inputs=model_and_domains,
+        inputs=_inputs,
         outputs={"attended": "attention/{model}/{part}.parquet"},
         options=_options,
         runs_model=True,
@@ -184,13 +206,12 @@ STAGE = Stage(
             ("attention",),
             (
                 "Above, the attention from the positions that predict the true continuation to each place before "
-                "them, mean over layers and heads; the grey line is even attention to all that is seen. Below, what "
-                "the true continuation's log-probability loses where attention to that place is cut in all layers, "
-                "the rest taking its weight: attention is not importance, and the first token takes much of it in "
-                "trained models. The context is cut into segments of equal length; the continuation is what stands of "
-                "it before the query. Natural rows drawn by class, each domain's standing for all, beside rows that "
-                "the model was not trained on, each family's largest model; bars are bootstrap intervals {about}. "
-                "Layers, heads and hits are in the tables."
+                "them, mean over layers and heads: the row's first token, segments of the context, the continuation so "
+                "far, the position itself; the grey line is even attention to all that is seen. Below, what the true "
+                "continuation's log-probability loses where attention to the place is cut in all layers, the rest "
+                "taking its weight. Natural rows drawn by class, each domain's standing for all of it, beside rows "
+                "that the model was not trained on; each family's largest model; n counts drawn rows. Bars are "
+                "bootstrap intervals {about}. Layers, heads and hits are in the tables."
             ),
         ),
         "induction": Figure(
@@ -200,9 +221,10 @@ STAGE = Stage(
             (
                 "Each point is a head: its induction score, the attention from a random token that recurs to the one "
                 "that followed it before, against what the log-probability of memorized natural rows loses without "
-                "it. The grey line is even attention. Above each panel the rank correlation of the two with its "
-                "interval, and of the fifth of the heads that matters most the share that is among the fifth of "
-                "highest score, beside chance. Each family's largest model whose heads were ablated."
+                "it; darker heads lie deeper, and the upright line is even attention. Above each panel the rank "
+                "correlation of the two with its interval, and of the fifth of the heads that matters most the share "
+                "that is among the fifth of highest score, with its interval, beside chance. Each family's largest "
+                "model whose heads were ablated."
             ),
         ),
     },

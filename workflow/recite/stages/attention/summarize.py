@@ -11,9 +11,9 @@ import numpy as np
 
 from recite.corpora.planted import known_copies
 from recite.errors import ReciteError
-from recite.outcomes.copies import copies_of, unseen_rows
+from recite.outcomes.copies import UNSEEN, copies_of, unseen_rows
 from recite.outcomes.frame import NATURAL, PLANTED, places_of
-from recite.outcomes.means import HALF, MEMORIZED, UNMEMORIZED, classes, totals
+from recite.outcomes.means import ALL, HALF, MEMORIZED, UNMEMORIZED, classes, totals
 from recite.outcomes.rates import Line, who
 from recite.outcomes.rows import Outcomes, files_by_model, one_table, read_outcomes
 from recite.stages.attention.rows import ATTENDED
@@ -23,8 +23,6 @@ from recite.statistics.intervals import with_ends
 from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
-UNSEEN = "unseen"
-"""Rows that no model was trained on."""
 DROPS = ("hits_drop", "log_probability_drop")
 
 
@@ -57,9 +55,10 @@ def aggregate_attention(
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
     for key, paths in files_by_model(attended).items():
         outcomes, made = read_outcomes(clean[key], SCORES, options), read_metadata(paths[0])
-        drawn = read_drawn(paths, outcomes, options)
-        unseen = unseen_rows(outcomes.frame, copies_of(outcomes.frame, repetitions))
-        for about, rows, part in groups_of(outcomes, drawn, unseen, options):
+        members = classes(outcomes.hits, outcomes.steps, options) | {UNSEEN: np.zeros(len(outcomes.hits), bool)}
+        members[UNSEEN][unseen_rows(outcomes.frame, copies_of(outcomes.frame, repetitions))] = True
+        drawn = read_drawn(paths, outcomes, members)
+        for about, rows, part in groups_of(outcomes, drawn, members):
             for name, line in place_lines(outcomes, rows, part, about["rows"] == NATURAL, options):
                 lines[name].append(about | line | at_place(made, line))
     for table in (ATTENTION, ATTENTION_LAYERS, ATTENTION_HEADS):
@@ -71,8 +70,8 @@ def at_place(made: Mapping[str, Any], line: Line) -> Line:
     return {"place": made["places"][line["place"]], "even": made["even"][line["place"]]}
 
 
-def read_drawn(paths: Sequence[Path], outcomes: Outcomes, options: Mapping[str, Any]) -> dict[str, Drawn]:
-    """Class -> its drawn rows in one model; ReciteError where they were drawn by other scores."""
+def read_drawn(paths: Sequence[Path], outcomes: Outcomes, members: Mapping[str, np.ndarray]) -> dict[str, Drawn]:
+    """Class -> its drawn rows in one model, of its `members`, (rows,) bool; ReciteError where there are others."""
     read, made = one_table(ATTENDED.read(path) for path in paths), read_metadata(paths[0])
     frame, found = outcomes.frame, {}
     table = read.select(["row_id", "domain", "group"]).to_pandas()
@@ -84,7 +83,7 @@ def read_drawn(paths: Sequence[Path], outcomes: Outcomes, options: Mapping[str, 
         ],
         axis=1,
     )
-    for group, of_class in classes(outcomes.hits, outcomes.steps, options).items():
+    for group, of_class in members.items():
         chosen = np.flatnonzero(table["group"] == group)
         rows = places_of(frame, table.iloc[chosen])
         if not (of_class[rows] & (frame.row_ids[rows] == table["row_id"].to_numpy()[chosen])).all():
@@ -95,18 +94,18 @@ def read_drawn(paths: Sequence[Path], outcomes: Outcomes, options: Mapping[str, 
 
 
 def groups_of(
-    outcomes: Outcomes, drawn: Mapping[str, Drawn], unseen: np.ndarray, options: Mapping[str, Any]
+    outcomes: Outcomes, drawn: Mapping[str, Drawn], members: Mapping[str, np.ndarray]
 ) -> Iterator[tuple[Line, np.ndarray, Drawn]]:
-    """Natural, planted and unseen rows of every class of which some were drawn: names, all of them, the drawn."""
-    frame, members = outcomes.frame, classes(outcomes.hits, outcomes.steps, options)
-    kinds = {NATURAL: frame.rows_of(NATURAL), PLANTED: frame.rows_of(PLANTED), UNSEEN: unseen}
-    for kind, of_kind in kinds.items():
-        for group in (MEMORIZED, HALF, UNMEMORIZED):
-            rows = of_kind[members[group][of_kind]]
-            count = int(np.isin(drawn[group].rows, rows).sum())
-            if count:
-                about = {"rows": kind, "group": group, "n": len(rows), "drawn": count}
-                yield who(outcomes) | about | {"distinct": len(np.unique(frame.texts[rows]))}, rows, drawn[group]
+    """Natural and planted rows of every class, and unseen ones, if some were drawn: names, all of them, the drawn."""
+    frame, scored = outcomes.frame, (MEMORIZED, HALF, UNMEMORIZED)
+    kinds = [(kind, group, frame.rows_of(kind)) for kind in (NATURAL, PLANTED) for group in scored]
+    for kind, group, of_kind in [*kinds, (UNSEEN, UNSEEN, np.flatnonzero(members[UNSEEN]))]:
+        rows = of_kind[members[group][of_kind]]
+        known = drawn[group].rows[np.isin(drawn[group].rows, rows)]
+        if len(known):
+            about = {"rows": kind, "group": ALL if kind == UNSEEN else group, "n": len(rows), "drawn": len(known)}
+            about |= {"distinct": len(np.unique(frame.texts[known]))}
+            yield who(outcomes) | about, rows, drawn[group]
 
 
 def place_lines(

@@ -6,7 +6,11 @@ from recite.tables import Column, Table
 from recite.tables.columns import COUNTED, GROUP, LAYER, MODEL, ROWS, with_interval
 
 _KINDS = Column("rows", pa.string(), "", "natural, planted, or unseen: rows that the model was not trained on")
-_DRAWN = Column("drawn", pa.uint64(), "row", "rows that were drawn")
+_DRAWN = (
+    Column("n", pa.uint64(), "row", "rows of that group"),
+    Column("drawn", pa.uint64(), "row", "those that were drawn"),
+    Column("distinct", pa.uint64(), "text", "distinct texts among these"),
+)
 _PLACE = Column(
     "place",
     pa.string(),
@@ -24,8 +28,7 @@ ATTENTION = Table(
         *MODEL,
         _KINDS,
         GROUP,
-        *COUNTED,
-        _DRAWN,
+        *_DRAWN,
         _PLACE,
         *with_interval("mass", f"{_SUM}, and over layers and heads"),
         _EVEN,
@@ -40,12 +43,12 @@ ATTENTION = Table(
 )
 ATTENTION_LAYERS = Table(
     "attention_layers",
-    (*MODEL, _KINDS, GROUP, *COUNTED, _DRAWN, *LAYER, _PLACE, *with_interval("mass", f"{_SUM}, and over heads"), _EVEN),
+    (*MODEL, _KINDS, GROUP, *_DRAWN, *LAYER, _PLACE, *with_interval("mass", f"{_SUM}, and over heads"), _EVEN),
 )
 _HEAD = Column("head", pa.uint16(), "head", "attention head of the layer, from 0")
 ATTENTION_HEADS = Table(
     "attention_heads",
-    (*MODEL, _KINDS, GROUP, *COUNTED, _DRAWN, *LAYER, _HEAD, _PLACE, *with_interval("mass", _SUM), _EVEN),
+    (*MODEL, _KINDS, GROUP, *_DRAWN, *LAYER, _HEAD, _PLACE, *with_interval("mass", _SUM), _EVEN),
 )
 INDUCTION = Table(
     "induction",

@@ -12,7 +12,7 @@ import numpy as np
 
 from recite.corpora.planted import known_copies
 from recite.errors import ReciteError
-from recite.outcomes.copies import copies_of, unseen_rows
+from recite.outcomes.copies import UNSEEN, copies_of, unseen_rows
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED, Frame, places_of
 from recite.outcomes.means import HALF, MEMORIZED, UNMEMORIZED, Totals, bags_of, classes, totals
@@ -25,8 +25,6 @@ from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import ROUNDING, wilson, with_ends
 from recite.tables import read_metadata
 
-UNSEEN = "unseen"
-"""In place of a domain: rows that no model was trained on."""
 MANY = 5
 """Copies beyond which a memorized row is recited for them (2406.17746)."""
 CLASSES = ("recite", "reconstruct", "recollect")
