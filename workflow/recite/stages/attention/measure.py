@@ -168,7 +168,9 @@ def masses(
 
     def see(layer: int, weights: Tensor) -> None:
         predicting = weights[:, :, -steps:].flatten(2)
-        parts[layer].append((predicting @ of_place.to(weights.device) / steps).cpu())
+        # Not by a matrix product, in which a row's bits follow from where it stands.
+        summed = [(predicting * counted.to(weights.device)).sum(-1) for counted in of_place.T]
+        parts[layer].append((torch.stack(summed, dim=-1) / steps).cpu())
 
     with weights_seen(checkpoint, see):
         clean = forced(checkpoint, text, steps, batch_rows, done=done)
