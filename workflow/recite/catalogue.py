@@ -8,6 +8,7 @@ from recite.comparison.published.stage import STAGE as PUBLISHED
 from recite.comparison.scaling.stage import STAGE as SCALING
 from recite.comparison.signatures.stage import STAGE as SIGNATURES
 from recite.report.stage import STAGE as REPORT
+from recite.stages.attention.stage import STAGE as ATTENTION
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
 from recite.stages.counterfactual.stage import STAGE as COUNTERFACTUAL
@@ -48,6 +49,7 @@ STAGES = (
     RECOVERY,
     LENS,
     HEADS,
+    ATTENTION,
     SIGNATURES,
     FACTORIAL,
     CLAIMS,

@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from recite.checkpoints.loading import Checkpoint, Sublayer
 from recite.engine.continuation import Intervention, Pass
 from recite.engine.gaussian import row_noise
+from recite.engine.passes import check_attention
 from recite.engine.residuals import output_changed
 from recite.errors import ReciteError
+from recite.kernels.attention import Cut, cutting
 
 
 class ResidualNoise:
@@ -209,3 +211,22 @@ def together(interventions: Sequence[Intervention]) -> Intervention:
 def _by_row(states: Tensor, pass_: Pass) -> Tensor:
     """(rows, positions, width), also of a class that lays them out as (rows x positions, width)."""
     return states.view(len(pass_.rows), -1, states.shape[-1])
+
+
+class Knockout:
+    """Attention cut, in all layers and heads, from the positions that predict the continuation to those of `keys`.
+
+    Positions are counted from a row's first token, BOS included; the first that predicts is the context's last, and
+    each still attends to itself. What is left has the weights of a softmax over it. Source: attention knockout,
+    Geva et al. 2023 (arXiv 2304.14767). Raises ReciteError for a class that computes attention itself.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, keys: range) -> None:
+        check_attention(checkpoint)
+        self.keys = keys
+
+    @contextmanager
+    def __call__(self, pass_: Pass) -> Iterator[None]:
+        """Cut in one pass."""
+        with cutting(Cut(pass_.prompt - 1, self.keys.start, self.keys.stop)):
+            yield

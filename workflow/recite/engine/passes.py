@@ -127,6 +127,16 @@ def check_length(checkpoint: Checkpoint, length: int) -> None:
             )
 
 
+def check_attention(checkpoint: Checkpoint) -> None:
+    """Refuse a class whose attention is not `recite.kernels.attention`, so that its weights are not known here."""
+    architecture = checkpoint.architecture
+    if architecture.own_attention:
+        raise ReciteError(
+            f"{architecture.model_class} computes attention itself, so that its weights can be neither seen nor cut "
+            "here; leave the model out of the analysis of attention."
+        )
+
+
 def chunks(steps: int) -> Iterator[range]:
     """Tokens of a draft that are checked at once: the first, which fails most often, by itself."""
     ends = sorted({1, *range(CHUNK, steps, CHUNK), steps})

@@ -1,4 +1,4 @@
-"""The residual stream of a pass over whole rows, seen after every decoder layer; nothing is kept."""
+"""A pass over whole rows, seen in every layer: its attention weights and its residual stream; nothing is kept."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from recite.checkpoints.loading import Checkpoint
-from recite.engine.passes import forward
+from recite.engine.passes import check_attention, forward
 from recite.engine.rows import Rows
+from recite.kernels.attention import watching
 from recite.kernels.key_values import KeyValues
 
 See = Callable[[int, Tensor], None]
-"""Given a layer, from 0, and its output, (rows, positions, width)."""
+"""Given a layer, from 0, and its output, (rows, positions, width), or its weights, (rows, heads, queries, keys)."""
 
 
 class Unkept(KeyValues):
@@ -51,6 +52,18 @@ def run(checkpoint: Checkpoint, tokens: Tensor, see: See, first: int = 0) -> Non
         for layer, module in enumerate(checkpoint.layers[first:], start=first):
             stack.enter_context(output_changed(module, partial(see, layer)))
         forward(checkpoint, tokens.to(checkpoint.model.device), Unkept(), 1)
+
+
+@contextmanager
+def weights_seen(checkpoint: Checkpoint, see: See) -> Iterator[None]:
+    """Within the block `see` is given the attention weights of every layer, float32; ReciteError where none are known.
+
+    The weights of a query are over all keys, those after it 0; they sum up to 1, or less where a class has sinks.
+    """
+    check_attention(checkpoint)
+    layer_of = {part: layer for layer, module in enumerate(checkpoint.layers) for part in module.modules()}
+    with watching(lambda module, weights: see(layer_of[module], weights)):
+        yield
 
 
 @contextmanager

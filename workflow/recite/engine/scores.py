@@ -4,11 +4,29 @@ M(X, Y) = (1/n) sum_k 1[x_k = y_k] over the n continuation tokens; the integer s
 """
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
-from recite.engine.continuation import Continuation
+from recite.engine.continuation import Continuation, Intervention, Pass
+from recite.engine.finite import at_rows, refuse_non_finite
+from recite.engine.passes import check_length, forward, whole_rows
+from recite.engine.residuals import Unkept, batches
 from recite.engine.rows import Rows
+from recite.progress import Done, unseen
+
+
+class Forced(NamedTuple):
+    """What a model makes of true continuations that it is fed.
+
+    log_probability: (rows,) float32, nats, the sum over tokens. hits: (rows,) int64, tokens that lead.
+    """
+
+    log_probability: Tensor
+    hits: Tensor
 
 
 def score_columns(rows: Rows, continuation: Continuation) -> dict[str, Any]:
@@ -39,3 +57,38 @@ def score_metadata(
         "device": checkpoint.device,
         "dtype": checkpoint.dtype,
     }
+
+
+@torch.inference_mode()
+def forced(
+    checkpoint: Checkpoint,
+    text: Tensor,
+    steps: int,
+    batch_rows: int,
+    *,
+    intervention: Intervention | None = None,
+    done: Done = unseen,
+) -> Forced:
+    """Feed `text` (rows, prompt + steps), int64 token ids, but for the last, and ask for its last `steps` tokens.
+
+    `batch_rows` rows a pass, on a CPU fewer (see `whole_rows`), each under the `intervention` if there is one; `done`
+    is told the rows of each. Raises NotFiniteError where a log-probability is not finite.
+    """
+    fed = text.shape[1] - 1
+    check_length(checkpoint, fed)
+    found = Forced(torch.empty(len(text)), torch.empty(len(text), dtype=torch.int64))
+    for rows, chosen in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
+        with intervention(Pass(chosen.tolist(), 0, text.shape[1] - steps)) if intervention else nullcontext():
+            logits = forward(checkpoint, text[chosen, :-1].to(checkpoint.model.device), Unkept(), steps)
+        true = text[chosen, -steps:].to(logits.device)
+        total, hits = torch.zeros(len(chosen), dtype=torch.float64), torch.zeros(len(chosen), dtype=torch.int64)
+        for step in range(steps):  # in float32 all of them would take as much memory again as the logits
+            logs = logits[:, step].float().log_softmax(-1)
+            total += logs.gather(-1, true[:, step, None]).squeeze(-1).double().cpu()
+            hits += (logits[:, step].argmax(-1) == true[:, step]).cpu()
+        kept = rows.stop - rows.start
+        with at_rows(chosen):
+            refuse_non_finite(total, "likelihoods", checkpoint.dtype)
+        found.log_probability[rows], found.hits[rows] = total[:kept].float(), hits[:kept]
+        done(kept)
+    return found

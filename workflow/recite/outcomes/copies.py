@@ -7,6 +7,9 @@ import numpy as np
 from recite.errors import ReciteError
 from recite.outcomes.frame import HELD_OUT, PLANTED, Frame
 
+UNSEEN = "unseen"
+"""Rows that no model was trained on."""
+
 
 def copies_of(frame: Frame, repetitions: Mapping[int, int]) -> np.ndarray:
     """The known number of copies of each planted row, (planted rows,); none without `repetitions`, row id -> copies."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from recite.errors import ReciteError
@@ -96,6 +97,16 @@ def read_frame(table: pa.Table, model: str, options: Mapping[str, Any], whole: b
             units[part] = _first_of_text(ids[part], texts[part])
     bags = {domain: _units_by_bag(units[part]) for domain, part in starts.items()} if whole else {}
     return order, Frame(corpus, kinds, starts, ids, texts, units, fractions, bags)
+
+
+def places_of(frame: Frame, table: pd.DataFrame) -> np.ndarray:
+    """Where the rows of a table, with row_id and domain, stand among a frame's, or would stand: (rows,) indices."""
+    places = np.zeros(len(table), np.int64)
+    for domain, part in frame.starts.items():
+        own = (table["domain"] == domain).to_numpy()
+        found = np.searchsorted(frame.row_ids[part], table["row_id"].to_numpy()[own])
+        places[own] = part.start + np.minimum(found, part.stop - part.start - 1)
+    return places
 
 
 def _units_by_bag(units: np.ndarray) -> np.ndarray:

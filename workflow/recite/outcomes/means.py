@@ -77,6 +77,46 @@ def bags_of(frame: Frame, rows: np.ndarray, options: Mapping[str, Any]) -> Bags:
     return Bags(rows, places, len(np.unique(frame.texts[rows])), tuple(strata))
 
 
+class Totals(NamedTuple):
+    """Of rows that others stand for: how many, (1 + resamples, 1), and their totals, (1 + resamples, columns)."""
+
+    rows: np.ndarray
+    sums: np.ndarray
+
+    @property
+    def means(self) -> np.ndarray:
+        """(1 + resamples, columns); NaN without rows."""
+        empty = np.full(self.sums.shape, np.nan)
+        return np.divide(self.sums, self.rows, out=empty, where=self.rows > 0)
+
+
+def totals(frame: Frame, rows: np.ndarray, known: np.ndarray, values: np.ndarray, options: Mapping[str, Any]) -> Totals:
+    """Totals of `values`, (known rows, columns), over all of some rows, of which only some are `known`.
+
+    `rows` and `known` are indices, ascending; known rows that are not among `rows` are passed over. In every domain the
+    known ones stand for all, and are a smaller sample of its documents; domains of which none is known, or none is in a
+    resample, are left out, of that resample.
+    """
+    count = np.zeros((1 + options["resamples"], 1))
+    sums = np.zeros((1 + options["resamples"], values.shape[1]))
+    for domain, own in frame.domains_of(rows):
+        stratum = rows[own]
+        here = np.isin(known, stratum)
+        if not here.any():
+            continue
+        chosen = np.zeros(len(frame.row_ids), bool)
+        chosen[known[here]] = True
+        part = frame.part(chosen)
+        share = here.sum() / len(stratum)
+        part = part._replace(fractions={domain: frame.fractions[domain] * share}, bags=frame.bags)
+        whole, drawn = bags_of(frame, stratum, options), bags_of(part, np.arange(here.sum()), options)
+        means = drawn.means(drawn.sums(values[here]))
+        size = np.where(np.isnan(means[:, :1]), 0, whole.totals(whole.sizes[:, None]))
+        count += size
+        sums += size * np.nan_to_num(means)
+    return Totals(count, sums)
+
+
 def classes(hits: np.ndarray, steps: int, options: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Which rows are of each class, by their number of hits among `steps` tokens and the thresholds of `options`."""
     score = hits / steps

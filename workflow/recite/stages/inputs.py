@@ -35,6 +35,27 @@ def scores_of(study: Study, models: Iterable[str]) -> list[str]:
     return [file for model in models for file in study.files("scoring", "scores", model=model)]
 
 
+def domain_jobs(study: Study, models: Iterable[str]) -> list[Wildcards]:
+    """A job for every part of some models' rows in which domains begin: of these domains as a whole."""
+    return [job for job in part_jobs(study, models) if domains_of(study, job["model"], job["part"])]
+
+
+def domains_of(study: Study, model: str, part: str) -> list[str]:
+    """The domains whose first shard lies in one part of a model's rows."""
+    shards = set(study.parts(model)[part])
+    return [domain for domain in study.domains_of(model) if study.shards_of(domain)[0] in shards]
+
+
+def model_and_domains(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    """A model, and all rows and scores of the domains of one of `domain_jobs`."""
+    model = wildcards["model"]
+    domains = domains_of(study, model, wildcards["part"])
+    scores = dict.fromkeys(file for domain in domains for file in scores_of_domain(study, model, domain))
+    shards = [shard for domain in domains for shard in study.shards_of(domain)]
+    rows = {"scores": [*scores], "shards": shard_files(study, study.models[model].family, shards)}
+    return checkpoint(study, model) | rows
+
+
 def scores_of_domain(study: Study, model: str, domain: str) -> list[str]:
     """The scores of a model that hold rows of one domain."""
     shards = set(study.shards_of(domain))

@@ -13,11 +13,13 @@ from transformers import PreTrainedModel
 from peers import logits_of
 from recite.checkpoints.loading import Checkpoint
 from recite.corpora.tables.samples import SAMPLES
+from recite.engine import scores
+from recite.engine.scores import forced
 from recite.errors import ReciteError
 from recite.files import hash64
 from recite.outcomes.draws import DRAWS, read_draws
 from recite.stages.predictability import measure
-from recite.stages.predictability.measure import forced, measure_priors
+from recite.stages.predictability.measure import measure_priors
 from recite.stages.predictability.priors import unrelated
 from recite.stages.predictability.rows import PRIORS
 from recite.stages.predictability.summarize import aggregate_predictability
@@ -151,9 +153,9 @@ class Study:
         known = {tuple(fed[row].tolist()): self.continuation[row].tolist() for row in range(6)}
         toy = Toy(known)
         monkeypatch.setattr(measure, "load_checkpoint", lambda *_: toy)
-        monkeypatch.setattr(measure, "check_length", lambda *_: None)
-        monkeypatch.setattr(measure, "forward", toy.forward)
-        monkeypatch.setattr(measure, "whole_rows", lambda _, rows, __: rows)
+        monkeypatch.setattr(scores, "check_length", lambda *_: None)
+        monkeypatch.setattr(scores, "forward", toy.forward)
+        monkeypatch.setattr(scores, "whole_rows", lambda _, rows, __: rows)
 
     def same(self, rows: np.ndarray) -> dict[str, Any]:
         found = {"row_id": self.ids[rows], "sequence_id": rows, "domain": self.domains[rows].tolist()}

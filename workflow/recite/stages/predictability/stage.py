@@ -5,7 +5,7 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import checkpoint, own_batches, planted, scores_of, scores_of_domain, shard_files
+from recite.stages.inputs import domain_jobs, domains_of, model_and_domains, own_batches, planted, scores_of
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
@@ -30,31 +30,6 @@ def _check(study: Asked, source: str) -> None:
             f"{source}: predictability.contexts: a row needs {contexts} other rows of its domain, but "
             f"sampling.rows_per_domain is {rows}; ask for fewer contexts, or sample more rows."
         )
-
-
-def domains_of(study: Study, model: str, part: str) -> list[str]:
-    """The domains whose first shard lies in one part of a model's rows: each domain is drawn as a whole."""
-    shards = set(study.parts(model)[part])
-    return [domain for domain in study.domains_of(model) if study.shards_of(domain)[0] in shards]
-
-
-def _jobs(study: Study) -> list[Wildcards]:
-    models = study.models_of(SECTION)
-    return [
-        {"model": model, "part": part}
-        for model in models
-        for part in study.parts(model)
-        if domains_of(study, model, part)
-    ]
-
-
-def _inputs(study: Study, wildcards: Wildcards) -> Files:
-    model = wildcards["model"]
-    domains = domains_of(study, model, wildcards["part"])
-    scores = dict.fromkeys(file for domain in domains for file in scores_of_domain(study, model, domain))
-    shards = [shard for domain in domains for shard in study.shards_of(domain)]
-    rows = {"scores": [*scores], "shards": shard_files(study, study.models[model].family, shards)}
-    return checkpoint(study, model) | rows
 
 
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
@@ -99,8 +74,8 @@ RULES = (
         "predictability",
         place="{model}/{part}",
         run="recite.stages.predictability.measure:measure_priors",
-        jobs=_jobs,
-        inputs=_inputs,
+        jobs=lambda study: domain_jobs(study, study.models_of(SECTION)),
+        inputs=model_and_domains,
         outputs={"priors": "priors/{model}/{part}.parquet"},
         options=_options,
         runs_model=True,

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from recite.corpora.planted import known_copies
 from recite.errors import ReciteError
-from recite.outcomes.copies import copies_of, unseen_rows
+from recite.outcomes.copies import UNSEEN, copies_of, unseen_rows
 from recite.outcomes.draws import DRAWS, draw_line
-from recite.outcomes.frame import NATURAL, PLANTED, Frame
-from recite.outcomes.means import HALF, MEMORIZED, UNMEMORIZED, bags_of, classes
+from recite.outcomes.frame import NATURAL, PLANTED, Frame, places_of
+from recite.outcomes.means import HALF, MEMORIZED, UNMEMORIZED, Totals, bags_of, classes, totals
 from recite.outcomes.rates import Line, share_of, who
 from recite.outcomes.rows import Outcomes, files_by_model, one_table, read_outcomes
 from recite.stages.frequency.countings import SPANS, Frequencies, read_frequencies
@@ -26,8 +25,6 @@ from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import ROUNDING, wilson, with_ends
 from recite.tables import read_metadata
 
-UNSEEN = "unseen"
-"""In place of a domain: rows that no model was trained on."""
 MANY = 5
 """Copies beyond which a memorized row is recited for them (2406.17746)."""
 CLASSES = ("recite", "reconstruct", "recollect")
@@ -43,19 +40,6 @@ class Drawn(NamedTuple):
     rows: np.ndarray
     values: np.ndarray
     templates: np.ndarray
-
-
-class Totals(NamedTuple):
-    """Of rows that others stand for: how many, (1 + resamples, 1), and their totals, (1 + resamples, columns)."""
-
-    rows: np.ndarray
-    sums: np.ndarray
-
-    @property
-    def means(self) -> np.ndarray:
-        """(1 + resamples, columns); NaN without rows."""
-        empty = np.full(self.sums.shape, np.nan)
-        return np.divide(self.sums, self.rows, out=empty, where=self.rows > 0)
 
 
 def aggregate_predictability(
@@ -105,42 +89,6 @@ def read_drawn(paths: Sequence[Path], outcomes: Outcomes, options: Mapping[str, 
         order = rows.argsort()
         found[group] = Drawn(rows[order], values[order], (part["template"] != "").to_numpy()[order])
     return found
-
-
-def places_of(frame: Frame, table: pd.DataFrame) -> np.ndarray:
-    """Where the rows of a table, with row_id and domain, stand among a frame's, or would stand: (rows,) indices."""
-    places = np.zeros(len(table), np.int64)
-    for domain, part in frame.starts.items():
-        own = (table["domain"] == domain).to_numpy()
-        found = np.searchsorted(frame.row_ids[part], table["row_id"].to_numpy()[own])
-        places[own] = part.start + np.minimum(found, part.stop - part.start - 1)
-    return places
-
-
-def totals(frame: Frame, rows: np.ndarray, known: np.ndarray, values: np.ndarray, options: Mapping[str, Any]) -> Totals:
-    """Totals of `values`, (known rows, columns), over all of some rows, of which only some are `known`.
-
-    `rows` and `known` are indices, ascending; known rows that are not among `rows` are passed over. In every domain the
-    known ones stand for all, and are a smaller sample of its documents; domains of which none is known are left out.
-    """
-    count = np.zeros((1 + options["resamples"], 1))
-    sums = np.zeros((1 + options["resamples"], values.shape[1]))
-    for domain, own in frame.domains_of(rows):
-        stratum = rows[own]
-        here = np.isin(known, stratum)
-        if not here.any():
-            continue
-        chosen = np.zeros(len(frame.row_ids), bool)
-        chosen[known[here]] = True
-        part = frame.part(chosen)
-        share = here.sum() / len(stratum)
-        part = part._replace(fractions={domain: frame.fractions[domain] * share}, bags=frame.bags)
-        whole, drawn = bags_of(frame, stratum, options), bags_of(part, np.arange(here.sum()), options)
-        size = whole.totals(whole.sizes[:, None])
-        count += size
-        # A resample without any known row is one without any row, unless all of these are few.
-        sums += size * np.nan_to_num(drawn.means(drawn.sums(values[here])))
-    return Totals(count, sums)
 
 
 def rate_lines(outcomes: Outcomes, drawn: Drawn, unseen: np.ndarray, options: Mapping[str, Any]) -> Iterator[Line]:
