@@ -70,7 +70,7 @@ def test_the_draw(study: Path, ran: list[Planned]) -> None:
 
 def test_one_output_of_two(study: Path, ran: list[Planned]) -> None:
     """Prevents a job of which only one output was asked for from being no job, or half of one."""
-    found = Blueprint(ROOT, study, FIGURES, TABLE_MODULES, [], [], jobs())
+    found = Blueprint(ROOT, study, FIGURES, TABLE_MODULES, {}, [], [], jobs())
     done = do_again(Audit(found, ["figures/scaling.csv"], Digests(study)), CONFIG, 100, 3, set()).done
     assert {"figures/scaling.png", "figures/scaling.csv"} in [{*job.outputs} for job in done]
 
