@@ -81,6 +81,12 @@ def write_files(study: Path, rows: int) -> None:
     RATES.write(study / "tables/rates.parquet", rates, {"seed": 3})
     claims = {"text": ["Models grow", "Heads agree"], "verdict": ["not supported", "not measured"]}
     claims |= {"value": [0.5, float("nan")], "figure": ["scaling", "heads"], "rule": ["> 1", "> 0"]}
+    claims |= {
+        "over": ["families", "models"],
+        "low": [0.25, 0.5],
+        "families_low": [-1.5, 0.5],
+        "families_high": [2.5, 0.5],
+    }
     CLAIMS.write(study / "tables/claims.parquet", fill(CLAIMS, 2, **claims), {})
     for name in FIGURES:
         (study / "figures").mkdir(exist_ok=True)

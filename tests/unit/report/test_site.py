@@ -141,10 +141,13 @@ def test_models() -> None:
 
 
 def test_claims(page: str) -> None:
-    """A claim that was not measured shows no number; one whose figure is not in the study has no link."""
+    """A claim that was not measured shows no number; one whose figure is not in the study has no link.
+
+    The interval is the one that the verdict is by: another one beside it would look like a wrong verdict.
+    """
     first, second = re.findall(r"<li id=\"claim-.*?</li>", page, re.DOTALL)
     assert "not supported" in first and "<strong>0.5</strong>" in first and 'href="#figure-scaling"' in first
-    assert "supported if &gt; 1; 0 models" in first
+    assert "[-1.5, 2.5] <span>for models of such families; supported if &gt; 1; 0 models" in first
     assert "not measured" in second and "nan" not in second and "href" not in second
 
 
