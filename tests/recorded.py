@@ -41,6 +41,20 @@ FIGURES = {
     "scaling": {"title": "Rate & size", "category": "Scaling", "tables": ["rates"], "caption": "Rates <b>rise</b>."},
     "claims": {"title": "Claims", "category": "Claims", "tables": ["claims"], "caption": "Intervals and bounds."},
 }
+MODELS: dict[str, dict[str, Any]] = {
+    "pythia-s": {"family": "pythia", "corpus": "mini", "layers": 3, "heads": 4},
+    "olmo1-s": {"family": "olmo1", "corpus": "other", "layers": None, "heads": None},
+    "pythia-xs": {"family": "pythia", "corpus": "mini", "layers": 12, "heads": 4},
+}
+RATE = {
+    "model": "pythia-s",
+    "domain": "natural",
+    "parameters": 1234567,
+    "rate": 0.125,
+    "rate_low": 0.1,
+    "rate_high": 0.2,
+}
+"""The first line of the rates: a model's natural rows."""
 SHARDS = ("a-0000", "a-0001", "b-0000")
 
 
@@ -61,13 +75,23 @@ def write_files(study: Path, rows: int) -> None:
         file = study.parent.parent / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(path)
-    RATES.write(study / "tables/rates.parquet", fill(RATES, rows), {"seed": 3})
+    rates = fill(RATES, rows)
+    for name, value in RATE.items():
+        rates[name][0] = value
+    RATES.write(study / "tables/rates.parquet", rates, {"seed": 3})
     claims = {"text": ["Models grow", "Heads agree"], "verdict": ["not supported", "not measured"]}
     claims |= {"value": [0.5, float("nan")], "figure": ["scaling", "heads"], "rule": ["> 1", "> 0"]}
+    claims |= {
+        "over": ["families", "models"],
+        "low": [0.25, 0.5],
+        "families_low": [-1.5, 0.5],
+        "families_high": [2.5, 0.5],
+    }
     CLAIMS.write(study / "tables/claims.parquet", fill(CLAIMS, 2, **claims), {})
     for name in FIGURES:
         (study / "figures").mkdir(exist_ok=True)
         Image.new("RGB", (40, 20), "white").save(study / f"figures/{name}.png")
+        (study / f"figures/{name}.svg").write_text(f"<svg><title>{name}, drawn</title></svg>")
         (study / f"figures/{name}.csv").write_text("family,n,distinct,rate\npythia,24,20,0.5\nolmo1,30,20,\n")
 
 
@@ -80,7 +104,7 @@ def jobs() -> list[Planned]:
     made += [("aggregation", {}, everything, ("tables/rates.parquet",))]
     made += [("ledger", {}, ("tables/rates.parquet",), ("tables/claims.parquet",))]
     for name, entry in FIGURES.items():
-        outputs = (f"figures/{name}.png", f"figures/{name}.csv")
+        outputs = tuple(f"figures/{name}.{kind}" for kind in ("png", "csv", "svg"))
         made += [("figures", {"figure": name}, (f"tables/{entry['tables'][0]}.parquet",), outputs)]
     options = {"options": {"seed": 3, "at": {"deep": [1, 2]}}}
     return [
@@ -118,7 +142,7 @@ def audited(study: Path, examples: bool = False) -> Audit:
         paths = [(f"examples/{path.name}",) for path in sorted(study.glob("examples/*.parquet"))]
         made += [Planned("examples", RUNS["examples"], (), {}, {}, CODE_DIGEST, (), path) for path in paths]
     asked = [path for job in made for path in job.outputs]
-    found = Blueprint(ROOT, study, FIGURES, TABLE_MODULES, asked, [], made)
+    found = Blueprint(ROOT, study, FIGURES, TABLE_MODULES, MODELS, asked, [], made)
     return Audit(found, found.targets, Digests(study))
 
 

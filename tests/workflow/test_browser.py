@@ -172,7 +172,7 @@ def test_without_scripts(page: Page, site: Path) -> None:
         page.click(f"{FIGURE} .how > summary")
         page.click(f"{FIGURE} .lineage a:nth-of-type(2) rect")
         assert page.evaluate("location.hash").startswith("#made-")
-        assert page.evaluate("document.querySelectorAll('th button, .filter').length") == 0
+        assert page.evaluate("document.querySelectorAll('thead button, .filter').length") == 0
         assert len(texts(page, ".claims li")) >= 10
     finally:
         page.call("Emulation.setScriptExecutionDisabled", value=False)

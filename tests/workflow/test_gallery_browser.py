@@ -117,8 +117,9 @@ def test_by_keyboard(page: Page) -> None:
     assert texts(page, ".pager output") == ["16 of 16 rows, page 2 of 4"]
     page.evaluate("document.activeElement.focus()")
     page.press("Tab")
-    page.press("Tab")
     assert page.evaluate("document.activeElement.matches('.row a')")
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.matches('.row button.copy')")
 
 
 def luminance(colour: str) -> float:

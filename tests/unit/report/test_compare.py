@@ -375,8 +375,9 @@ def test_page(a: Path, b: Path, tmp_path: Path) -> None:
     assert recite(a, b, "--page", page).exit_code == 0
     html = page.read_text()
     assert recite(a, b, "--page", page).exit_code == 0 and page.read_text() == html
-    assert not re.search(r"https?://|<script|src=\"(?!data:)", html) and str(tmp_path) not in html
-    assert "prefers-color-scheme: dark" in html and "Models &lt;b&gt;grow&lt;/b&gt;" in html
+    assert not re.search(r"https?://|src=\"(?!data:)", html) and str(tmp_path) not in html
+    assert html.count("<script>") == 2 and "unsafe" not in html and "light-dark(" in html
+    assert 'data-link="figure-noise"' in html and "Models &lt;b&gt;grow&lt;/b&gt;" in html
     assert html.count('class="differs"') == 1 and html.index('class="differs"') < html.index("not measured</span>")
     pictures = [base64.b64decode(found) for found in re.findall(r"data:image/png;base64,([^\"]+)", html)]
     assert len(pictures) == 3 and html.count("It has none.") == 1

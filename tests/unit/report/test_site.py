@@ -1,6 +1,7 @@
 """recite.report.site: the page of a small study, its parts, and what it must not show or believe."""
 
 import base64
+import gzip
 import hashlib
 import re
 import shutil
@@ -9,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recite.errors import ReciteError
@@ -18,8 +20,9 @@ from recite.report.site import build, write_site
 from recite.report.site.layout import BETWEEN, COLUMN, HEIGHT, WIDTH, layout
 from recite.report.site.listing import MOST_ROWS, list_numbers, list_table, read_numbers
 from recite.report.site.making import MOST_FILES, making_of
+from recite.report.site.models import list_models
 from recite.stages.scoring.tables import RATES
-from recorded import audited, jobs, write_record, write_study
+from recorded import MODELS, RATE, audited, jobs, write_record, write_study
 
 
 @pytest.fixture(scope="module")
@@ -85,11 +88,13 @@ def test_nothing_comes_from_elsewhere(page: str) -> None:
 
 def test_only_its_own_script_and_style_are_allowed(page: str) -> None:
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', page)
-    for tag in ("style", "script"):
-        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert f"{tag}-src &#39;sha256-{digest}&#39;" in policy
-    assert policy.startswith("default-src 'none'")
+    allowed = ["default-src 'none'", "img-src data:"]
+    for tag, count in (("style", 1), ("script", 2)):
+        texts = re.findall(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+        digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in texts]
+        assert len(digests) == page.count(f"<{tag}") == count
+        allowed.append(" ".join([f"{tag}-src", *(f"&#39;sha256-{digest}&#39;" for digest in digests)]))
+    assert policy == "; ".join(allowed)
     assert not any(name.startswith("on") or name == "style" for _, about in Tags(page).tags for name in about)
 
 
@@ -102,11 +107,47 @@ def test_figures_are_the_files_themselves(page: str, study: Path) -> None:
     assert page.count("with all 10 files it rests on") == 1
 
 
+def test_files_to_save_are_the_files_themselves(page: str, study: Path) -> None:
+    """Drawing and numbers, byte for byte; packed, so that a page of many stays small."""
+    saved = [about for tag, about in Tags(page).tags if tag == "button" and "data-gzip" in about]
+    names = [f"{figure}.{kind}" for figure in ("scaling", "claims") for kind in ("svg", "csv")]
+    assert [about["data-name"] for about in saved] == names
+    for about in saved:
+        content = gzip.decompress(base64.b64decode(about["data-gzip"] or ""))
+        assert content == (study / f"figures/{about['data-name']}").read_bytes()
+    assert {about["data-type"] for about in saved} == {"image/svg+xml", "text/csv"}
+
+
+def test_all_that_can_be_sent_has_a_link(page: str) -> None:
+    found = Tags(page)
+    links = {name for name in found.values("data-link")}
+    wanted = {"figure-scaling", "figure-claims", "claim-t0", "claim-t1", *(f"model-{name}" for name in MODELS)}
+    assert links == wanted and links <= set(found.values("id"))
+
+
+def test_models() -> None:
+    """By family and size; what nothing tells is a dash, last when sorted."""
+    rates = pd.DataFrame({name: [value, value] for name, value in RATE.items()} | {"n": [900, 8]})
+    rates["domain"], rates.loc[1, "rate"] = ["natural", "control"], 1.0
+    found = list_models(MODELS, rates)
+    assert [entry.name for entry in found.entries] == ["olmo1-s", "pythia-xs", "pythia-s"]
+    told = [dict(zip(found.columns, entry.cells, strict=True)) for entry in found.entries]
+    assert told[2]["recited"] == ("12.5% [10.0 to 20.0]", "0.125") and told[2]["rows"] == ("900", "900")
+    assert told[2]["parameters"] == ("1,234,567", "1234567") and told[2]["training corpus"] == ("mini", "")
+    assert [line["layers"] for line in told] == [("–", ""), ("12", "12"), ("3", "3")]
+    assert told[0]["recited"] == told[0]["heads"] == told[1]["parameters"] == ("–", "")
+    numbers = {name for name, numeric in zip(found.columns, found.numeric, strict=True) if numeric}
+    assert numbers == {"parameters", "layers", "heads", "recited", "rows"}
+
+
 def test_claims(page: str) -> None:
-    """A claim that was not measured shows no number; one whose figure is not in the study has no link."""
-    first, second = re.findall(r"<li>\n<span class=\"badge.*?</li>", page, re.DOTALL)
+    """A claim that was not measured shows no number; one whose figure is not in the study has no link.
+
+    The interval is the one that the verdict is by: another one beside it would look like a wrong verdict.
+    """
+    first, second = re.findall(r"<li id=\"claim-.*?</li>", page, re.DOTALL)
     assert "not supported" in first and "<strong>0.5</strong>" in first and 'href="#figure-scaling"' in first
-    assert "supported if &gt; 1; 0 models" in first
+    assert "[-1.5, 2.5] <span>for models of such families; supported if &gt; 1; 0 models" in first
     assert "not measured" in second and "nan" not in second and "href" not in second
 
 
@@ -139,7 +180,9 @@ def test_what_records_say_is_text(own: Path) -> None:
     assert evil not in found and found.count("&lt;script&gt;") >= 3
 
 
-@pytest.mark.parametrize("path", ["figures/scaling.png", "figures/claims.csv", "tables/rates.parquet"])
+@pytest.mark.parametrize(
+    "path", ["figures/scaling.png", "figures/claims.csv", "figures/scaling.svg", "tables/rates.parquet"]
+)
 def test_what_is_missing_is_named(own: Path, path: str) -> None:
     (own / path).unlink()
     with pytest.raises(ReciteError, match=f"{path} does not exist; run the study"):

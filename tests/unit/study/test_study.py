@@ -23,7 +23,7 @@ from recite.stages.recovery import stage as recovery
 from recite.stages.sampling.stage import groups, layout
 from recite.study.config import check_config, read_yaml
 from recite.study.declaration import Figure
-from recite.study.study import Study
+from recite.study.study import Study, listed
 from studies import NOTES, ROOT, load, loaded, own_study, shipped
 
 
@@ -598,3 +598,13 @@ def test_files_that_are_left_out_are_the_inventory_s_alone(paper: dict[str, Any]
     study.corpora["dolma3"]["files"]["without"] = ["a.jsonl"]
     assert options(study, "inventory", corpus="dolma3") == before | {"without": ["a.jsonl"]}
     assert "without" not in options(study, "candidates", corpus="dolma3")["layout"]
+
+
+def test_models_as_the_report_lists_them(config: dict[str, Any], paper: dict[str, Any]) -> None:
+    """Trained here or registered; a file that is not there yet leaves open what its entry does."""
+    trained, registered = loaded(config), loaded(paper)
+    assert listed(trained)["pythia-l"] == {"family": "pythia", "corpus": "mini", "layers": 6, "heads": 8}
+    assert list(listed(registered)) == list(registered.models)
+    assert listed(registered)["pythia-1b"] == {"family": "pythia", "corpus": "pile", "layers": 16, "heads": 8}
+    registered.models["pythia-1b"] = registered.models["pythia-1b"]._replace(facts={})
+    assert listed(registered)["pythia-1b"] == {"family": "pythia", "corpus": "pile", "layers": None, "heads": None}

@@ -18,7 +18,7 @@ from recite.provenance.environment import installed_versions
 from recite.provenance.records import modules_of, parameters_of, path_in, record_path
 from recite.study.config import read_yaml
 from recite.study.declaration import Stage
-from recite.study.study import load_study
+from recite.study.study import listed, load_study
 
 KEPT = ".recite/blueprints"
 SOURCES = ("Snakefile", "workflow/rules/*.smk", "workflow/**/*.yaml", "workflow/recite/**/*.py", "scripts/*.py")
@@ -47,14 +47,15 @@ class Blueprint:
     """All jobs of a study.
 
     root: the checkout. study: the folder of the results. figures: what is said of each, by name. tables: the module
-    that declares each. asked: the files that the study is asked for by default. beside: outputs of rules without
-    wildcards that it is not asked for.
+    that declares each. models: family, corpus, layers and heads of each. asked: the files that the study is asked for
+    by default. beside: outputs of rules without wildcards that it is not asked for.
     """
 
     root: Path
     study: Path
     figures: dict[str, Any]
     tables: dict[str, str]
+    models: dict[str, dict[str, Any]]
     asked: list[str]
     beside: list[str]
     jobs: list[Planned]
@@ -88,7 +89,8 @@ def read_blueprint(root: Path, configfile: Path, stages: tuple[Stage, ...]) -> B
         write_json(kept, found)
     jobs = [Planned._make(tuple(item) if isinstance(item, list) else item for item in job) for job in found["jobs"]]
     figures, tables = dict(found["figures"]), found["tables"]
-    return Blueprint(root, Path(found["study"]), figures, tables, found["asked"], found["beside"], jobs)
+    models = dict(found["models"])
+    return Blueprint(root, Path(found["study"]), figures, tables, models, found["asked"], found["beside"], jobs)
 
 
 def _key(root: Path, configfile: Path) -> str:
@@ -129,6 +131,7 @@ def _ask_snakemake(root: Path, configfile: Path) -> dict[str, Any]:
             "study": study.as_posix(),
             "figures": list(workflow.globals["FIGURES"].items()),
             "tables": workflow.globals["study"].table_modules,
+            "models": list(listed(workflow.globals["study"]).items()),
             "asked": list(asked),
             "beside": beside,
             "jobs": list(_walk(rules, [*asked, *beside], study)),

@@ -1,5 +1,6 @@
 """One look for all figures: colour-blind-safe, readable in print, the same bytes for the same data."""
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 
 NAMES = {
     "pythia": "Pythia",
@@ -176,6 +177,26 @@ def rate_axes(panels: Mapping[str, Axes], label: str) -> None:
         place = axes.get_subplotspec()
         if place and place.is_first_col():
             rate_axis(axes, label)
+
+
+def size_axis(axes: Axes, label: str = "parameters") -> None:
+    """A logarithmic axis of model sizes, a decade at least, with few enough labels; for axes that are drawn."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    if high < 10.01 * low:  # of axes that are shared, the first call has made it a decade
+        middle = math.sqrt(low * high)
+        axes.set_xlim(middle / math.sqrt(10), middle * math.sqrt(10))
+        axes.xaxis.set_major_locator(FixedLocator(_round_sizes(*axes.get_xlim())))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: millions(size)))
+    axes.set_xlabel(label)
+
+
+def _round_sizes(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten between two sizes."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    sizes = (digit * 10.0**power for power in powers for digit in (1, 2, 5))
+    return [size for size in sizes if low <= size <= high]
 
 
 def heat_map(

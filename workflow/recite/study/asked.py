@@ -1,5 +1,6 @@
 """What a config asks for, before any stage is asked: models, families, domains, shards and parts of rows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -108,6 +109,12 @@ class Asked:
         shards = self.shards(self.models[model].family)
         step = scoring["shards_per_job_of"].get(model, scoring["shards_per_job"])
         return {shards[start]: shards[start : start + step] for start in range(0, len(shards), step)}
+
+    def shape_of(self, model: str) -> Mapping[str, int]:
+        """Layers, heads and such of a model, as far as the config, its entry or its files tell."""
+        entry = self.models[model]
+        shape = self.config["training"]["sizes"][entry.size] if entry.size else entry.facts
+        return dict(shape or {})
 
     @property
     def measures_batches(self) -> bool:

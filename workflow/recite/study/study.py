@@ -156,3 +156,13 @@ def load_study(config: dict[str, Any], source: str, stages: tuple[Stage, ...]) -
 def described(figures: Mapping[str, Figure]) -> dict[str, dict[str, Any]]:
     """Figures as plain dicts, for Snakemake's captions and the audit."""
     return {name: figure._asdict() | {"tables": list(figure.tables)} for name, figure in figures.items()}
+
+
+def listed(study: Asked) -> dict[str, dict[str, Any]]:
+    """Models as plain dicts, for the report: family, corpus, layers and heads, None where nothing tells these."""
+    shapes = {name: study.shape_of(name) for name in study.models}
+    return {
+        name: {"family": model.family, "corpus": model.corpus}
+        | {key: shapes[name].get(key) for key in ("layers", "heads")}
+        for name, model in study.models.items()
+    }

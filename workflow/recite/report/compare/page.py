@@ -4,16 +4,14 @@ import base64
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from recite.errors import ReciteError
-from recite.report import site
 from recite.report.compare import text
 from recite.report.compare.comparison import Comparison
 from recite.report.compare.numbers import largest
+from recite.report.site.shell import render
 
 FOLDER = Path(__file__).parent
 MOST_LINES = 100
@@ -35,22 +33,16 @@ class Pair:
 def build(found: Comparison) -> str:
     """The page as HTML; ReciteError where a picture is not whole."""
     names = dict.fromkeys([*found.a.figures, *found.b.figures])
-    settings: dict[str, Any] = {"autoescape": True, "undefined": StrictUndefined}
-    settings |= {"trim_blocks": True, "lstrip_blocks": True}
     beyond = largest(found.numbers)
-    return (
-        Environment(loader=FileSystemLoader([FOLDER, site.FOLDER]), **settings)
-        .get_template("compare.html.jinja")
-        .render(
-            found=found,
-            text=text,
-            figures=[
-                Pair(name, *(_picture(study.figures.get(name)) for study in (found.a, found.b))) for name in names
-            ],
-            beyond=list(beyond.head(MOST_LINES).itertuples()),
-            left_out=max(0, len(beyond) - MOST_LINES),
-            style="\n".join(path.read_text() for path in (site.FOLDER / "style.css", FOLDER / "compare.css")),
-        )
+    return render(
+        FOLDER / "compare.html.jinja",
+        scripts=(),
+        styles=[FOLDER / "compare.css"],
+        found=found,
+        text=text,
+        figures=[Pair(name, *(_picture(study.figures.get(name)) for study in (found.a, found.b))) for name in names],
+        beyond=list(beyond.head(MOST_LINES).itertuples()),
+        left_out=max(0, len(beyond) - MOST_LINES),
     )
 
 

@@ -5,14 +5,12 @@ holds, from an audit of today.
 """
 
 import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from recite.errors import ReciteError
 from recite.files import atomic
@@ -23,12 +21,16 @@ from recite.report.site.gallery import Gallery, make_gallery
 from recite.report.site.layout import HEIGHT, WIDTH, Layout, layout
 from recite.report.site.listing import Listing, list_numbers, list_table, read_numbers
 from recite.report.site.making import Making, making_of
+from recite.report.site.models import TABLE as RATES
+from recite.report.site.models import Models, list_models
+from recite.report.site.packed import Packed, pack
+from recite.report.site.shell import FOLDER, render
 from recite.tables.declared import declared
 
-FOLDER = Path(__file__).parent
 PAGE = "site.html"
 CLAIMS = "claims"
-"""The table that the page begins with."""
+"""The table of the paper's claims."""
+SCRIPTS = ("files", "tables", "gallery", "lineage")
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Shown:
     picture: str
     alt: str
     size: str
+    files: list[Packed]
     status: str
     rests_on: str
     numbers: Listing
@@ -92,14 +95,15 @@ def build(audit: Audit) -> str:
     examples = sorted(path for path in audit.findings if path.startswith(f"{EXAMPLES}/"))
     names = sorted(path[len("tables/") : -len(".parquet")] for path in audit.findings if path.startswith("tables/"))
     needed = [f"tables/{name}.parquet" for name in {*names, CLAIMS}]
-    needed += [f"figures/{name}.{kind}" for name in audit.blueprint.figures for kind in ("png", "csv")]
+    needed += [f"figures/{name}.{kind}" for name in audit.blueprint.figures for kind in ("png", "svg", "csv")]
     for path in sorted([*needed, *examples]):
         if not (audit.study / path).is_file():
             raise ReciteError(f"{audit.study / path} does not exist; run the study, or bring its results there.")
     makings, modules = Makings(audit), audit.blueprint.tables
     figures = [_figure(audit, makings, name, entry) for name, entry in audit.blueprint.figures.items()]
-    style, script = ((FOLDER / name).read_text() for name in ("style.css", "script.js"))
-    return _template().render(
+    return render(
+        FOLDER / "page.html.jinja",
+        SCRIPTS,
         study=audit.study.name,
         digest=audit.digest,
         files=len(audit.findings),
@@ -107,27 +111,14 @@ def build(audit: Audit) -> str:
         commits=_commits(audit),
         gallery=_gallery(audit, examples),
         claims=declared(modules[CLAIMS], CLAIMS).read(audit.study / f"tables/{CLAIMS}.parquet").to_pylist(),
+        models=_models(audit),
         figures=figures,
         categories=list(dict.fromkeys(figure.entry["category"] for figure in figures)),
         tables=[list_table(audit.study, declared(modules[name], name)) for name in names if name in modules],
         makings=makings.all,
         width=WIDTH,
         height=HEIGHT,
-        style=style,
-        script=script,
-        allowed={name: _source(text) for name, text in (("style", style), ("script", script))},
     )
-
-
-def _template() -> Template:
-    settings: dict[str, Any] = {"autoescape": True, "undefined": StrictUndefined}
-    settings |= {"trim_blocks": True, "lstrip_blocks": True}
-    return Environment(loader=FileSystemLoader(FOLDER), **settings).get_template("page.html.jinja")
-
-
-def _source(text: str) -> str:
-    """What a content security policy calls an inline style or script."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def _counts(audit: Audit) -> dict[str, int]:
@@ -153,6 +144,7 @@ def _figure(audit: Audit, makings: Makings, name: str, entry: Mapping[str, Any])
         picture=base64.b64encode((audit.study / path).read_bytes()).decode(),
         alt=_alt(entry, numbers),
         size=_size(frame),
+        files=[pack(audit.study / f"figures/{name}.{kind}") for kind in ("svg", "csv")],
         status=status,
         rests_on=rests_on,
         numbers=numbers,
@@ -163,6 +155,15 @@ def _figure(audit: Audit, makings: Makings, name: str, entry: Mapping[str, Any])
         layout=drawn,
         making=makings.place_of(steps[-1]),
     )
+
+
+def _models(audit: Audit) -> Models | None:
+    """The models, where the study has a table of their rates."""
+    path = f"tables/{RATES}.parquet"
+    if path not in audit.findings:
+        return None
+    rates = declared(audit.blueprint.tables[RATES], RATES).read(audit.study / path).to_pandas()
+    return list_models(audit.blueprint.models, rates)
 
 
 def _gallery(audit: Audit, paths: Sequence[str]) -> Gallery | None:

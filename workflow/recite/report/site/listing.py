@@ -76,11 +76,12 @@ def _listing(
     rows: int,
     meanings: Mapping[str, str],
 ) -> Listing:
-    cells = [list(map(_cell, row)) for row in zip(*columns.values(), strict=True)]
+    cells = [list(map(cell, row)) for row in zip(*columns.values(), strict=True)]
     return Listing(name, path, list(columns), numeric, cells, rows, list(meanings.items()))
 
 
-def _cell(value: Any) -> Cell:
+def cell(value: Any) -> Cell:
+    """A value as it is shown and sorted."""
     if isinstance(value, bool):
         return Cell("yes" if value else "no", str(int(value)))
     if isinstance(value, int):

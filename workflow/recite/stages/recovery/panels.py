@@ -23,12 +23,12 @@ LINES: tuple[Any, ...] = ("-", "--")
 
 
 def draw_panels(
-    tables: dict[str, pd.DataFrame], column: str, tested: str, label: str, at: float, beside: str = ""
+    tables: dict[str, pd.DataFrame], column: str, tested: str, label: str, at: float, beside: dict[str, str]
 ) -> tuple[Figure, pd.DataFrame]:
     """A panel for each family's largest model, a line per class; the strongest and weakest noise in the first layer.
 
     column: of the table recovery, on an axis called `label` with a line at `at`. tested: the measure of recovery_tests
-    that is written above a panel. beside: another column, drawn fainter, of the strongest noise.
+    that is written above a panel. beside: other columns, drawn fainter, of the strongest noise, with their words.
     """
     table = style.classes(style.largest(style.first_layer(tables["recovery"])))
     if table.empty:
@@ -47,20 +47,21 @@ def draw_panels(
         axes.axhline(at, color="0.5", linewidth=0.8)
         for alpha, kind in zip(strengths, LINES, strict=False):
             _lines(axes, part[part["alpha"] == alpha], column, kind)
-        if beside:
-            _lines(axes, part[part["alpha"] == strengths[0]], beside, ":")
+        for other in beside:
+            _lines(axes, part[part["alpha"] == strengths[0]], other, ":")
         _title(axes, part, tests[tests["model"] == part["model"].iloc[0]])
     for axes in panels.flat[len(models) :]:
         axes.set_visible(False)
     for axes in panels[:, 0]:
         axes.set_ylabel(label)
     handles = [Line2D([], [], color="0.2", linestyle=kind) for kind in LINES[: len(strengths)]]
-    labels = [f"α = {alpha:g}" for alpha in strengths]
+    handles += [Line2D([], [], color="0.2", linestyle=":") for _ in beside]
+    labels = [*(f"α = {alpha:g}" for alpha in strengths), *beside.values()]
     for group in style.groups(table):
         look = style.CLASSES[group]
         handles.append(Line2D([], [], color=look.colour, marker=look.marker, markersize=4))
         labels.append(group)
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * columns))
     return figure, table
 
 

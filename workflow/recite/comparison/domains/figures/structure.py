@@ -40,8 +40,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         for _, line in disturbed[disturbed["family"] == family].groupby("model"):
             line = line.sort_values("alpha")
             _points(panels[0, 1], line["alpha"].to_numpy() + DODGE * shift, line, colours[family], marker)
-    panels[0, 0].set_xscale("log")
-    panels[0, 0].set_xlabel(f"parameters ({style.n_note(table['n'])} rows a model)")
+    style.size_axis(panels[0, 0], f"parameters ({style.n_note(table['n'])} rows a model)")
     panels[0, 0].set_ylabel("structural share of memorized rows")
     panels[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
     panels[0, 0].set_ylim(-0.03, 1.03)

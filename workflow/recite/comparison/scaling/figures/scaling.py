@@ -48,8 +48,7 @@ def _panel(axes: Axes, points: pd.DataFrame, lines: pd.DataFrame, predictions: p
         style.rate_points(axes, part["parameters"].to_numpy(), part, colours[family], marker, label)
         held_out = predictions[predictions["family"] == family]
         axes.plot(held_out["parameters"], held_out["predicted"], "x", color=colours[family], markersize=6)
-    axes.set_xscale("log")
-    axes.set_xlabel("parameters")
+    style.size_axis(axes)
     style.rate_axis(axes)
     axes.legend(
         title="slope: percentage points per tenfold size [interval]" if len(lines) else None,

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from recite.report import style
 
@@ -30,4 +31,6 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         axes.set(xscale="log", xlabel="draws", title=f"{style.name(family)}, {style.n_note(part['n'])}")
         axes.legend(loc="upper left")
     style.rate_axes(panels, "extractable rows")
+    greedy = Line2D([], [], color="0.3", linestyle="--", linewidth=1)
+    figure.legend([greedy], ["greedy, on the same rows"], loc="outside lower center")
     return figure, table

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, PercentFormatter
 
 from recite.report import style
 
@@ -47,15 +47,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     missed.set_yticks(range(len(families)), [style.name(family) for family in families])
     missed.invert_yaxis()
     missed.xaxis.set_major_formatter(PercentFormatter(1))
-    missed.xaxis.set_major_locator(MaxNLocator(3))
+    missed.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
     missed.margins(x=0.1)
     missed.set_xlabel("texts not found (filled)\nor counted otherwise (hollow)")
     bias.set_xlabel(f"mean log2 of count over\nthat by {NAMES[countings[0]]}, of texts found")
     bias.axvline(0, color="0.4", linewidth=0.8, linestyle=":")
-    reached.set_xscale("log", base=2)
-    reached.set_xlim(reached.get_xlim())
-    for line in endless:
-        line.set_xdata([np.asarray(line.get_xdata())[0], reached.get_xlim()[1]])
+    _threshold_axis(reached, endless)
     reached.set_xlabel("threshold of the largest model,\noccurrences of the sequence")
     for axes in (missed, bias, reached):
         axes.grid(axis="y", visible=False)
@@ -65,6 +62,18 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     handles += [Line2D([], [], color="0.3", marker=markers[name], linestyle="none", label=name) for name in MEASURES]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure, pd.concat([table, thresholds], ignore_index=True)
+
+
+def _threshold_axis(reached: Axes, endless: list[Line2D]) -> None:
+    """A logarithmic axis with labels enough, to whose end the intervals without end go."""
+    reached.set_xscale("log", base=2)
+    low, high = reached.get_xlim()
+    if high < 8 * low:  # the powers of two alone would be one or two
+        reached.xaxis.set_major_locator(LogLocator(2, subs=(1, 1.5)))
+        reached.xaxis.set_major_formatter("{x:g}")
+    reached.set_xlim(low, high)
+    for line in endless:
+        line.set_xdata([np.asarray(line.get_xdata())[0], high])
 
 
 def _interval(axes: Axes, row: pd.DataFrame, name: str, place: float, look: dict[str, Any]) -> list[Line2D]:

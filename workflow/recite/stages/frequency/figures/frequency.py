@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from recite.report import style
 
@@ -29,6 +30,8 @@ PANELS = (
 )
 DODGE = 0.06
 """How far apart, in octaves, the families' points stand."""
+ZERO = 0.5
+"""Where zero occurrences stand, which have no place on a logarithmic axis."""
 FEWEST = 3
 """Rows that a bin needs for its rate to be drawn."""
 STRIP = 0.03
@@ -51,10 +54,10 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         part, reached = _part(rates, panel), _part(thresholds, panel)
         for index, (family, marker) in enumerate(zip(families, style.MARKERS, strict=False)):
             line = part[part["family"] == family].sort_values("middle")
-            # Zero has no place on a logarithmic axis; it stands where half an occurrence would.
-            place = line["middle"].replace(0, 0.5).to_numpy() * 2 ** (DODGE * (index - (len(families) - 1) / 2))
+            place = line["middle"].replace(0, ZERO).to_numpy() * 2 ** (DODGE * (index - (len(families) - 1) / 2))
             style.rate_points(axes, place, line, colours[family], marker, style.name(family), "-")
         axes.set_xscale("log", base=2)
+        _name_zero(axes)
         axes.set_xlim(axes.get_xlim())
         for index, family in enumerate(families):
             _threshold(axes, reached[reached["family"] == family], colours[family], 1 + STRIP * (index + 1))
@@ -65,6 +68,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         axes.set_visible(False)
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure, pd.concat([_shown(rates), _shown(thresholds)], ignore_index=True)
+
+
+def _name_zero(axes: Axes) -> None:
+    """Call zero what stands for it."""
+    known = axes.xaxis.get_major_formatter()
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, place: "0" if value == ZERO else known(value, place)))
 
 
 def _part(table: pd.DataFrame, panel: Panel) -> pd.DataFrame:

@@ -1,8 +1,11 @@
 """What a head's effect must be for so many rows to show it."""
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recite.report import style
@@ -48,14 +51,21 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
                     capsize=2,
                     linewidth=1,
                 )
-        axes.set_xscale("symlog", linthresh=_least(table, measure) * scale)
-        axes.set_xlim(left=0)
+        _axis_from_zero(axes, _least(table, measure) * scale)
         axes.set_xlabel(f"smallest effect seen,\n{words}")
     panels[0].set_ylim(-0.5, len(models) - 0.5)
     panels[0].set_yticks(range(len(models)), [_name(part) for part in models])
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(ways))
     return figure, table
+
+
+def _axis_from_zero(axes: Axes, least: float) -> None:
+    """An axis that is linear from 0 to `least` and logarithmic above it, with no label between these."""
+    axes.set_xscale("symlog", linthresh=least)
+    axes.set_xlim(left=-least / 10)
+    high = math.ceil(math.log10(axes.get_xlim()[1]))
+    axes.set_xticks([0, *(10.0**power for power in range(math.ceil(math.log10(least)), high))])
 
 
 def _least(table: pd.DataFrame, measure: str) -> float:

@@ -14,8 +14,11 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     table = table[(table["domain"] == "natural") & (table["alpha"] == 0)]
     if table.empty:
         return style.blank("No natural rows."), table
-    return tolerance_panels(table, "parameters", _told), table
+    figure = tolerance_panels(table, "parameters", _told)
+    for axes in figure.axes:
+        style.size_axis(axes)
+    return figure, table
 
 
 def _told(axes: Axes, family: str, part: pd.DataFrame) -> None:
-    axes.set(xscale="log", xlabel="parameters", title=f"{style.name(family)}, {style.n_note(part['n'])}")
+    axes.set_title(f"{style.name(family)}, {style.n_note(part['n'])}")

@@ -23,9 +23,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     families = style.families(natural)
     if not families:
         return style.blank("No natural rows."), table
-    high, wide = -(-len(families) // COLUMNS), min(COLUMNS, len(families))
-    size = (3.1 * wide, 2.6 * high + 0.7)
-    figure, panels = plt.subplots(high, wide, figsize=size, squeeze=False, sharex=True, sharey=True)
+    high, across = -(-len(families) // COLUMNS), min(COLUMNS, len(families))
+    size = (3.1 * across, 2.6 * high + 0.7)
+    figure, panels = plt.subplots(high, across, figsize=size, squeeze=False, sharex=True, sharey=True)
     for axes in panels.flat[len(families) :]:
         axes.set_visible(False)
     shown = (natural, _as_rate(natural), table[table["domain"] == "unseen"])
@@ -36,10 +36,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
                 sizes = line["parameters"].to_numpy(float)
                 style.rate_points(axes, sizes, line, look.colour, look.marker, label, "-")
             if label == "recited":  # often hidden behind the next
-                axes.plot(sizes, line["rate"], color=look.colour, linewidth=6, alpha=0.4)
-        axes.set_xscale("log")
-        axes.set_xlabel("parameters")
+                axes.plot(
+                    sizes, line["rate"], look.marker + "-", color=look.colour, markersize=10, linewidth=6, alpha=0.4
+                )
         axes.set_title(f"{style.name(family)}, {style.n_note(natural.loc[natural['family'] == family, 'n'])}")
+    for axes in panels.flat[: len(families)]:
+        style.size_axis(axes)
     for axes in panels[:, 0]:
         style.rate_axis(axes, "recited rows")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LINES))

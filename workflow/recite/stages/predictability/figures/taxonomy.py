@@ -31,9 +31,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             line = part[part["class"] == kind].rename(columns=names)
             sizes = line["parameters"].to_numpy(float)
             style.rate_points(axes, sizes, line, colour, MARKERS[place], kind, "-")
-        axes.set_xscale("log")
-        axes.set_xlabel("parameters")
         axes.set_title(f"{style.name(family)}, {style.n_note(part['n'])}")
+    for axes in panels.flat[: len(families)]:
+        style.size_axis(axes)
     for axes in panels[:, 0]:
         style.rate_axis(axes)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(kinds))

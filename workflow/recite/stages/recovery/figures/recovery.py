@@ -8,4 +8,4 @@ from recite.stages.recovery.panels import draw_panels
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """Above 1 the noise is amplified, below it some of it is removed."""
-    return draw_panels(tables, "growth", "growth", "size of the difference over the noise", at=1)
+    return draw_panels(tables, "growth", "growth", "size of the difference over the noise", 1, {})

@@ -8,4 +8,5 @@ from recite.stages.recovery.panels import draw_panels
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """The cosine, and dotted its baseline under the strongest noise."""
-    return draw_panels(tables, "cosine", "beyond", "cosine with the undisturbed stream", at=1, beside="baseline")
+    beside = {"baseline": "noise carried along"}
+    return draw_panels(tables, "cosine", "beyond", "cosine with the undisturbed stream", 1, beside)
