@@ -27,6 +27,7 @@ if Path(sys.executable).is_file():
 from recite.catalogue import STAGES
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.errors import ReciteError
+from recite.jobs import terminal
 from recite.jobs.asking import ask_once
 from recite.jobs.forks import fork_jobs
 from recite.provenance import keeping
@@ -80,13 +81,17 @@ onstart:
     if not settings.non_local_exec and not settings.touch_exec:
         workflow.scheduler.job_rate_limiter = None
         fork_jobs(len(planned), [architecture.module for architecture in ARCHITECTURES.values()])
+    if not settings.touch_exec:
+        terminal.show(workflow, RESULTS, LIMITS)
 
 
 onsuccess:
+    terminal.end()
     keeping.drop(Path(RESULTS))
 
 
 onerror:
+    terminal.end()
     keeping.drop(Path(RESULTS))
 
 
