@@ -31,6 +31,7 @@ from recite.jobs import terminal
 from recite.jobs.asking import ask_once
 from recite.jobs.forks import fork_jobs
 from recite.provenance import keeping
+from recite.study.config import read_yaml
 from recite.study.study import load_study
 
 ask_once()
@@ -47,6 +48,9 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    for file in workflow.configfiles:
+        if Path(file).suffix != ".json":
+            read_yaml(Path(file))  # Snakemake would take the last of two equal keys
     study = load_study(config, ", ".join(map(str, workflow.configfiles)) or "config", STAGES)
 except ReciteError as error:
     raise WorkflowError(str(error)) from None

@@ -144,6 +144,8 @@ def test_a_queue(start: Callable[..., Notes]) -> None:
     logs = [hold(name) for name in names[:4]]
     heading = look(STUDY, plan(*names), notes.course).heading
     assert heading == "results/tiny: 0 of 100 jobs done, about 0:41:40 left; 4 jobs run, 60 in the queue"
+    logs.pop().close()  # it has ended, which Snakemake sees at its next look
+    assert look(STUDY, plan(*names), notes.course).heading.endswith("; 3 jobs run, 60 in the queue")
     for log in logs:
         log.close()
 

@@ -90,10 +90,13 @@ def look(study: Path, plan: Mapping[str, Job], course: Course | None) -> Status:
     passed = {job: seconds or 0.0 for job, seconds in lasted.items()}
     left = {job: None if seconds is None else max(0.0, seconds - passed[job]) for job, seconds in expected.items()}
     left |= {job.name: seconds * (1 - job.share) for job in shown if (seconds := expected[job.name]) is not None}
-    waiting = [job for job in course.jobs if job not in running and job not in course.finished]
-    queued = len(started) - len(running) if course.queued else 0
+    # Snakemake sees that a job has ended at its next look.
+    idle = [(job, since) for job, since in started if job not in running]
+    ended = {job for job, since in idle if not course.queued or _begun(study, job, since)}
+    waiting = [job for job in course.jobs if job not in running and job not in course.finished and job not in ended]
+    queued = len(idle) - len(ended)
     # What waits in the queue though it could run shows how many run at once.
-    slots = max(1, len(running)) if queued else course.slots
+    slots = len(running) if queued and running else course.slots
     seconds = seconds_left(pace, left, waiting, list(course.failed), slots)
     return Status(study, shown, len(running), queued, course, seconds)
 
@@ -101,6 +104,14 @@ def look(study: Path, plan: Mapping[str, Job], course: Course | None) -> Status:
 def _runs(study: Path, job: str, lasted: float, queued: bool) -> bool:
     """Whether a started job runs: one on this machine does before it holds its log."""
     return (not queued and lasted < OPENING) or is_held(study / f"logs/{job}.log")
+
+
+def _begun(study: Path, job: str, since: float) -> bool:
+    """Whether a job that was submitted at a moment has begun: it writes its log anew."""
+    try:
+        return (study / f"logs/{job}.log").stat().st_mtime >= since
+    except OSError:
+        return False
 
 
 def _running(study: Path, job: str, lasted: float | None, expected: float | None) -> Running:
