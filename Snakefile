@@ -82,11 +82,11 @@ onstart:
     unforced = [file for job in planned if job.rule not in workflow.dag.forcerules for file in job.output]
     keeping.set_aside(Path(RESULTS), [file for file in unforced if file not in workflow.dag.forcefiles])
     settings = workflow.executor_plugin.common_settings
+    if not settings.touch_exec:
+        terminal.show(workflow, RESULTS, LIMITS)
     if not settings.non_local_exec and not settings.touch_exec:
         workflow.scheduler.job_rate_limiter = None
         fork_jobs(len(planned), [architecture.module for architecture in ARCHITECTURES.values()])
-    if not settings.touch_exec:
-        terminal.show(workflow, RESULTS, LIMITS)
 
 
 onsuccess:
