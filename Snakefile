@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.27")
+min_version("9.13")
 
 SOURCE = Path(str(workflow.current_basedir), "workflow").resolve()
 sys.path.insert(0, str(SOURCE))

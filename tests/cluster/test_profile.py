@@ -57,7 +57,6 @@ def test_a_terminal(slurm: VirtualCluster, tmp_path: Path) -> None:
     command = [".venv/bin/python", *HEAD, *PROFILE, f"--configfile={STUDY}", "--", target]
     shown = Terminal(command, study.root, os.environ)
     try:
-        shown.until(lambda: "0 of 2 jobs done" in shown.text and "no job runs, 1 in the queue" in shown.text)
         shown.until(lambda: "1 job runs\n" in shown.text and "corpus: no line of progress yet" in shown.text)
         asked = [".venv/bin/python", "-m", "recite", "status", "--configfile", STUDY]
         environment = os.environ | {"PYTHONPATH": str(study.root / "workflow")}
@@ -66,4 +65,5 @@ def test_a_terminal(slurm: VirtualCluster, tmp_path: Path) -> None:
     finally:
         shown.close()
     assert told.stdout.startswith("results/tiny: 0 of 2 jobs done, about ") and "; 1 job runs\ncorpus: " in told.stdout
+    assert b"no job runs, 1 in the queue" in shown.written
     assert "results/tiny: 2 of 2 jobs done in " in shown.text and "has been submitted" not in shown.text

@@ -50,8 +50,9 @@ def show(workflow: Any, results: str, limits: Limits) -> None:
     study = Path(results)
     jobs = {job.jobid: _noted(job, study) for job in workflow.dag.needrun_jobs() if job.log}
     queued = workflow.executor_plugin.common_settings.non_local_exec
-    resources = [workflow.global_resources.get(name) for name in ("_nodes" if queued else "_cores", "gpu")]
-    slots = [resource.value for resource in resources if resource is not None and isinstance(resource.value, int)]
+    gpu = workflow.global_resources.get("gpu")
+    allowed = (workflow.nodes if queued else workflow.cores, getattr(gpu, "value", gpu))
+    slots = [number for number in allowed if isinstance(number, int)]
     notes = Notes(study, jobs, min(slots, default=1), queued)
     look = partial(status.look, study, limits.jobs, notes.course)
     _showing.append(Shown(notes, look, REMOTE_PAUSE if queued else PAUSE, workflow.output_settings))
