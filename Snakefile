@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
-min_version("9.27")
+min_version("9.13")
 
 SOURCE = Path(str(workflow.current_basedir), "workflow").resolve()
 sys.path.insert(0, str(SOURCE))
@@ -27,9 +27,11 @@ if Path(sys.executable).is_file():
 from recite.catalogue import STAGES
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.errors import ReciteError
+from recite.jobs import terminal
 from recite.jobs.asking import ask_once
 from recite.jobs.forks import fork_jobs
 from recite.provenance import keeping
+from recite.study.config import read_yaml
 from recite.study.study import load_study
 
 ask_once()
@@ -46,6 +48,9 @@ if not workflow.overwrite_configfiles:
 
 
 try:
+    for file in workflow.configfiles:
+        if Path(file).suffix != ".json":
+            read_yaml(Path(file))  # Snakemake would take the last of two equal keys
     study = load_study(config, ", ".join(map(str, workflow.configfiles)) or "config", STAGES)
 except ReciteError as error:
     raise WorkflowError(str(error)) from None
@@ -77,16 +82,20 @@ onstart:
     unforced = [file for job in planned if job.rule not in workflow.dag.forcerules for file in job.output]
     keeping.set_aside(Path(RESULTS), [file for file in unforced if file not in workflow.dag.forcefiles])
     settings = workflow.executor_plugin.common_settings
+    if not settings.touch_exec:
+        terminal.show(workflow, RESULTS, LIMITS)
     if not settings.non_local_exec and not settings.touch_exec:
         workflow.scheduler.job_rate_limiter = None
         fork_jobs(len(planned), [architecture.module for architecture in ARCHITECTURES.values()])
 
 
 onsuccess:
+    terminal.end()
     keeping.drop(Path(RESULTS))
 
 
 onerror:
+    terminal.end()
     keeping.drop(Path(RESULTS))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from checkouts import copy_checkout, digests, planned
 from cluster.runs import HEAD, LOCAL, PROFILE, SECONDS, STUDY, end, rules
 from cluster.virtual import VirtualCluster
+from terminals import Terminal
 
 
 def test_the_study_comes_out_the_same(slurm: VirtualCluster, tmp_path: Path) -> None:
@@ -48,3 +49,20 @@ def test_jobs_done_again(slurm: VirtualCluster, tmp_path: Path) -> None:
     (made,) = [job for job in slurm.jobs() if job not in earlier]
     assert job["outcome"] == "same" and made[1] == "COMPLETED" and made[2].startswith(f"rule_{job['rule']}")
     assert digests(study.results) == before
+
+
+def test_a_terminal(slurm: VirtualCluster, tmp_path: Path) -> None:
+    """What runs on the nodes is told by the head's terminal and from anywhere else."""
+    study, target = copy_checkout(tmp_path / "a checkout", STUDY), "results/tiny/tokenizers/pythia/rows.parquet"
+    command = [".venv/bin/python", *HEAD, *PROFILE, f"--configfile={STUDY}", "--", target]
+    shown = Terminal(command, study.root, os.environ)
+    try:
+        shown.until(lambda: "1 job runs\n" in shown.text and "corpus: no line of progress yet" in shown.text)
+        asked = [".venv/bin/python", "-m", "recite", "status", "--configfile", STUDY]
+        environment = os.environ | {"PYTHONPATH": str(study.root / "workflow")}
+        told = subprocess.run(asked, cwd=study.root, env=environment, text=True, capture_output=True)
+        assert shown.finish() == 0 and shown.as_found, shown.text
+    finally:
+        shown.close()
+    assert told.stdout.startswith("results/tiny: 0 of 2 jobs done, about ") and "; 1 job runs\ncorpus: " in told.stdout
+    assert "results/tiny: 2 of 2 jobs done in " in shown.text and "has been submitted" not in shown.text

@@ -22,7 +22,7 @@ from recite.checkpoints.loading import load_checkpoint
 from recite.cli import app
 from recite.engine.continuation import continue_greedily
 from recite.engine.interventions import ResidualNoise
-from recite.jobs import status
+from recite.jobs import screen, status
 from recite.progress import Progress
 from recite.stages.compressibility.measure import sufficient_suffixes
 from recite.stages.heads.measure.ablation import effects
@@ -189,7 +189,7 @@ def test_a_job_without_a_line_yet(root: Path) -> None:
     with working(root, "scoring/m/code-0000.log"):
         log = root / "results/watched/logs/scoring/m/code-0000.log"
         log.write_text("m: 400 rows in batches of 64 on cpu\n")
-        assert said()[1].startswith("scoring/m/code-0000: 0%, no line of progress yet (last word ")
+        assert said()[1].startswith("scoring/m/code-0000: no line of progress yet (last word ")
 
 
 def test_file_systems_without_locks(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,19 +210,19 @@ def test_file_systems_without_locks(root: Path, monkeypatch: pytest.MonkeyPatch)
 def test_watching(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal there is a bar for every job, drawn anew until it is interrupted, which is no error."""
     with working(root, "scoring/m/code-0000.log"):
-        screen, looks = Console(force_terminal=True, width=140, record=True), [0]
-        monkeypatch.setattr(status, "Live", lambda **named: _live(console=screen, **named))
+        console, looks = Console(force_terminal=True, width=140, record=True), [0]
+        monkeypatch.setattr(screen, "Live", lambda **named: _live(console=console, **named))
 
         def pause(_: float) -> None:
             looks[0] += 1
             if looks[0] == 2:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(status.time, "sleep", pause)
+        monkeypatch.setattr(screen.time, "sleep", pause)
         found = CliRunner().invoke(app, ["status", "--configfile", "watched.yaml", "--watch"])
     assert found.exit_code == 0 and looks == [2]
-    shown = screen.export_text()
+    shown = console.export_text()
     assert shown.count("scoring/m/code-0000: 50%, 200 of 400 rows") >= 2 and "━━━" in shown
 
 
-_live = status.Live
+_live = screen.Live

@@ -27,6 +27,11 @@ MISTAKES = [
     ("layers_per_job: 1", "layer_per_job: 1", "ablation: unknown key 'layer_per_job'; did you mean 'layers_per_job'?"),
     ("study: tiny\n", "", "key 'study' is missing"),
     ("corpora_file: tests", "corpora_file: nowhere", "nowhere/workflow/corpora.yaml does not exist"),
+    (
+        "  batch_rows: 16",
+        "  batch_rows: 16\n  batch_rows: 8",
+        "tiny.yaml: key 'batch_rows' stands in lines 21 and 22; leave",
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ from recite.doctor.profiles import read_profile
 from recite.doctor.slurm import examine_slurm
 from recite.errors import ReciteError
 from recite.planning.costs import Machine
+from recite.planning.limits import Limits
 from recite.planning.planner import Planner
 from recite.planning.simulation import simulate
 from recite.planning.text import as_json, as_text
@@ -133,20 +134,23 @@ def status(
     configfile: Annotated[Path, typer.Option(help="The study's config.")] = CONFIG,
     watched: Annotated[bool, typer.Option("--watch", help="With bars, until Ctrl-C.")] = False,
 ) -> None:
-    """Show the jobs of a study that run, here or on a cluster, and how far each of them is."""
-    from recite.jobs.status import running_jobs, summary, watch
+    """Show how far a study is, here or on a cluster, and each of its jobs that run."""
+    from recite.jobs.course import read_course
+    from recite.jobs.screen import watch
+    from recite.jobs.status import look
 
     try:
-        results = Path(load_study(read_yaml(configfile), str(configfile), STAGES).results)
+        study = load_study(read_yaml(configfile), str(configfile), STAGES)
+        results, plan = Path(study.results), Limits(study).jobs
         if watched:
-            watch(results)
-        jobs = list(running_jobs(results))
+            watch(results, plan)
+        found = look(results, plan, read_course(results))
     except (ReciteError, OSError) as error:
         typer.echo(f"recite: {error}", err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit(0) from None
-    typer.echo("\n".join([summary(results, jobs), *map(str, jobs)]))
+    typer.echo(found)
 
 
 @app.command()

@@ -263,3 +263,49 @@ def test_home_in_every_path(small: dict[str, Any], monkeypatch: pytest.MonkeyPat
     assert {made[key] for key in keys} == {"/home/ada/mine.yaml"}
     for path in ("data/~/x", "/~", "a~", "~nobody that there is/x"):
         assert check_config({"mine": {"corpus": "c", "path": path}}, "models", "m")["mine"]["path"] == path
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("study: a\nseed: 1\nstudy: b\n", "key 'study' stands in lines 1 and 3"),
+        ("models:\n  mine: {path: a}\n  'mine':\n    path: b\n", "key 'mine' stands in lines 2 and 3"),
+        ("list:\n- a: 1\n- {b: 1, c: 2,\n   b: 3}\n", "key 'b' stands in lines 3 and 4"),
+        ("copies: {1: 24, 4: 24, 01: 3}", "key 1 stands in lines 1 and 1"),
+        ("a: &x {k: 1}\nb: {<<: *x, k: 2, k: 3}", "key 'k' stands in lines 2 and 2"),
+    ],
+)
+def test_a_key_that_is_said_twice(tmp_path: Path, text: str, sentence: str) -> None:
+    """The last one would win, and nobody would see that the first was passed over."""
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(ReciteError, match=rf"x\.yaml: {sentence}; leave one\.$"):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_keys_that_are_said_once(tmp_path: Path) -> None:
+    """What is taken over from another mapping may be said anew, names may be used twice, and a text is no number."""
+    text = """
+one: &one {a: 1, b: 2}
+first: {deep: {deeper: &two {<<: *one, b: 3}}}
+two: {<<: *two, b: 4}
+same: [*one, *one]
+1: x
+'1': y
+round: &round {again: *round}
+"""
+    (tmp_path / "x.yaml").write_text(text)
+    found = read_yaml(tmp_path / "x.yaml")
+    assert found["two"] == {"a": 1, "b": 4} and found["first"]["deep"]["deeper"] == {"a": 1, "b": 3}
+    assert (found[1], found["1"]) == ("x", "y") and found["round"]["again"] is found["round"]
+    (tmp_path / "x.yaml").write_text("")
+    assert read_yaml(tmp_path / "x.yaml") is None
+
+
+def test_every_config_file_is_read_by_one_function() -> None:
+    """A reader of its own would take the last of two equal keys again."""
+    own = [
+        path
+        for path in (LIBRARY / "recite").rglob("*.py")
+        if re.search(r"^import yaml|yaml\.\w*load", path.read_text(), re.M)
+    ]
+    assert [path.name for path in own] == ["config.py"]

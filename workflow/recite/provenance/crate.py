@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
@@ -145,7 +144,7 @@ def _configs(configfile: Path, folder: Path) -> dict[str, Path]:
     for path in dict.fromkeys([configfile, *named, *sorted(Path("config").glob("*.yaml"))]):
         name = path.as_posix() if not path.is_absolute() and ".." not in path.parts else f"config/{path.name}"
         text = path.read_text()
-        for value in _absolute(yaml.safe_load(text)):
+        for value in _absolute(read_yaml(path)):
             text = text.replace(value, portable(value))
         found[name] = folder / name
         found[name].parent.mkdir(parents=True, exist_ok=True)

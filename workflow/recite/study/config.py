@@ -18,16 +18,46 @@ LIBRARY = Path(__file__).resolve().parents[2]
 SCHEMAS = LIBRARY / "schemas"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, ten times as fast, where the package has it: every start of Snakemake reads the schemas."""
+MERGED = "tag:yaml.org,2002:merge"
+"""Of the key `<<`, which takes over the keys of another mapping, but for those that are said beside it."""
 
 
 def read_yaml(path: Path) -> Any:
-    """Read a YAML file safely; ReciteError if it is missing or not YAML."""
+    """Read a YAML file safely; ReciteError if it is missing or not YAML, or if a key stands twice."""
     try:
-        return yaml.load(path.read_text(), LOADER)
+        loader = LOADER(path.read_text())
+        try:
+            node = loader.get_single_node()
+            for key, line, first in _said_twice(loader, node):
+                raise ReciteError(f"{path}: key {key!r} stands in lines {first} and {line}; leave one.")
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
     except FileNotFoundError:
         raise ReciteError(f"{path} does not exist; run from the repository's root, or name another file.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ReciteError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _said_twice(loader: Any, root: yaml.Node | None) -> Iterator[tuple[Any, int, int]]:
+    """Keys that a mapping in a document has already: the key, its line, and the line before it that has it."""
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if node in seen:  # by another name, or within itself
+            continue
+        seen.add(node)
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        if isinstance(node, yaml.MappingNode):
+            lines: dict[Any, int] = {}
+            for key, value in node.value:
+                waiting.append(value)
+                if isinstance(key, yaml.ScalarNode) and key.tag != MERGED:
+                    said, line = loader.construct_object(key), key.start_mark.line + 1
+                    if said in lines:
+                        yield said, line, lines[said]
+                    lines[said] = line
 
 
 def check_config(config: Any, schema: str, source: str, stages: Iterable[Stage] = ()) -> Any:
