@@ -96,7 +96,7 @@ def test_knockout_is_a_mask(models: Models, tokens: Tensor, keys: range) -> None
     with torch.inference_mode():
         expected = model(input_ids=tokens, attention_mask=cut_by_hand(keys, LENGTH), use_cache=False).logits
         clean = model(input_ids=tokens, use_cache=False).logits
-        with Knockout(checkpoint, keys)(Pass([*range(ROWS)], 0, PROMPT)):
+        with Knockout(checkpoint, [keys] * ROWS)(Pass([*range(ROWS)], 0, PROMPT)):
             found = forward(checkpoint, tokens.to(checkpoint.model.device), Unkept(), LENGTH).cpu()
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
     first = max(PROMPT - 1, keys.start + 1)
@@ -106,10 +106,23 @@ def test_knockout_is_a_mask(models: Models, tokens: Tensor, keys: range) -> None
         torch.testing.assert_close(forward(checkpoint, tokens, Unkept(), LENGTH), clean, atol=2e-5, rtol=0)
 
 
+def test_every_row_has_its_own_cut(models: Models, tokens: Tensor) -> None:
+    """Rows that recur in a pass, and stand there in another order: each is cut from its own keys."""
+    checkpoint, model = models
+    own = [CUTS[row % len(CUTS)] for row in range(ROWS)]
+    rows = [3, 1, 4, 0, 2, 2]
+    mask = torch.cat([cut_by_hand(own[row], LENGTH) for row in rows])
+    with torch.inference_mode():
+        expected = model(input_ids=tokens[rows], attention_mask=mask, use_cache=False).logits
+        with Knockout(checkpoint, own)(Pass(rows, 0, PROMPT)):
+            found = forward(checkpoint, tokens[rows], Unkept(), LENGTH)
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
 @pytest.mark.parametrize("keys", CUTS, ids=str)
 def test_knockout_in_several_passes(checkpoint: Checkpoint, tokens: Tensor, keys: range) -> None:
     """Queries of a pass that begins later are counted from the row's first token."""
-    knockout, whole, parts = Knockout(checkpoint, keys), [], []
+    knockout, parts = Knockout(checkpoint, [keys] * ROWS), []
     with torch.inference_mode():
         with knockout(Pass([*range(ROWS)], 0, PROMPT)):
             whole = forward(checkpoint, tokens, Unkept(), LENGTH)
@@ -140,7 +153,7 @@ def test_greedy_continuation_under_a_cut(models: Models, tokens: Tensor, keys: r
     assert clear.any()
     for given in (None, draft):
         found = continue_greedily(
-            checkpoint, tokens[:, :PROMPT], STEPS, 4, draft=given, intervention=Knockout(checkpoint, keys)
+            checkpoint, tokens[:, :PROMPT], STEPS, 4, draft=given, intervention=Knockout(checkpoint, [keys] * ROWS)
         )
         assert torch.equal(found.tokens[clear], expected[clear])
 
@@ -152,4 +165,4 @@ def test_a_class_that_attends_by_itself_is_refused(name: str, tmp_path: Path, to
     with pytest.raises(ReciteError, match=r"computes attention itself, .* leave the model out of the analysis"):
         seen(checkpoint, tokens)
     with pytest.raises(ReciteError, match="computes attention itself"):
-        Knockout(checkpoint, range(1))
+        Knockout(checkpoint, [range(1)])

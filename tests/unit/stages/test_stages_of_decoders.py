@@ -10,6 +10,9 @@ from decoders import VOCABULARY, saved, small_model
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.interventions import ResidualNoise
 from recite.engine.proof.own import TOLERANCE
+from recite.errors import ReciteError
+from recite.stages.attention.measure import attend_to
+from recite.stages.attention.places import spans_of
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.lens.measure import decode
@@ -95,3 +98,21 @@ def test_recovery(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
     assert found[0].isfinite().all()
     assert torch.allclose(found[0][:, 0], torch.tensor(1.04**-0.5), atol=0.05)
     assert float((1 - found[0]).abs().min()) > TOLERANCE
+
+
+def test_attention(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
+    """Masses of the unmodified weights, or a sentence of a class whose weights are not known."""
+    checkpoint, model = both
+    spans = spans_of(PROMPT, STEPS, 2, False)
+    if checkpoint.architecture.own_attention:
+        with pytest.raises(ReciteError, match="computes attention itself"):
+            attend_to(checkpoint, text, STEPS, 8, spans)
+        return
+    found = attend_to(checkpoint, text, STEPS, 8, spans)
+    with torch.inference_mode():
+        attentions = model(input_ids=text[:, :-1], use_cache=False, output_attentions=True).attentions
+    weights = torch.stack(attentions, dim=1)[..., -STEPS:, : PROMPT + STEPS - 1]
+    for place, keys in enumerate([range(1), range(1, PROMPT // 2)]):
+        expected = weights[..., keys.start : keys.stop].sum(-1).mean(-1)
+        assert torch.allclose(found.mass[..., place], expected, atol=1e-5)
+    assert torch.allclose(found.clean_log_probability, likelihood(model, text), atol=1e-3)

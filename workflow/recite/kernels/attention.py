@@ -32,14 +32,14 @@ Watch = Callable[[nn.Module, Tensor], None]
 
 
 class Cut(NamedTuple):
-    """Keys that some queries do not see, by their positions in the row: queries from `queries` on, keys [start, stop).
+    """Keys that some queries do not see, by positions: those from `queries` on, of row i keys [start[i], stop[i]).
 
     A query sees its own key all the same. Weights are those of a softmax over what is left.
     """
 
     queries: int
-    start: int
-    stop: int
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
 
 
 _cut: ContextVar[Cut | None] = ContextVar("cut", default=None)
@@ -139,18 +139,30 @@ def _weights(
 AttentionInterface.register(ATTENTION, attend)
 
 
-@lru_cache(maxsize=128)
 def _hidden(
     queries: int, keys: int, groups: int, cut: Cut | None, dtype: torch.dtype, device: torch.device
 ) -> Tensor | None:
-    """0 where a query may look and -inf where not, (groups * queries, keys); None where the only one sees all."""
-    if queries == 1 and cut is None:
-        return None
+    """0 where a query may look and -inf where not, of (..., groups * queries, keys); None where the only one sees all.
+
+    Alike for all rows, or where keys are cut (rows, 1, ...).
+    """
+    if cut is not None:
+        return _without(queries, keys, groups, cut, dtype, device)
+    return None if queries == 1 else _causal(queries, keys, groups, dtype, device)
+
+
+@lru_cache(maxsize=128)
+def _causal(queries: int, keys: int, groups: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     with torch.inference_mode(False):  # a tensor of that mode could not be kept for a gradient
-        visible = torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
-        if cut is not None:
-            first = max(0, cut.queries - (keys - queries))
-            visible[first:, cut.start : cut.stop] = False
-            visible |= torch.eye(keys, dtype=torch.bool, device=device)[keys - queries :]
-        visible = visible.repeat(groups, 1)
+        visible = torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries).repeat(groups, 1)
         return torch.zeros(visible.shape, dtype=dtype, device=device).masked_fill(~visible, -math.inf)
+
+
+@lru_cache(maxsize=1)  # for the layers of a pass
+def _without(queries: int, keys: int, groups: int, cut: Cut, dtype: torch.dtype, device: torch.device) -> Tensor:
+    key = torch.arange(keys, device=device)
+    query = torch.arange(keys - queries, keys, device=device)[:, None]
+    start, stop = (torch.tensor(ends, device=device)[:, None, None] for ends in (cut.start, cut.stop))
+    gone = (query >= cut.queries) & (key >= start) & (key < stop) & (key != query)
+    hidden = ((key > query) | gone).repeat(1, groups, 1)[:, None]
+    return torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill(hidden, -math.inf)

@@ -17,7 +17,7 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.corpora.planted import known_copies
 from recite.engine.continuation import continue_greedily
-from recite.engine.finite import naming
+from recite.engine.finite import at_rows, naming
 from recite.engine.interventions import Knockout
 from recite.engine.memory import halving
 from recite.engine.passes import BLOCK_BATCHES
@@ -141,18 +141,19 @@ def attend_to(
     place is held against what is continued in the same batches with all: a cut that does nothing costs nothing. Raises
     ReciteError for a class that computes attention itself, NotFiniteError as `forced` does.
     """
-    context, true = text[:, :-steps], text[:, -steps:]
+    context, true, cuts = text[:, :-steps], text[:, -steps:], len(spans)
     clean, mass = masses(checkpoint, text, steps, batch_rows, members_of(spans, context.shape[1], steps), done)
-    continued = partial(continue_greedily, checkpoint, context, steps, batch_rows, block_batches=BLOCK_BATCHES)
-    greedy = continued(draft=true).tokens
-    hits = torch.empty(len(text), len(spans), dtype=torch.uint8)
-    likely = torch.empty(len(text), len(spans))
-    for place, keys in enumerate(spans.values()):
-        knockout = Knockout(checkpoint, keys)
-        fed = forced(checkpoint, text, steps, batch_rows, intervention=knockout, done=done)
-        tokens = continued(draft=greedy, intervention=knockout, done=done).tokens
-        likely[:, place], hits[:, place] = fed.log_probability, (tokens == true).sum(dim=1)
-    return Attended(mass, (greedy == true).sum(dim=1).to(torch.uint8), hits, clean.log_probability, likely)
+    continued = partial(continue_greedily, checkpoint, steps=steps, batch_rows=batch_rows, block_batches=BLOCK_BATCHES)
+    greedy = continued(context, draft=true).tokens
+    # Every row without each place, side by side: few rows leave passes over single positions all but empty.
+    row = torch.arange(len(text)).repeat_interleave(cuts)
+    knockout = Knockout(checkpoint, [*spans.values()] * len(text))
+    with at_rows(row):
+        likely = forced(checkpoint, text[row], steps, batch_rows, intervention=knockout, done=done).log_probability
+        tokens = continued(context[row], draft=greedy[row], intervention=knockout, done=done).tokens
+    hits = [(made == of_row).sum(dim=-1).to(torch.uint8) for made, of_row in ((greedy, true), (tokens, true[row]))]
+    shape = len(text), cuts
+    return Attended(mass, hits[0], hits[1].reshape(shape), clean.log_probability, likely.reshape(shape))
 
 
 def masses(

@@ -24,6 +24,8 @@ from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
 DROPS = ("hits_drop", "log_probability_drop")
+COLUMNS = 4096
+"""Numbers of a row that are summed up at once, each under all resamples."""
 
 
 class Drawn(NamedTuple):
@@ -120,21 +122,25 @@ def place_lines(
         means = totals(outcomes.frame, rows, drawn.rows, values.reshape(len(values), -1), options).means
         return means.reshape(-1, *values.shape[1:])
 
-    level, (layers, _, places) = options["confidence"], drawn.mass.shape[1:]
-    of_layers = []
-    for layer in range(layers):  # one layer's heads under all resamples are enough to hold
-        heads = drawn_means(drawn.mass[:, layer])
-        of_layers.append(heads.mean(axis=1))
-        for place in range(places):
-            at = {"layer": layer, "depth": (layer + 1) / layers, "place": place}
-            yield ATTENTION_LAYERS.name, at | with_ends("mass", of_layers[-1][:, place], level)
-            for head in range(heads.shape[1] if by_head else 0):
-                yield ATTENTION_HEADS.name, at | {"head": head} | with_ends("mass", heads[:, head, place], level)
-    whole, drops = np.mean(of_layers, axis=0), drawn_means(drawn.drops)
-    for place in range(places):
-        line: Line = {"place": place} | with_ends("mass", whole[:, place], level)
-        for number, name in enumerate(DROPS):
-            cut = place < drops.shape[2]
-            values = drops[:, number, place] if cut else np.full(2, np.nan)
-            line |= with_ends(name, values, level)
-        yield ATTENTION.name, line
+    (layers, heads, places), of_layers = drawn.mass.shape[1:], []
+    step = max(1, COLUMNS // (heads * places))
+    for start in range(0, layers, step):
+        for layer, mass in enumerate(drawn_means(drawn.mass[:, start : start + step]).swapaxes(0, 1), start):
+            of_layers.append(mass.mean(axis=1))
+            at = {"layer": layer, "depth": (layer + 1) / layers}
+            yield from _lines(ATTENTION_LAYERS.name, at, of_layers[-1], options)
+            for head in range(heads if by_head else 0):
+                yield from _lines(ATTENTION_HEADS.name, at | {"head": head}, mass[:, head], options)
+    drops = drawn_means(drawn.drops)
+    for name, line in _lines(ATTENTION.name, {}, np.mean(of_layers, axis=0), options):
+        for number, drop in enumerate(DROPS):
+            cut = line["place"] < drops.shape[2]
+            values = drops[:, number, line["place"]] if cut else np.full(2, np.nan)
+            line |= with_ends(drop, values, options["confidence"])
+        yield name, line
+
+
+def _lines(table: str, at: Line, mass: np.ndarray, options: Mapping[str, Any]) -> Iterator[tuple[str, Line]]:
+    """A line for each place, of mass (1 + resamples, places)."""
+    for place in range(mass.shape[1]):
+        yield table, at | {"place": place} | with_ends("mass", mass[:, place], options["confidence"])
