@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from decoders import VOCABULARY, saved, small_model
 from recite.checkpoints.loading import load_checkpoint
+from recite.engine.decoding import decode
 from recite.engine.interventions import ResidualNoise
 from recite.engine.proof.own import TOLERANCE
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.likelihoods import head_likelihoods
-from recite.stages.lens.measure import decode
 from recite.stages.recovery.measure import compared
 
 PROMPT, STEPS = 10, 4
