@@ -25,6 +25,7 @@ from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
 from recite.stages.trajectory.stage import STAGE as TRAJECTORY
+from recite.stages.tuned_lens.stage import STAGE as TUNED_LENS
 from recite.stages.verification.stage import STAGE as VERIFICATION
 
 STAGES = (
@@ -47,6 +48,7 @@ STAGES = (
     NOISE,
     RECOVERY,
     LENS,
+    TUNED_LENS,
     HEADS,
     SIGNATURES,
     FACTORIAL,
