@@ -11,6 +11,7 @@ from recite.report.stage import STAGE as REPORT
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
 from recite.stages.counterfactual.stage import STAGE as COUNTERFACTUAL
+from recite.stages.dimension.stage import STAGE as DIMENSION
 from recite.stages.examples.stage import STAGE as EXAMPLES
 from recite.stages.extraction.stage import STAGE as EXTRACTION
 from recite.stages.frequency.stage import STAGE as FREQUENCY
@@ -49,6 +50,7 @@ STAGES = (
     RECOVERY,
     LENS,
     TUNED_LENS,
+    DIMENSION,
     HEADS,
     SIGNATURES,
     FACTORIAL,
