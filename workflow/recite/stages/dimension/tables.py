@@ -34,7 +34,7 @@ DIMENSION = Table(
         *_with_ends("dimension", "intrinsic dimension as estimated; NaN where points have too few neighbours"),
         *_with_ends(
             "as_ball",
-            "dimension of a uniform ball of which the estimator gives as much with so many points; NaN beyond 1 and 128",
+            "dimension of a uniform ball of which the estimator gives as much with so many points; NaN beyond 128",
         ),
     ),
 )

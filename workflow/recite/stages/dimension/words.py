@@ -21,8 +21,8 @@ def sections(told: Told) -> list[str]:
 def _differences(table: pd.DataFrame) -> str:
     lines = [
         "## Intrinsic dimension\n",
-        "Dimension of the residual stream, mean over layers, of memorized and of as many unmemorized texts, with intervals "
-        "by half samples:\n",
+        "Dimension of the residual stream, mean over layers, of memorized and of as many unmemorized texts, with "
+        "intervals by half samples:\n",
         "| model | rows | at the end of the | estimator | texts | memorized | unmemorized | difference |",
         "|---|---|---|---|---:|---|---|---|",
     ]
@@ -48,6 +48,7 @@ def _known(known: pd.DataFrame, table: pd.DataFrame) -> str:
         for name, of_one in part.groupby("estimator")
     ]
     return (
-        f"\nOf {n} points, the fewest that a class has, of a uniform ball the estimators give: {'; '.join(told)}. Estimates "
-        "of classes with other numbers of points are not comparable; the column `as_ball` of table `dimension` is.\n"
+        f"\nOf {n} points, the fewest that a class has, of a uniform ball the estimators give: {'; '.join(told)}. "
+        "Estimates of classes with other numbers of points are not comparable; the column `as_ball` of table `dimension` "
+        "is.\n"
     )

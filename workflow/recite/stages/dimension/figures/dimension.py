@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from recite.report import style
 
@@ -32,6 +33,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
                 _curve(axes, own[own["group"] == group].sort_values("depth"), group)
         n, rows = part["n"].iloc[0], part["rows"].iloc[0]
         line[0].set_ylabel(f"{style.name(family)}\n{rows}, n = {n}")
+        line[0].set_yscale("log", base=2)
+        line[0].yaxis.set_major_formatter(ScalarFormatter())
         _balls(line, columns, tables["dimension_known"], int(n))
     for axes, (place, estimator) in zip(panels[0], columns, strict=True):
         axes.set_title(f"{ESTIMATORS[estimator]}\n{PLACES[place]}")
@@ -75,9 +78,7 @@ def _balls(line: np.ndarray, columns: list[tuple[str, str]], known: pd.DataFrame
         of_ball = known[(known["n"] == n) & (known["estimator"] == estimator) & (known["manifold"] == "ball")]
         for ball in of_ball[of_ball["dimension"].isin(BALLS)].itertuples():
             if low < ball.estimate < high:
-                axes.axhline(ball.estimate, color="0.6", linewidth=0.8, linestyle=":", zorder=1)
-                place = axes.get_yaxis_transform()
-                axes.text(
-                    1.0, ball.estimate, f" {ball.dimension}", transform=place, fontsize=7, color="0.4", va="center"
-                )
+                axes.axhline(ball.estimate, color="0.5", linewidth=0.8, linestyle=":", zorder=1)
+                at = {"transform": axes.get_yaxis_transform(), "va": "center", "fontsize": 7, "color": "0.4"}
+                axes.text(1.0, ball.estimate, f" {ball.dimension}", **at)
     line[0].set_ylim(low, high)

@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FormatStrFormatter
 
 from recite.report import style
 
@@ -38,8 +38,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             )
         axes.set_xscale("log", base=2)
         axes.set_yscale("log", base=2)
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_formatter(FormatStrFormatter("%d"))
+        axes.yaxis.set_major_formatter(FormatStrFormatter("%d"))
         axes.set_title(words)
         axes.set_xlabel("true dimension")
     panels[0, 0].set_ylabel("estimate")
