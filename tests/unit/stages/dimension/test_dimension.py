@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -14,9 +15,13 @@ from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.corpora.tables.training import CONTROLS
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
-from recite.stages.dimension import measure, stage
+from recite.report import style
+from recite.report.told import Told
+from recite.stages.dimension import measure, stage, words
 from recite.stages.dimension.drawing import Part, points_of
 from recite.stages.dimension.estimators import ESTIMATORS
+from recite.stages.dimension.figures.dimension import draw as draw_dimension
+from recite.stages.dimension.figures.dimension_known import draw as draw_known
 from recite.stages.dimension.manifolds import nearest_distances
 from recite.stages.dimension.measure import measure_neighbours, nearest, streams
 from recite.stages.dimension.rows import NEIGHBOURS, PLACES
@@ -184,7 +189,26 @@ def test_from_rows_to_tables(tmp_path: Path, checkpoint_folder: Callable[[str], 
         one, other = (means[line.rows, line.place, line.estimator, name] for name in ("memorized", "unmemorized"))
         assert [line.memorized, line.unmemorized, line.difference] == pytest.approx([one, other, one - other])
         assert line.difference_low < line.difference < line.difference_high
+    drawn(tables)
     assert len(tables["dimension_differences"]) == 2 * len(PLACES) * len(ESTIMATORS)
+
+
+def drawn(tables: dict[str, pd.DataFrame]) -> None:
+    """Figures and words say what the tables do."""
+    natural = tables["dimension"].query("rows == 'natural' and estimator == 'two_nn' and place == 'context'")
+    with style.style():
+        figure, behind = draw_dimension(tables)
+        assert set(behind["rows"]) == {"natural"} and len(figure.axes) == 4
+        curves = [container.lines[0].get_ydata().tolist() for container in figure.axes[1].containers]
+        of_class = natural.groupby("group")["dimension"].apply(list)
+        assert curves == [of_class["memorized"], of_class["unmemorized"]]
+        figure, behind = draw_known(tables)
+        assert set(behind["n"]) == {tables["dimension"]["n"].min(), tables["dimension"]["n"].max()}
+        assert len(figure.axes[0].containers) == 4
+    (section,) = words.sections(Told(tables, None, []))
+    line = tables["dimension_differences"].iloc[0]
+    assert f"{line['difference']:.2f} [{line['difference_low']:.2f}, {line['difference_high']:.2f}]" in section
+    assert section.count("| olmo2-test | ") == len(tables["dimension_differences"])
 
 
 def test_coincident_points_are_no_neighbours() -> None:

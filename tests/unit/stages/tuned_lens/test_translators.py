@@ -19,7 +19,9 @@ from recite.engine.residuals import output_changed, run
 from recite.engine.rows import Rows, read_rows
 from recite.errors import ReciteError
 from recite.files import sha256_file
+from recite.planning.costs import Facts
 from recite.stages.lens.rows import AMOUNTS, COUNTS
+from recite.stages.tuned_lens import stage, training
 from recite.stages.tuned_lens.kept import kept_rows, refuse_shared
 from recite.stages.tuned_lens.measure import decode_translated
 from recite.stages.tuned_lens.rows import KEPT, TRANSLATED, TRANSLATION
@@ -30,6 +32,11 @@ from recite.tables.lists import as_array
 from samples import write_shard
 
 STEPS, LAYERS, WIDTH, FED = 11, 3, 48, 31
+
+
+def test_the_plan_knows_the_training() -> None:
+    assert stage.TOKENS == training.TOKENS
+    assert stage.translator_weights(Facts(LAYERS, WIDTH, 3, 3, 4, 300, 9)) == (LAYERS - 1) * (WIDTH**2 + WIDTH)
 
 
 def recipe(**changed: Any) -> dict[str, Any]:

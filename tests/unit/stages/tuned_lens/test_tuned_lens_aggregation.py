@@ -13,7 +13,8 @@ from recite.report.told import Told
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED
 from recite.stages.scoring.rows import SCORES
 from recite.stages.tuned_lens import words
-from recite.stages.tuned_lens.figures import tuned_lens, tuned_lens_depths
+from recite.stages.tuned_lens.figures.tuned_lens import draw as draw_lens
+from recite.stages.tuned_lens.figures.tuned_lens_depths import draw as draw_depths
 from recite.stages.tuned_lens.rows import TRANSLATED, TRANSLATION
 from recite.stages.tuned_lens.summarize import aggregate_tuned_lens
 from recite.stages.tuned_lens.tables import TUNED_LENS, TUNED_LENS_DEPTHS, TUNED_LENS_TRAINING
@@ -134,9 +135,16 @@ def test_a_threshold_that_is_not_passed(tmp_path: Path) -> None:
     (section,) = words.sections(Told(tables, None, []))
     assert "| a-s | natural | memorized |" in section and "not passed" in section
     with style.style():
-        for module, columns in ((tuned_lens, 13), (tuned_lens_depths, 16)):
-            figure, behind = module.draw(tables)
-            assert behind.shape[1] == columns and len(figure.axes) >= 2
+        figure, behind = draw_lens(tables)
+        assert len(figure.axes) == 2 and len(behind) == 2 * 2 * 2 * LAYERS
+        for axes in figure.axes:
+            curves = [container.lines[0].get_ydata() for container in axes.containers]
+            assert len(curves) == 4
+            assert sorted(curve[-1] for curve in curves) == pytest.approx([0.4, 0.4, 0.6, 0.6])
+        figure, behind = draw_depths(tables)
+        assert len(behind) == len(tables["tuned_lens_depths"])
+        points = [[float(c.lines[0].get_xdata()[0]) for c in axes.containers] for axes in figure.axes]
+        assert points[0] == pytest.approx(absolute["tuned"].tolist()) and len(points[1]) == 8
 
 
 def test_rows_that_the_plain_lens_lacks(tmp_path: Path) -> None:

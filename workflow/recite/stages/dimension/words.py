@@ -49,6 +49,5 @@ def _known(known: pd.DataFrame, table: pd.DataFrame) -> str:
     ]
     return (
         f"\nOf {n} points, the fewest that a class has, of a uniform ball the estimators give: {'; '.join(told)}. "
-        "Estimates of classes with other numbers of points are not comparable; the column `as_ball` of table `dimension` "
-        "is.\n"
+        "Estimates of other numbers of points are not comparable; column `as_ball` of table `dimension` is.\n"
     )

@@ -19,6 +19,8 @@ PACE = 0.74
 """What both jobs reach on a GPU, over scoring: that of the lens, which unembeds as they do; not measured."""
 HELD = 16
 """Bytes of a translator's number while it is trained: itself, its gradient, momentum, and what passes."""
+TOKENS = 512
+"""Positions that are unembedded at once, as in `recite.stages.tuned_lens.training`."""
 KEPT_BYTES = 20
 LAYER_PASSES = 6
 """Operations of a weight that a gradient flows through, forward and backward."""
@@ -81,7 +83,7 @@ def _training_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     row = costs.pass_flops(facts, fed) + learnt + 2 * fed * facts.embedding
     seconds = cost.seconds(section["steps"] * section["step_rows"], batch, row, PACE)
     rows = len(planner.study.domains_of(model)) * rows_per_domain(planner.study)
-    peak = planner.whole_peak(model, batch, fed, costs.CHUNK)
+    peak = planner.whole_peak(model, batch, fed, -(-TOKENS // batch))
     streams = facts.layers * batch * fed * facts.width * cost.number_bytes
     held = HELD * weights + streams if cost.gpus else 0
     return Cost(seconds, cost.gpus, 1, costs.NUMBER_BYTES * weights + rows * KEPT_BYTES, peak + held)
