@@ -60,13 +60,15 @@ def test_identities_are_the_plain_lens(checkpoint: Checkpoint, context: Tensor) 
     maps = identities(checkpoint)
 
     def see(layer: int, hidden: Tensor) -> None:
-        plain, mapped = (logits_of(checkpoint, values) for values in (hidden, maps(layer, hidden)))
+        plain, mapped = (logits_of(checkpoint, values) for values in (hidden, maps.translated(layer, hidden)))
         torch.testing.assert_close(mapped, plain, atol=2e-5, rtol=0)
 
     with torch.inference_mode():
         run(checkpoint, context[:, :-1], see)
     for (_, one), (_, other) in zip(
-        decode(checkpoint, context, STEPS, 8), decode(checkpoint, context, STEPS, 8, translate=maps), strict=True
+        decode(checkpoint, context, STEPS, 8),
+        decode(checkpoint, context, STEPS, 8, translate=maps.translated),
+        strict=True,
     ):
         torch.testing.assert_close(other.log_probability, one.log_probability, atol=2e-5, rtol=0)
         torch.testing.assert_close(other.entropy, one.entropy, atol=2e-5, rtol=0)
@@ -94,7 +96,7 @@ def test_training(family: str, frozen: Checkpoint, reference: PreTrainedModel, t
     maps.save(tmp_path / "maps.safetensors")
     read = read_translators(tmp_path / "maps.safetensors", frozen)
     assert all(torch.equal(one, other) for one, other in zip(read.named().values(), maps.named().values(), strict=True))
-    ((_, found),) = decode(frozen, context[:8], STEPS, 8, translate=read)
+    ((_, found),) = decode(frozen, context[:8], STEPS, 8, translate=read.translated)
     with torch.inference_mode():
         own = reference(input_ids=context[:8, :-1]).logits[:, -STEPS:].log_softmax(-1)
     true = own.gather(-1, context[:8, -STEPS:, None]).squeeze(-1)
@@ -114,7 +116,7 @@ def test_a_turned_basis_is_turned_back(frozen: Checkpoint) -> None:
         maps = trained(frozen, tokens(64, 4), FED, recipe(steps=200, step_rows=4), 8)
         plain, tuned = (divergence(frozen, others, FED, each, 8)[-1] for each in (identities(frozen), maps))
         with torch.inference_mode():
-            run(frozen, others[:, :-1], lambda layer, hidden: seen.append(maps(layer, hidden)))
+            run(frozen, others[:, :-1], lambda layer, hidden: seen.append(maps.translated(layer, hidden)))
     assert plain > 1e-3 and tuned < 0.1 * plain
     told = [logits_of(frozen, hidden) for hidden in seen[-2:]]
     centred = [(logits - logits.mean(dim=-1, keepdim=True)).flatten(0, 1) for logits in told]
@@ -204,7 +206,10 @@ def test_the_stage(tmp_path: Path, checkpoint_folder: Callable[[str], Path]) -> 
     loaded = load_checkpoint(weights, "float32", 4)
     maps = read_translators(given["translators"], loaded)
     whole = torch.cat([torch.zeros((12, 1), dtype=torch.int64), rows.context, rows.continuation], dim=1)[~kept]
-    found = [part.by_row(whole[chosen, -STEPS:]) for chosen, part in decode(loaded, whole, STEPS, 4, translate=maps)]
+    found = [
+        part.by_row(whole[chosen, -STEPS:])
+        for chosen, part in decode(loaded, whole, STEPS, 4, translate=maps.translated)
+    ]
     decoded = TRANSLATED.read(tmp_path / "decoded.parquet")
     assert decoded["row_id"].to_pylist() == [row for row, mine in zip(rows.ids, kept, strict=True) if not mine]
     for name in (*AMOUNTS, *COUNTS):

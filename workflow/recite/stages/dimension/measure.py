@@ -70,10 +70,12 @@ def measure_neighbours(
     done, batch_rows = Progress(sum(map(len, groups.values()))), options["batch_rows"]
     for (rows, group), texts in groups.items():
         tokens = tokens_of(texts, options["bos"])
+
+        def call(size: int, tokens: Tensor = tokens) -> Tensor:
+            return streams(loaded, tokens, steps, size, done)
+
         with naming(options["model"], [text.row_id for text in texts]):
-            found, batch_rows = halving(
-                lambda size, tokens=tokens: streams(loaded, tokens, steps, size, done), batch_rows
-            )
+            found, batch_rows = halving(call, batch_rows)
         near = nearest(found, min(len(texts) - 1, STORED * options["neighbours"]), loaded.model.device)
         add(lines, rows, group, texts, near)
     metadata = {
@@ -108,8 +110,9 @@ def scored_parts(scores: Sequence[Path], shards: Sequence[Path]) -> Iterator[Par
         places = order[np.minimum(np.searchsorted(ids[order], rows), len(ids) - 1)]
         if not np.array_equal(ids[places], rows):
             raise ReciteError(f"{scores[0].parent} scores other rows than {path} holds; delete it and run again.")
-        names = (table[name].to_pylist() for name in ("row_id", "sequence_id", "domain"))
-        yield Part(*names, hits[places], as_array(table["context"]), as_array(table["continuation"]))
+        sequences, domains = (table[name].to_pylist() for name in ("sequence_id", "domain"))
+        tokens = (as_array(table[name]) for name in ("context", "continuation"))
+        yield Part(rows.tolist(), sequences, domains, hits[places], *tokens)
 
 
 def tokens_of(texts: Sequence[Text], bos: int | None) -> Tensor:
@@ -130,8 +133,11 @@ def streams(checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, d
     parts = []
     for rows, chosen in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
         layers: list[Tensor] = []
-        places = [fed - steps, fed - 1]
-        run(checkpoint, text[chosen, :-1], lambda _, hidden, into=layers, at=places: into.append(hidden[:, at].cpu()))
+
+        def see(_: int, hidden: Tensor, layers: list[Tensor] = layers) -> None:
+            layers.append(hidden[:, [fed - steps, fed - 1]].cpu())
+
+        run(checkpoint, text[chosen, :-1], see)
         found = torch.stack(layers, dim=2)
         with at_rows(chosen):
             refuse_non_finite(found, "residual streams", checkpoint.dtype)

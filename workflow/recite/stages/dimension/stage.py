@@ -127,7 +127,7 @@ STAGE = Stage(
             (
                 "Estimate against the true dimension of a uniform ball and of a normal distribution, mean over draws "
                 "with their standard deviation, for the smallest and the largest number of points that a class of the "
-                "study has. Dashed, what would be right. An isometry into a model's width changes no distance, so the "
+                "study has. Dotted, what would be right. An isometry into a model's width changes no distance, so the "
                 "manifolds are drawn in their own dimension."
             ),
         ),

@@ -50,9 +50,9 @@ def aggregate_dimension(options: Mapping[str, Any], neighbours: Sequence[Path], 
         made = read_metadata(path)
         who = {"model": made["options"]["model"], "family": made["options"]["family"], "parameters": made["parameters"]}
         groups: dict[tuple[str, str], Group] = {}
-        for name, place, distance in read_groups(path, made["layers"]):
-            key = hash64(options["seed"], "half samples", who["model"], *name)
-            groups[name] = estimated(place, distance, options["neighbours"], key)
+        for of_rows, place, distance in read_groups(path, made["layers"]):
+            key = hash64(options["seed"], "half samples", who["model"], *of_rows)
+            groups[of_rows] = estimated(place, distance, options["neighbours"], key)
         for group in groups.values():
             if group.n not in curves:
                 curves[group.n] = [*known(group.n, options["neighbours"], options["seed"])]
@@ -60,10 +60,12 @@ def aggregate_dimension(options: Mapping[str, Any], neighbours: Sequence[Path], 
             about = who | {"rows": rows, "group": name}
             lines["dimension"] += [about | line for line in layer_lines(group, curves[group.n], options["confidence"])]
         for rows in dict.fromkeys(rows for rows, _ in groups):
-            pair = [groups[rows, name] for name in (MEMORIZED, UNMEMORIZED) if (rows, name) in groups]
-            if len(pair) == 2:
+            one, other = (groups.get((rows, name)) for name in (MEMORIZED, UNMEMORIZED))
+            if one and other:
                 about = who | {"rows": rows}
-                lines["dimension_differences"] += [about | line for line in pair_lines(*pair, options["confidence"])]
+                lines["dimension_differences"] += [
+                    about | line for line in pair_lines(one, other, options["confidence"])
+                ]
     lines["dimension_known"] = [one._asdict() for n in sorted(curves) for one in curves[n]]
     for table in (DIMENSION, DIMENSION_KNOWN, DIMENSION_DIFFERENCES):
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})

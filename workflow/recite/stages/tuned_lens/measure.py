@@ -47,7 +47,7 @@ def decode_translated(
     print(f"{options['model']}: {len(text)} rows of {len(loaded.layers)} layers on {loaded.device}", flush=True)
 
     def call(size: int) -> dict[str, np.ndarray]:
-        found = decode(loaded, text, steps, size, Progress(len(text)), maps)
+        found = decode(loaded, text, steps, size, Progress(len(text)), maps.translated)
         parts = [part.by_row(rows.continuation[chosen]) for chosen, part in found]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -77,5 +77,11 @@ def measured_rows(rows: Rows, kept: Path) -> Rows:
     mine = table["kept"].to_numpy()
     refuse_shared(rows, mine, str(kept))
     places = np.flatnonzero(~mine)
-    lists = ([part[place] for place in places] for part in rows[:4])
-    return Rows(*lists, rows.context[places], rows.continuation[places])
+    return Rows(
+        [rows.ids[place] for place in places],
+        [rows.sequences[place] for place in places],
+        [rows.domains[place] for place in places],
+        [rows.probabilities[place] for place in places],
+        rows.context[places],
+        rows.continuation[places],
+    )

@@ -157,7 +157,7 @@ def divergences_of(
             said = logits_of(checkpoint, layers[-1][start : start + TOKENS]).float().log_softmax(-1)
         for layer, hidden in enumerate(layers[:-1]):
             with torch.set_grad_enabled(learnt > 0):
-                translated = translators(layer, hidden[start : start + TOKENS])
+                translated = translators.translated(layer, hidden[start : start + TOKENS])
                 logs = logits_of(checkpoint, translated).float().log_softmax(-1)
                 apart = torch.nn.functional.kl_div(logs, said, log_target=True, reduction="sum") / positions
             if learnt:

@@ -22,7 +22,7 @@ class Translators(NamedTuple):
     change: list[Tensor]
     bias: list[Tensor]
 
-    def __call__(self, layer: int, hidden: Tensor) -> Tensor:
+    def translated(self, layer: int, hidden: Tensor) -> Tensor:
         """What is decoded in place of a layer's output, (..., width), in its precision; of the last layer itself."""
         if layer == len(self.bias):
             return hidden

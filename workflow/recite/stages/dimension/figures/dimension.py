@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import FormatStrFormatter
 
 from recite.report import style
 
@@ -34,7 +34,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         n, rows = part["n"].iloc[0], part["rows"].iloc[0]
         line[0].set_ylabel(f"{style.name(family)}\n{rows}, n = {n}")
         line[0].set_yscale("log", base=2)
-        line[0].yaxis.set_major_formatter(ScalarFormatter())
+        line[0].yaxis.set_major_formatter(FormatStrFormatter("%d"))
         _balls(line, columns, tables["dimension_known"], int(n))
     for axes, (place, estimator) in zip(panels[0], columns, strict=True):
         axes.set_title(f"{ESTIMATORS[estimator]}\n{PLACES[place]}")

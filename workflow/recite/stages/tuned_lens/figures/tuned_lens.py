@@ -47,7 +47,7 @@ def _title(family: str, kind: str, part: pd.DataFrame) -> str:
     if part.empty:
         return f"{style.name(family)}, {kind} rows: too few texts"
     texts = part.groupby("group")["distinct"].first()
-    counted = ", ".join(str(count) for count in texts)
+    counted = " and ".join(str(count) for count in texts)
     return f"{style.name(family)}, {style.millions(part['parameters'].iloc[0])}\n{kind} rows, {counted} texts"
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from recite.report import style
 
@@ -39,7 +40,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     panels[0, 0].set_yticks(list(places.values()), names)
     panels[0, 0].set_ylim(len(places) - 0.5, -0.5)
     handles = [
-        plt.Line2D([], [], color="0.3", marker="o", linestyle="none", markerfacecolor=face) for face in ("white", "0.3")
+        Line2D([], [], color="0.3", marker="o", linestyle="none", markerfacecolor=face) for face in ("white", "0.3")
     ]
     figure.legend(handles, ["plain lens", "tuned lens"], loc="outside lower center", ncols=2)
     return figure, table.drop(columns="place")
