@@ -171,7 +171,7 @@ STAGE = Stage(
                 "layer's translator (solid), an affine map that was trained, on rows apart, to make the layer say what "
                 "the model says in the end; the last layer has none. Both lenses on the same rows, which no translator "
                 "was trained on, by class; each family's largest model. Dotted at one half. Bars are bootstrap "
-                "intervals {about}. Classes of fewer than five texts are in the table only."
+                "intervals for these translators, {about}. Classes of fewer than five texts are in the table only."
             ),
         ),
         "tuned_lens_depths": Figure(
@@ -181,7 +181,7 @@ STAGE = Stage(
             (
                 "Relative depth at which the true token's mean probability passes one half, and half of its final "
                 "value, by the plain lens (open) and the tuned one (filled), on the same rows. Bars are bootstrap "
-                "intervals {about}; where a curve stays below the threshold there is no point. Classes of fewer than "
+                "intervals for these translators, {about}; where a curve stays below the threshold there is no point. Classes of fewer than "
                 "five texts are left out."
             ),
         ),
