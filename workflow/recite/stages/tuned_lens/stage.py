@@ -181,8 +181,8 @@ STAGE = Stage(
             (
                 "Relative depth at which the true token's mean probability passes one half, and half of its final "
                 "value, by the plain lens (open) and the tuned one (filled), on the same rows. Bars are bootstrap "
-                "intervals for these translators, {about}; where a curve stays below the threshold there is no point. Classes of fewer than "
-                "five texts are left out."
+                "intervals for these translators, {about}; where a curve stays below the threshold there is no "
+                "point. Classes of fewer than five texts are left out."
             ),
         ),
     },
