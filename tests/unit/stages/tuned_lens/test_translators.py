@@ -103,6 +103,14 @@ def test_training(family: str, frozen: Checkpoint, reference: PreTrainedModel, t
     torch.testing.assert_close(found.log_probability[:, -1], true, atol=2e-5, rtol=0)
 
 
+def test_model_that_accelerate_has_spread(frozen: Checkpoint, spread: Checkpoint) -> None:
+    """Over several GPUs final norm and unembedding lie elsewhere than most layers, and hand gradients back."""
+    spread.model.requires_grad_(False)
+    found, expected = (trained(model, tokens(16, 4), FED, recipe(steps=3), 8) for model in (spread, frozen))
+    for one, other in zip(found.named().values(), expected.named().values(), strict=True):
+        assert torch.equal(one, other) and one.any()
+
+
 def test_a_turned_basis_is_turned_back(frozen: Checkpoint) -> None:
     """A model whose last layer does nothing but undo a rotation: the map before it is that rotation's inverse."""
     turn = torch.from_numpy(ortho_group.rvs(WIDTH, random_state=3)).float()

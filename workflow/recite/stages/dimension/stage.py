@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, own_batches, scores_of, shard_files
+from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -14,13 +16,24 @@ PACE = 0.74
 """What it reaches on a GPU, over scoring: taken from the lens, whose passes it makes; not measured."""
 GROUPS = 5
 """Natural and planted rows, memorized and unmemorized each, and what no model was trained on."""
-PLACES, STORED = 2, 8
+PLACES, STORED, FEWEST = 2, 8, 4
 """Held against `recite.stages.dimension` in the tests."""
 NEIGHBOUR_BYTES = 8
 DRAWING_SECONDS = 1e-5
 """Reading a row's score and context and hashing it, on one core."""
 ESTIMATING_SECONDS = 5e-6
 """All half samples of one of a point's stored neighbours in one layer."""
+
+
+def _check(study: Asked, source: str) -> None:
+    """The section's models are of the study, and a class may have as many points as an estimate needs."""
+    check_models_of(study, SECTION, source)
+    section = study.config[SECTION]
+    if section["points"] < FEWEST * section["neighbours"]:
+        raise ReciteError(
+            f"{source}: dimension.points: {section['neighbours']} neighbours need {FEWEST * section['neighbours']} points, "
+            f"but it is {section['points']}; allow more, or ask for fewer neighbours."
+        )
 
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
@@ -104,7 +117,7 @@ STAGE = Stage(
     "recite.stages.dimension",
     RULES,
     section=SECTION,
-    check=lambda study, source: check_models_of(study, SECTION, source),
+    check=_check,
     words=True,
     figures={
         "dimension": Figure(
