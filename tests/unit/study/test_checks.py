@@ -108,6 +108,7 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"tuned_lens\.models: pythia-xs is not decoded by the plain lens, .*; add it to lens\.models, or leave it",
         ),
         ("dimension", {"models": ["pythia-xxl"]}, r"dimension\.models: 'pythia-xxl' is not a model of this study"),
+        ("dimension", {"neighbours": 20}, r"dimension\.points: 20 neighbours need 80 points, but it is 60; allow more"),
         ("ablation", {"models": ["pythia-xxl"]}, r"ablation\.models: 'pythia-xxl' is not a model of this study"),
         (
             "ablation",

@@ -17,7 +17,7 @@ from recite.engine.rows import Rows
 from recite.errors import ReciteError
 from recite.report import style
 from recite.report.told import Told
-from recite.stages.dimension import measure, stage, words
+from recite.stages.dimension import drawing, measure, stage, words
 from recite.stages.dimension.drawing import Part, points_of
 from recite.stages.dimension.estimators import ESTIMATORS
 from recite.stages.dimension.figures.dimension import draw as draw_dimension
@@ -38,7 +38,7 @@ TABLES = {table.name: table for table in (DIMENSION, DIMENSION_KNOWN, DIMENSION_
 
 
 def test_the_plan_knows_the_measure() -> None:
-    assert (len(PLACES), measure.STORED) == (stage.PLACES, stage.STORED)
+    assert (len(PLACES), measure.STORED, drawing.FEWEST) == (stage.PLACES, stage.STORED, stage.FEWEST)
 
 
 def test_streams_are_hidden_states(checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor) -> None:

@@ -28,11 +28,11 @@ ESTIMATING_SECONDS = 5e-6
 def _check(study: Asked, source: str) -> None:
     """The section's models are of the study, and a class may have as many points as an estimate needs."""
     check_models_of(study, SECTION, source)
-    section = study.config[SECTION]
-    if section["points"] < FEWEST * section["neighbours"]:
+    points, neighbours = (study.config[SECTION][key] for key in ("points", "neighbours"))
+    if points < FEWEST * neighbours:
         raise ReciteError(
-            f"{source}: dimension.points: {section['neighbours']} neighbours need {FEWEST * section['neighbours']} points, "
-            f"but it is {section['points']}; allow more, or ask for fewer neighbours."
+            f"{source}: dimension.points: {neighbours} neighbours need {FEWEST * neighbours} points, but it is {points}; "
+            "allow more, or ask for fewer neighbours."
         )
 
 
