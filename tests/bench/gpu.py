@@ -20,6 +20,7 @@ import transformers
 from bench.shapes import CONTEXT, SHAPES, STEPS, save_random
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import continue_greedily
+from recite.engine.decoding import decode
 from recite.engine.interventions import ResidualNoise
 from recite.engine.memory import predicted_bytes
 from recite.files import write_json
@@ -28,7 +29,6 @@ from recite.planning.costs import Facts
 from recite.stages.batching.measure import SPARE, choose, measure
 from recite.stages.heads.cost import ablation_flops
 from recite.stages.heads.measure.ablation import effects
-from recite.stages.lens.measure import decode
 from recite.stages.lens.stage import decoding_flops
 from recite.stages.recovery.measure import compared
 from recite.stages.recovery.stage import recovery_flops

@@ -21,6 +21,7 @@ import recite
 from recite.checkpoints.loading import load_checkpoint
 from recite.cli import app
 from recite.engine.continuation import continue_greedily
+from recite.engine.decoding import decode
 from recite.engine.interventions import ResidualNoise
 from recite.jobs import screen, status
 from recite.progress import Progress
@@ -28,7 +29,6 @@ from recite.stages.compressibility.measure import sufficient_suffixes
 from recite.stages.heads.measure.ablation import effects
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.continuations import ablate_heads
-from recite.stages.lens.measure import decode
 from recite.stages.recovery.measure import compared
 
 LIBRARY = Path(str(recite.__file__)).parents[1]

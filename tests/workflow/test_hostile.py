@@ -17,6 +17,7 @@ import pytest
 from conftest import copy_checkout
 
 from checkouts import REPOSITORY, copy
+from recite.files import sha256_file
 
 STUDY = """
 study: mini
@@ -122,15 +123,15 @@ def test_little_room(disk: Path) -> None:
 
 def test_packages_that_do_not_fit(disk: Path, tmp_path: Path) -> None:
     """What Python and pip say when a disk fills is no sentence, or one without a remedy."""
-    big = tmp_path / "big-1-py3-none-any.whl"
+    big = tmp_path / "torch-1-py3-none-any.whl"
     with zipfile.ZipFile(big, "w", zipfile.ZIP_DEFLATED) as wheel:
         wheel.writestr("big.bin", bytes(80 * 2**20))
-        wheel.writestr("big-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: big\nVersion: 1\n")
-        wheel.writestr("big-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("big-1.dist-info/RECORD", "")
+        wheel.writestr("torch-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 1\n")
+        wheel.writestr("torch-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("torch-1.dist-info/RECORD", "")
     root, python = disk / "a checkout", Path(sys.executable).resolve()
     (root / ".venv").unlink()
-    (root / "envs/recite.yaml").write_text("  - pip:\n      - big==1\n")
+    (root / "envs/torch.txt").write_text(f"torch==1 --hash=sha256:{sha256_file(big)}\n")
     arguments = (".venv/installed", "ROOM_INSTALLED=0", f"PYTHON={python}")
     for megabytes, said in ((6, "ensurepip"), (45, "No space left on device")):
         shutil.rmtree(root / ".venv", ignore_errors=True)

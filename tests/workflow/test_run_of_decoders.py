@@ -42,6 +42,8 @@ def test_from_registration_to_summary(fresh: Checkout, tmp_path: Path) -> None:
         "scoring": {"batch_rows": 8},
         "noise": {"layers": [1], "strengths": [0.1]},
         "lens": {},
+        "tuned_lens": {"training_share": 0.5, "steps": 3, "step_rows": 4},
+        "dimension": {"neighbours": 3},
         "ablation": {},
         "attention": {"models": ["gemma", "mixed"]},
         "aggregation": {"resamples": 100},

@@ -12,6 +12,7 @@ from recite.stages.attention.stage import STAGE as ATTENTION
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
 from recite.stages.counterfactual.stage import STAGE as COUNTERFACTUAL
+from recite.stages.dimension.stage import STAGE as DIMENSION
 from recite.stages.examples.stage import STAGE as EXAMPLES
 from recite.stages.extraction.stage import STAGE as EXTRACTION
 from recite.stages.frequency.stage import STAGE as FREQUENCY
@@ -26,6 +27,7 @@ from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
 from recite.stages.trajectory.stage import STAGE as TRAJECTORY
+from recite.stages.tuned_lens.stage import STAGE as TUNED_LENS
 from recite.stages.verification.stage import STAGE as VERIFICATION
 
 STAGES = (
@@ -48,6 +50,8 @@ STAGES = (
     NOISE,
     RECOVERY,
     LENS,
+    TUNED_LENS,
+    DIMENSION,
     HEADS,
     ATTENTION,
     SIGNATURES,

@@ -8,15 +8,18 @@ from torch import Tensor, nn
 
 from decoders import VOCABULARY, saved, small_model
 from recite.checkpoints.loading import load_checkpoint
+from recite.engine.decoding import decode
 from recite.engine.interventions import ResidualNoise
 from recite.engine.proof.own import TOLERANCE
 from recite.errors import ReciteError
 from recite.stages.attention.measure import attend_to
 from recite.stages.attention.places import spans_of
+from recite.stages.dimension.measure import streams
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.likelihoods import head_likelihoods
-from recite.stages.lens.measure import decode
 from recite.stages.recovery.measure import compared
+from recite.stages.tuned_lens.training import divergence, trained
+from recite.stages.tuned_lens.translators import identities
 
 PROMPT, STEPS = 10, 4
 CLASSES = [
@@ -88,6 +91,27 @@ def test_lens(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
     true = logs.gather(-1, text[:, -STEPS:, None]).squeeze(-1)
     assert torch.allclose(decoded.log_probability[:, -1], true, atol=1e-3)
     assert torch.allclose(decoded.entropy[:, -1], -(logs.exp() * logs).sum(-1), atol=1e-3)
+
+
+def test_tuned_lens(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
+    """A gradient that is lost, or a divergence of other logits than the class's own."""
+    checkpoint, _ = both
+    checkpoint.model.requires_grad_(False)
+    length = PROMPT + STEPS - 1
+    maps = trained(checkpoint, text, length, {"steps": 8, "step_rows": 5, "seed": 1}, 5)
+    before, after = (divergence(checkpoint, text, length, each, 5) for each in (identities(checkpoint), maps))
+    assert len(before) == len(checkpoint.layers) - 1 and (after > 0).all() and (after < before).all()
+
+
+def test_dimension(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
+    """A stream that is another than what the unembedding comes to be given."""
+    checkpoint, model = both
+    found = streams(checkpoint, text, STEPS, 8)
+    unembedding = checkpoint.model.get_submodule(checkpoint.architecture.unembedding)
+    with torch.inference_mode():
+        logits = checkpoint.logits(unembedding(checkpoint.final(found[:, :, -1])))
+        own = model(input_ids=text[:, :-1], use_cache=False).logits[:, [PROMPT - 1, PROMPT + STEPS - 2]]
+    assert torch.allclose(logits, own, atol=1e-3)
 
 
 def test_recovery(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]

@@ -102,6 +102,13 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             r"predictability\.contexts: a row needs 150 other rows of its domain, but .* is 150; ask for fewer",
         ),
         ("lens", {"models": ["pythia-xxl"]}, r"lens\.models: 'pythia-xxl' is not a model of this study"),
+        (
+            "tuned_lens",
+            {"models": ["pythia-l", "pythia-xs"]},
+            r"tuned_lens\.models: pythia-xs is not decoded by the plain lens, .*; add it to lens\.models, or leave it",
+        ),
+        ("dimension", {"models": ["pythia-xxl"]}, r"dimension\.models: 'pythia-xxl' is not a model of this study"),
+        ("dimension", {"neighbours": 20}, r"dimension\.points: 20 neighbours need 80 points, but it is 60; allow more"),
         ("ablation", {"models": ["pythia-xxl"]}, r"ablation\.models: 'pythia-xxl' is not a model of this study"),
         (
             "ablation",

@@ -304,7 +304,7 @@ def test_screening(config: dict[str, Any]) -> None:
     assert {"heads", "overlap", "power", "signatures"} <= set(half.tables)
     assert list(whole.layer_profiles) == ["recovery", "lens", "heads"]
     assert list(half.layer_profiles) == ["recovery", "lens"]
-    del config["recovery"], config["lens"]
+    del config["recovery"], config["lens"], config["tuned_lens"]
     assert "signatures" in loaded(config, ablation={}).tables
     assert "signatures" not in loaded(config, ablation={"screening": {"share": 0.5}}).tables
     del config["ablation"]

@@ -15,10 +15,11 @@ from transformers import PreTrainedModel
 from peers import logits_of
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
+from recite.engine.decoding import Decoded, decode
 from recite.engine.passes import CHUNK
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
-from recite.stages.lens.measure import Decoded, decode, decode_layers, outcomes_of
+from recite.stages.lens.measure import decode_layers
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.scoring.rows import SCORES
 from recite.tables import read_metadata
@@ -113,7 +114,7 @@ def test_a_token_settles_where_it_leads_to_the_end() -> None:
     """A token that leads, is overtaken and leads again has not settled before."""
     choice = torch.tensor([[[7, 7, 1], [2, 7, 1], [7, 7, 9]]])  # one row, three layers, three positions
     empty = torch.zeros(1, 3, 3)
-    found = outcomes_of(Decoded(empty, empty, empty, choice), torch.tensor([[7, 7, 5]]))
+    found = Decoded(empty, empty, empty, choice).outcomes(torch.tensor([[7, 7, 5]]))
     assert found["leads"][0].tolist() == [[True, True, False], [False, True, False], [True, True, False]]
     assert found["settled"][0].tolist() == [[False, True, False], [False, True, False], [True, True, False]]
     assert found["agrees"][0].tolist() == [[True, True, False], [False, True, False], [True, True, True]]
@@ -123,7 +124,7 @@ def test_equal_logits_share_the_better_rank(
     checkpoint: Checkpoint, context: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In half precision logits often tie: a rank is 1 + the number of better ones, whatever the order of the ids."""
-    monkeypatch.setattr("recite.stages.lens.measure.logits_of", lambda _, hidden: torch.zeros(*hidden.shape[:-1], 300))
+    monkeypatch.setattr("recite.engine.decoding.logits_of", lambda _, hidden: torch.zeros(*hidden.shape[:-1], 300))
     found = decoded(checkpoint, context)
     assert (found.rank == 1).all()
     assert float(found.entropy.mean()) == pytest.approx(np.log(300), rel=1e-6)

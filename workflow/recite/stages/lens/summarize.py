@@ -1,6 +1,6 @@
 """From decoded layers to what each layer knows of the true continuation, by class and by position."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.lens.tables import LENS, LENS_DEPTHS, LENS_POSITIONS, LENS_PROFILES
 from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import with_ends
-from recite.tables import read_metadata
+from recite.tables import Table, read_metadata
 from recite.tables.lists import as_array
 
 PARTING = "memorized - unmemorized"
@@ -58,7 +58,7 @@ def aggregate_lens(
         outcomes, layers = read_outcomes(clean[key], SCORES, options), read_metadata(paths[0])["layers"]
         who = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
         depths = (np.arange(layers) + 1) / layers
-        for about, statistics in group_statistics(paths, outcomes, options):
+        for about, statistics in group_statistics(columns_of(paths, outcomes), outcomes, options):
             for layer, line in enumerate(layer_lines(statistics, options["confidence"])):
                 lines["lens"].append(who | about | {"layer": layer, "depth": depths[layer]} | line)
             if about["rows"] == NATURAL and about["group"] in profiles and about["distinct"] >= FEWEST:
@@ -81,18 +81,32 @@ def aggregate_lens(
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
+def columns_of(
+    paths: Sequence[Path], outcomes: Outcomes, table: Table = DECODED, more: bool = False
+) -> Callable[[str], np.ndarray]:
+    """Reads a column of a model's decoded rows, (rows, layers), rows as in `outcomes`; ReciteError for other rows.
+
+    The files may hold `more` rows, which are passed over.
+    """
+    names = one_table(table.read(path, ["row_id", "domain"]) for path in paths)
+    chosen = np.isin(names["row_id"].to_numpy(), outcomes.frame.row_ids) if more else np.ones(len(names), bool)
+    order = np.flatnonzero(chosen)[order_of(names.filter(pa.array(chosen)), outcomes, paths[0].parent)]
+    return lambda name: as_array(pa.concat_tables([table.read(path, [name]) for path in paths])[name])[order]
+
+
 def group_statistics(
-    paths: Sequence[Path], outcomes: Outcomes, options: Mapping[str, Any]
+    read: Callable[[str], np.ndarray], outcomes: Outcomes, options: Mapping[str, Any]
 ) -> Iterator[tuple[Line, dict[str, np.ndarray]]]:
-    """What each class is, and its statistics as seen and under resamples, each (1 + resamples, layers)."""
-    names = one_table(DECODED.read(path, ["row_id", "domain"]) for path in paths)
-    order = order_of(names, outcomes, paths[0].parent)
+    """What each class is, and its statistics as seen and under resamples, each (1 + resamples, layers).
+
+    `read` gives a column of the decoded rows by its name, (rows, layers).
+    """
     groups = [
         (rows, group, bags_of(outcomes.frame, chosen, options)) for rows, group, chosen in groups_of(outcomes, options)
     ]
     sums: list[list[np.ndarray]] = [[] for _ in groups]
     for name in (*AMOUNTS, *COUNTS):
-        values = as_array(pa.concat_tables([DECODED.read(path, [name]) for path in paths])[name])[order]
+        values = read(name)
         for found, (_, _, bags) in zip(sums, groups, strict=True):
             found.append(bags.sums(values))
     for found, (rows, group, bags) in zip(sums, groups, strict=True):

@@ -1,0 +1,1 @@
+"""Dimension: of how many dimensions the residual stream of a class of rows is, locally."""

@@ -1,0 +1,166 @@
+"""Training translators: every layer is to say, after its map, what the model says in the end.
+
+The loss of a layer is the Kullback-Leibler divergence of what it says from the model's distribution, KL(model | layer),
+at every position of the text. Optimizer as in arXiv 2303.08112: gradient descent with Nesterov momentum 0.9, gradients
+of norm 1 at most, decay of 1e-3 towards the identity, a rate that falls linearly.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recite.checkpoints.loading import Checkpoint, load_checkpoint
+from recite.engine.decoding import logits_of
+from recite.engine.memory import halving
+from recite.engine.passes import check_length
+from recite.engine.residuals import prompts, run
+from recite.engine.rows import Rows, read_rows
+from recite.errors import ReciteError
+from recite.files import hash64, sha256_file
+from recite.progress import Done, Progress, unseen
+from recite.stages.tuned_lens.kept import kept_rows
+from recite.stages.tuned_lens.rows import KEPT, TRANSLATION
+from recite.stages.tuned_lens.translators import Translators, identities
+
+RATE = 0.3
+"""First learning rate."""
+MOMENTUM, DECAY, CLIP_NORM = 0.9, 1e-3, 1.0
+TOKENS = 512
+"""Positions that are unembedded at once."""
+CHECKED = 64
+"""Measured rows on which the translators are held against none, before and after; nothing is chosen by them."""
+
+
+def train_translators(
+    options: Mapping[str, Any],
+    shards: Sequence[Path],
+    checkpoint: Path,
+    translators: Path,
+    kept: Path,
+    training: Path,
+    threads: int,
+) -> None:
+    """Choose rows to train on, train the translators of one model on them, and write what each layer gained.
+
+    `options` are those of scoring with rows_per_domain, training_share, steps, step_rows and seed. `kept` says of every
+    row whether it was trained on; `training` has a line a layer.
+    """
+    torch.set_num_threads(threads)
+    rows = read_rows(shards, options["rows_per_domain"])
+    chosen = torch.from_numpy(kept_rows(rows, options["training_share"], options["seed"]))
+    loaded = load_checkpoint(checkpoint, options["dtype"], options["step_rows"])
+    loaded.model.requires_grad_(False)
+    text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
+    length = rows.context.shape[1] + rows.continuation.shape[1] - 1
+    checked = checked_rows(rows, (~chosen).nonzero()[:, 0].tolist(), options["seed"])
+    print(f"{options['model']}: {int(chosen.sum())} of {len(text)} rows to train on, {loaded.device}", flush=True)
+
+    def call(size: int) -> tuple[Translators, list[Tensor]]:
+        found = trained(loaded, text[chosen], length, options, size, Progress(options["steps"], "steps"))
+        return found, [divergence(loaded, text[checked], length, each, size) for each in (identities(loaded), found)]
+
+    (found, divergences), batch_rows = halving(call, options["batch_rows"])
+    found.save(translators)
+    metadata = {
+        "options": dict(options),
+        "batch_rows": batch_rows,
+        "translators_sha256": sha256_file(translators),
+        "weights_sha256": loaded.weights_sha256,
+        "device": loaded.device,
+        "dtype": loaded.dtype,
+    }
+    columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains, "kept": chosen.tolist()}
+    KEPT.write(kept, columns, metadata)
+    before, after = (values.tolist() for values in divergences)
+    lines = {"layer": list(range(len(before))), "before": before, "after": after}
+    TRANSLATION.write(training, lines, metadata | {"rows": int(chosen.sum()), "checked_rows": len(checked)})
+
+
+def checked_rows(rows: Rows, measured: Sequence[int], seed: int) -> list[int]:
+    """Places of up to CHECKED of the `measured` rows, those of the smallest hashes."""
+    return sorted(measured, key=lambda place: hash64(seed, "checked", rows.ids[place]))[:CHECKED]
+
+
+def trained(
+    checkpoint: Checkpoint, text: Tensor, length: int, recipe: Mapping[str, Any], batch_rows: int, done: Done = unseen
+) -> Translators:
+    """Translators of a model after `steps` of `step_rows` of the rows `text`, (rows, tokens) int64, each.
+
+    All but the last token are fed, up to `batch_rows` rows a pass, and the last `length` positions count. The order of
+    the rows follows from the seed. The model's own weights must want no gradient. `done` is told of every step.
+    ReciteError where a loss is not finite.
+    """
+    check_length(checkpoint, text.shape[1] - 1)
+    found = identities(checkpoint)
+    weights = [tensor.requires_grad_() for part in found for tensor in part]
+    optimizer = torch.optim.SGD(weights, lr=RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
+    for step, chosen in enumerate(drawn(len(text), recipe)):
+        optimizer.param_groups[0]["lr"] = RATE * (1 - step / recipe["steps"])
+        for part in chosen.split(batch_rows):
+            layers = streams(checkpoint, text[part], length)
+            if not divergences_of(checkpoint, layers, found, len(part) / len(chosen)).isfinite().all():
+                raise ReciteError(
+                    f"tuned_lens: the loss of step {step} of {recipe['steps']} is not finite; set another `dtype`, or "
+                    "leave the model out."
+                )
+        torch.nn.utils.clip_grad_norm_(weights, CLIP_NORM)
+        optimizer.step()
+        optimizer.zero_grad()
+        done(1)
+    for tensor in weights:
+        tensor.requires_grad_(False)
+    return found
+
+
+def drawn(rows: int, recipe: Mapping[str, Any]) -> Iterator[Tensor]:
+    """Which rows each step takes: all of them in a random order, then all in another."""
+    order, size = torch.zeros(0, dtype=torch.int64), min(rows, recipe["step_rows"])
+    generator = torch.Generator().manual_seed(hash64("translators", recipe["seed"]) >> 1)
+    for _ in range(recipe["steps"]):
+        if len(order) < size:
+            order = torch.cat([order, torch.randperm(rows, generator=generator)])
+        yield order[:size]
+        order = order[size:]
+
+
+def divergence(checkpoint: Checkpoint, text: Tensor, length: int, translators: Translators, batch_rows: int) -> Tensor:
+    """Mean divergence of every layer but the last from the model, over rows and positions: (layers - 1,) nats."""
+    total = torch.zeros(len(checkpoint.layers) - 1, dtype=torch.float64)
+    for part in text.split(batch_rows):
+        total += len(part) * divergences_of(checkpoint, streams(checkpoint, part, length), translators)
+    return total / len(text)
+
+
+@torch.no_grad()
+def streams(checkpoint: Checkpoint, text: Tensor, length: int) -> list[Tensor]:
+    """The output of every layer at the last `length` positions that are fed, each (rows x length, width)."""
+    found: list[Tensor] = []
+    run(checkpoint, text[:, :-1], lambda _, hidden: found.append(hidden[:, -length:].flatten(0, 1)))
+    return found
+
+
+def divergences_of(
+    checkpoint: Checkpoint, layers: Sequence[Tensor], translators: Translators, learnt: float = 0
+) -> Tensor:
+    """KL(model | layer) of every layer but the last, mean over positions: (layers - 1,) float64, nats.
+
+    `layers` hold what each layer hands on, (positions, width). Where `learnt` is above 0, the gradients of so many
+    times these means are added to the translators'.
+    """
+    total = torch.zeros(len(layers) - 1, dtype=torch.float64)
+    positions = len(layers[-1])
+    for start in range(0, positions, TOKENS):
+        with torch.no_grad():
+            said = logits_of(checkpoint, layers[-1][start : start + TOKENS]).float().log_softmax(-1)
+        for layer, hidden in enumerate(layers[:-1]):
+            with torch.set_grad_enabled(learnt > 0):
+                translated = translators.translated(layer, hidden[start : start + TOKENS])
+                logs = logits_of(checkpoint, translated).float().log_softmax(-1)
+                apart = torch.nn.functional.kl_div(logs, said, log_target=True, reduction="sum") / positions
+            if learnt:
+                (learnt * apart).backward()
+            total[layer] += apart.item()
+    return total
