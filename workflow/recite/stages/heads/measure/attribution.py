@@ -8,24 +8,20 @@ in attribution patching, Nanda 2023, chance finds as many of the mini study's he
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.interventions import HeadReplacement, Replacement
+from recite.engine.likelihoods import GRADIENT_SHARE, differentiated, given, log_probabilities
 from recite.engine.passes import check_length, whole_rows
 from recite.engine.residuals import batches
 from recite.progress import Done, unseen
 from recite.stages.heads.measure.continuations import pairs
-from recite.stages.heads.measure.likelihoods import given, log_probabilities, replacing
-
-GRADIENT_SHARE = 8
-"""A pass that keeps what its gradient needs takes about so many times the memory of one that is traced."""
-
+from recite.stages.heads.measure.likelihoods import replacing
 
 def estimated_changes(
     checkpoint: Checkpoint,
@@ -73,7 +69,7 @@ def contributions(
     for rows, chosen in batches(len(text), size):
         with at_rows(chosen):
             values = replacing(checkpoint, steps, layers, by, means, donors, chosen)
-            with given(projections) as outputs, _differentiated(projections[0]):
+            with given(projections) as outputs, differentiated(projections[0]):
                 gained = log_probabilities(checkpoint, text[chosen], steps)
         gradients = torch.autograd.grad(gained.sum(), outputs)
         parts = []
@@ -87,14 +83,3 @@ def contributions(
         with at_rows(chosen):
             refuse_non_finite(found, "gradients", checkpoint.dtype)
         yield rows, found
-
-
-@contextmanager
-def _differentiated(module: nn.Module) -> Iterator[None]:
-    """Within the block gradients reach down to what the module is given."""
-
-    def begin(module: nn.Module, arguments: Any) -> None:
-        arguments[0].requires_grad_()
-
-    with module.register_forward_pre_hook(begin):
-        yield
