@@ -43,6 +43,7 @@ def test_from_registration_to_summary(fresh: Checkout, tmp_path: Path) -> None:
         "noise": {"layers": [1], "strengths": [0.1]},
         "lens": {},
         "ablation": {},
+        "sublayers": {"classes": {"unmemorized": 2}},
         "aggregation": {"resamples": 100},
     }
     corpora = {"notes": {"domains": {"mail": "free_text", "code": "structural"}, "classes": classes, "files": files}}

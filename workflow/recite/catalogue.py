@@ -24,6 +24,7 @@ from recite.stages.predictability.stage import STAGE as PREDICTABILITY
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
+from recite.stages.sublayers.stage import STAGE as SUBLAYERS
 from recite.stages.trajectory.stage import STAGE as TRAJECTORY
 from recite.stages.verification.stage import STAGE as VERIFICATION
 
@@ -48,6 +49,7 @@ STAGES = (
     RECOVERY,
     LENS,
     HEADS,
+    SUBLAYERS,
     SIGNATURES,
     FACTORIAL,
     CLAIMS,

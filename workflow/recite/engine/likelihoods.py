@@ -1,7 +1,8 @@
-"""How probable the true continuation is that a model is fed, and what its modules are given on the way."""
+"""How probable the true continuation is that a model is fed, and what its modules see on the way."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,9 +10,11 @@ from torch import Tensor, nn
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.finite import refuse_non_finite
-from recite.engine.passes import forward
-from recite.engine.residuals import Unkept
+from recite.engine.passes import check_length, forward, whole_rows
+from recite.engine.residuals import Unkept, batches, output_changed
+from recite.progress import Done, unseen
 
+See = Callable[[Sequence[nn.Module]], AbstractContextManager[list[Tensor]]]
 GRADIENT_SHARE = 8
 """A pass that keeps what its gradient needs takes about so many times the memory of one that is traced."""
 
@@ -44,6 +47,45 @@ def given(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
         for place, module in enumerate(modules):
             stack.enter_context(module.register_forward_pre_hook(see(place)))
         yield seen
+
+
+@contextmanager
+def handed_on(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """What each of the modules handed on last within the block, (rows, positions, width)."""
+    seen: list[Tensor] = [torch.empty(0)] * len(modules)
+
+    with ExitStack() as stack:
+        for place, module in enumerate(modules):
+            stack.enter_context(output_changed(module, partial(seen.__setitem__, place)))
+        yield seen
+
+
+@torch.inference_mode()
+def states_of(
+    checkpoint: Checkpoint, text: Tensor, batch_rows: int, modules: Sequence[nn.Module], see: See
+) -> Iterator[list[Tensor]]:
+    """What the modules are given or hand on, (rows, positions, width) each, of some rows of `text` after others.
+
+    `text` (rows, length) is fed but for its last token; `see` is `given` or `handed_on`.
+    """
+    fed = text.shape[1] - 1
+    check_length(checkpoint, fed)
+    for rows, batch in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
+        with see(modules) as seen:
+            forward(checkpoint, text[batch, :-1].to(checkpoint.model.device), Unkept(), 1)
+        yield [states.view(len(batch), fed, -1)[: rows.stop - rows.start] for states in seen]
+
+
+def mean_states(
+    checkpoint: Checkpoint, text: Tensor, batch_rows: int, modules: Sequence[nn.Module], see: See, done: Done = unseen
+) -> list[Tensor]:
+    """Means of the same over rows and positions, (width,) each, float32 on the CPU."""
+    sums: list[Any] = [0.0] * len(modules)
+    for seen in states_of(checkpoint, text, batch_rows, modules, see):
+        for place, states in enumerate(seen):
+            sums[place] = sums[place] + states.double().sum(dim=(0, 1)).cpu()
+        done(len(seen[0]))
+    return [(total / (len(text) * (text.shape[1] - 1))).float() for total in sums]
 
 
 @contextmanager

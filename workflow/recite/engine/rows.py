@@ -91,6 +91,17 @@ def donors_of(shard: Rows, places: Sequence[int], seed: int) -> list[int]:
     return found
 
 
+def run_once(rows: Rows, alone: bool) -> tuple[list[int], list[int]]:
+    """The rows that are run, and for each row its place among these: equal texts are run once where a row is `alone`.
+
+    A row that is lent another one's outputs is not: rows of equal text have different donors.
+    """
+    names = rows.sequences if alone else rows.ids
+    run = list({name: row for row, name in reversed(list(enumerate(names)))}.values())[::-1]
+    at = {names[row]: place for place, row in enumerate(run)}
+    return run, [at[name] for name in names]
+
+
 def rows_of_a_batch(options: Mapping[str, Any], batch: Path | None) -> int:
     """Rows of every forward pass: as the config says, or as measured."""
     return int(read_json(batch)["batch_rows"] if batch else options["batch_rows"])

@@ -42,6 +42,32 @@ def scores_of_domain(study: Study, model: str, domain: str) -> list[str]:
     return [study.file("scoring", "scores", {"model": model, "part": part}) for part in parts]
 
 
+def domains_of_part(study: Study, model: str, part: str) -> list[str]:
+    """The domains whose first shard lies in one part of a model's rows: each domain is drawn as a whole."""
+    shards = set(study.parts(model)[part])
+    return [domain for domain in study.domains_of(model) if study.shards_of(domain)[0] in shards]
+
+
+def drawn_jobs(study: Study, models: Iterable[str]) -> list[Wildcards]:
+    """A job for every part of some models' rows that has domains of which rows are drawn."""
+    return [job for job in part_jobs(study, models) if domains_of_part(study, job["model"], job["part"])]
+
+
+def model_and_drawn(study: Study, model: str, domains: Iterable[str]) -> dict[str, Any]:
+    """A model, and what rows of some domains are drawn from: all of their rows and scores."""
+    domains = [*domains]
+    scores = dict.fromkeys(file for domain in domains for file in scores_of_domain(study, model, domain))
+    names = [shard for domain in domains for shard in study.shards_of(domain)]
+    rows = {"scores": [*scores], "shards": shard_files(study, study.models[model].family, names)}
+    return checkpoint(study, model) | rows
+
+
+def drawing(study: Study, section: str, domains: Iterable[str]) -> dict[str, Any]:
+    """Which rows of some domains are drawn: how many of each class, and what decides them."""
+    own = {"domains": [*domains], "seed": study.seed, "classes": study.config[section]["classes"]}
+    return own | {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+
+
 def planted(study: Study) -> dict[str, Any]:
     """Sample shards of the planted domains and, if there are any, the table of their known copies."""
     shards = [

@@ -5,7 +5,15 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import checkpoint, own_batches, planted, scores_of, scores_of_domain, shard_files
+from recite.stages.inputs import (
+    domains_of_part,
+    drawing,
+    drawn_jobs,
+    model_and_drawn,
+    own_batches,
+    planted,
+    scores_of,
+)
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
@@ -32,43 +40,21 @@ def _check(study: Asked, source: str) -> None:
         )
 
 
-def domains_of(study: Study, model: str, part: str) -> list[str]:
-    """The domains whose first shard lies in one part of a model's rows: each domain is drawn as a whole."""
-    shards = set(study.parts(model)[part])
-    return [domain for domain in study.domains_of(model) if study.shards_of(domain)[0] in shards]
-
-
-def _jobs(study: Study) -> list[Wildcards]:
-    models = study.models_of(SECTION)
-    return [
-        {"model": model, "part": part}
-        for model in models
-        for part in study.parts(model)
-        if domains_of(study, model, part)
-    ]
-
-
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
     model = wildcards["model"]
-    domains = domains_of(study, model, wildcards["part"])
-    scores = dict.fromkeys(file for domain in domains for file in scores_of_domain(study, model, domain))
-    shards = [shard for domain in domains for shard in study.shards_of(domain)]
-    rows = {"scores": [*scores], "shards": shard_files(study, study.models[model].family, shards)}
-    return checkpoint(study, model) | rows
+    return model_and_drawn(study, model, domains_of_part(study, model, wildcards["part"]))
 
 
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
-    model, section = wildcards["model"], study.config[SECTION]
-    own = {"domains": domains_of(study, model, wildcards["part"]), "seed": study.seed}
-    own |= {key: section[key] for key in ("classes", "contexts")}
-    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
-    return own_batches(study, SECTION, model) | own | thresholds
+    model = wildcards["model"]
+    drawn = drawing(study, SECTION, domains_of_part(study, model, wildcards["part"]))
+    return own_batches(study, SECTION, model) | drawn | {"contexts": study.config[SECTION]["contexts"]}
 
 
 def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     model, study = wildcards["model"], planner.study
     section, cost, most = study.config[SECTION], planner.costs[model], study.config["sampling"]["rows_per_domain"]
-    domains = len(domains_of(study, model, wildcards["part"]))
+    domains = len(domains_of_part(study, model, wildcards["part"]))
     rows = domains * min(most, sum(section["classes"].values()))
     passes, batch = rows * (1 + section["contexts"]), section["batch_rows"]
     context, continuation = planner.tokens_of(model)
@@ -99,7 +85,7 @@ RULES = (
         "predictability",
         place="{model}/{part}",
         run="recite.stages.predictability.measure:measure_priors",
-        jobs=_jobs,
+        jobs=lambda study: drawn_jobs(study, study.models_of(SECTION)),
         inputs=_inputs,
         outputs={"priors": "priors/{model}/{part}.parquet"},
         options=_options,

@@ -23,6 +23,7 @@ from recite.progress import Done, unseen
 from recite.stages.heads.measure.continuations import pairs
 from recite.stages.heads.measure.likelihoods import replacing
 
+
 def estimated_changes(
     checkpoint: Checkpoint,
     text: Tensor,
