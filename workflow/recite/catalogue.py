@@ -11,6 +11,7 @@ from recite.report.stage import STAGE as REPORT
 from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
 from recite.stages.counterfactual.stage import STAGE as COUNTERFACTUAL
+from recite.stages.erasing.stage import STAGE as ERASING
 from recite.stages.examples.stage import STAGE as EXAMPLES
 from recite.stages.extraction.stage import STAGE as EXTRACTION
 from recite.stages.frequency.stage import STAGE as FREQUENCY
@@ -50,6 +51,7 @@ STAGES = (
     LENS,
     HEADS,
     SUBLAYERS,
+    ERASING,
     SIGNATURES,
     FACTORIAL,
     CLAIMS,

@@ -1,7 +1,7 @@
 """How probable the true continuation is that a model is fed, and what its modules see on the way."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from recite.checkpoints.loading import Checkpoint
-from recite.engine.finite import refuse_non_finite
+from recite.engine.continuation import Intervention, Pass
+from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.passes import check_length, forward, whole_rows
 from recite.engine.residuals import Unkept, batches, output_changed
 from recite.progress import Done, unseen
@@ -97,3 +98,42 @@ def differentiated(module: nn.Module) -> Iterator[None]:
 
     with module.register_forward_pre_hook(begin):
         yield
+
+
+def slopes(
+    checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, modules: Sequence[nn.Module]
+) -> Iterator[tuple[slice, Tensor, list[Tensor], Sequence[Tensor]]]:
+    """By what the log-probability of the last `steps` tokens of `text` grows with what the modules are given.
+
+    Rows; which rows a pass has, the last repeated where it is not full; of these what each module is given, and the
+    gradient by that, both of one shape. `modules` stand in the order in which they are run. A pass has a
+    GRADIENT_SHARE-th of `batch_rows` rows, see `whole_rows`.
+    """
+    fed = text.shape[1] - 1
+    check_length(checkpoint, fed)
+    checkpoint.model.requires_grad_(False)
+    for rows, chosen in batches(len(text), whole_rows(checkpoint, max(1, batch_rows // GRADIENT_SHARE), fed)):
+        with at_rows(chosen), given(modules) as states, differentiated(modules[0]):
+            gained = log_probabilities(checkpoint, text[chosen], steps)
+        yield rows, chosen, [state.detach() for state in states], torch.autograd.grad(gained.sum(), states)
+
+
+@torch.inference_mode()
+def disturbed(
+    checkpoint: Checkpoint,
+    text: Tensor,
+    steps: int,
+    batch_rows: int,
+    intervention: Intervention | None = None,
+    done: Done = unseen,
+) -> Tensor:
+    """`log_probabilities` of all rows of `text`, under an intervention where given; `done` is told each pass's rows."""
+    fed = text.shape[1] - 1
+    check_length(checkpoint, fed)
+    found = torch.empty(len(text))
+    for rows, chosen in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
+        here = intervention(Pass(chosen.tolist(), 0, text.shape[1] - steps)) if intervention else nullcontext()
+        with at_rows(chosen), here:
+            found[rows] = log_probabilities(checkpoint, text[chosen], steps)[: rows.stop - rows.start]
+        done(rows.stop - rows.start)
+    return found

@@ -1,6 +1,6 @@
 """Rows of one model drawn by class of their scores, with their tokens: read from all scores and samples of a domain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,8 +8,11 @@ import numpy as np
 
 from recite.engine.rows import Rows, donors_of, read_rows, taken, together
 from recite.errors import ReciteError
-from recite.outcomes.drawing import draw_by_class, read_domain
+from recite.outcomes.drawing import Drawn, draw_by_class, read_domain
 from recite.stages.scoring.rows import SCORES
+
+Choose = Callable[[str, np.ndarray, np.ndarray, int], Mapping[str, Drawn]]
+"""A domain, its row ids and their hits, and the tokens of a continuation: class -> rows."""
 
 
 class DrawnRows(NamedTuple):
@@ -38,13 +41,21 @@ class DrawnRows(NamedTuple):
 
 
 def read_drawn(
-    scores: Sequence[Path], shards: Sequence[Path], options: Mapping[str, Any], lent: bool = False
+    scores: Sequence[Path],
+    shards: Sequence[Path],
+    options: Mapping[str, Any],
+    lent: bool = False,
+    choose: Choose | None = None,
 ) -> DrawnRows:
     """Rows of each of `options["classes"]` in each of its `domains`, all of whose rows `scores` and `shards` hold.
 
-    `options` hold the thresholds of the classes and the seed, too; with `lent` each row has a donor. ReciteError where
-    scores and samples do not hold the same rows.
+    `options` hold the thresholds of the classes and the seed, too; `choose` draws otherwise. With `lent` each row has a
+    donor. ReciteError where scores and samples do not hold the same rows.
     """
+
+    def by_class(_: str, row_ids: np.ndarray, hits: np.ndarray, steps: int) -> Mapping[str, Drawn]:
+        return draw_by_class(row_ids, hits, steps, options)
+
     sampled: dict[str, list[Rows]] = {domain: [] for domain in options["domains"]}
     for path in shards:
         shard = read_rows([path])
@@ -59,7 +70,7 @@ def read_drawn(
                 f"{scores[0].parent} scores other rows of {domain} than its samples hold; delete it and run again."
             )
         order = np.argsort(ids)
-        for group, drawn in draw_by_class(row_ids, hits, steps, options).items():
+        for group, drawn in (choose or by_class)(domain, row_ids, hits, steps).items():
             chosen = np.array(drawn.row_ids, np.uint64)
             places = order[np.searchsorted(ids[order], chosen)].tolist()
             parts.append(taken(rows, places))

@@ -62,10 +62,15 @@ def model_and_drawn(study: Study, model: str, domains: Iterable[str]) -> dict[st
     return checkpoint(study, model) | rows
 
 
-def drawing(study: Study, section: str, domains: Iterable[str]) -> dict[str, Any]:
-    """Which rows of some domains are drawn: how many of each class, and what decides them."""
-    own = {"domains": [*domains], "seed": study.seed, "classes": study.config[section]["classes"]}
-    return own | {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+def drawing(study: Study, domains: Iterable[str]) -> dict[str, Any]:
+    """What decides which rows of some domains are drawn, but for how many."""
+    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+    return {"domains": [*domains], "seed": study.seed} | thresholds
+
+
+def drawing_of_classes(study: Study, section: str, domains: Iterable[str]) -> dict[str, Any]:
+    """The same, with how many rows of each class."""
+    return drawing(study, domains) | {"classes": study.config[section]["classes"]}
 
 
 def planted(study: Study) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from conftest import VOCABULARY
+
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
 from recite.planning.costs import Machine

@@ -1,4 +1,4 @@
-"""Attention and MLPs taken out one by one: held against the plain model, changed by hand and continued token by token."""
+"""Attention and MLPs taken out one by one: held against the plain model, changed by hand, without cache or batch."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def projection(family: str, model: PreTrainedModel, layer: int, place: int) -> n
 
 
 def by_hand(model: PreTrainedModel, text: Tensor) -> tuple[Tensor, Tensor]:
-    """Hits of the greedy continuation, each token from all before it and no cache, and log-probability of the true one."""
+    """Hits of the greedy continuation, made without a cache, and log-probability of the true one."""
     tokens = text[:, :PROMPT]
     for _ in range(STEPS):
         tokens = torch.cat([tokens, logits_of(model, tokens)[:, -1:].argmax(-1)], dim=1)

@@ -7,7 +7,7 @@ from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.inputs import (
     domains_of_part,
-    drawing,
+    drawing_of_classes,
     drawn_jobs,
     model_and_drawn,
     own_batches,
@@ -47,7 +47,7 @@ def _inputs(study: Study, wildcards: Wildcards) -> Files:
 
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     model = wildcards["model"]
-    drawn = drawing(study, SECTION, domains_of_part(study, model, wildcards["part"]))
+    drawn = drawing_of_classes(study, SECTION, domains_of_part(study, model, wildcards["part"]))
     return own_batches(study, SECTION, model) | drawn | {"contexts": study.config[SECTION]["contexts"]}
 
 

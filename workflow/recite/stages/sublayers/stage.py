@@ -5,7 +5,7 @@ from typing import Any
 from recite.planning import costs
 from recite.planning.planner import Planner
 from recite.stages.heads.cost import PACE, traced_bytes
-from recite.stages.inputs import domains_of_part, drawing, drawn_jobs, model_and_drawn, own_batches
+from recite.stages.inputs import domains_of_part, drawing_of_classes, drawn_jobs, model_and_drawn, own_batches
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -35,7 +35,7 @@ def _means_inputs(study: Study, wildcards: Wildcards) -> Files:
 
 def _means_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     model = wildcards["model"]
-    return own_batches(study, SECTION, model) | drawing(study, SECTION, study.domains_of(model))
+    return own_batches(study, SECTION, model) | drawing_of_classes(study, SECTION, study.domains_of(model))
 
 
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
@@ -46,7 +46,7 @@ def _inputs(study: Study, wildcards: Wildcards) -> Files:
 
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     model = wildcards["model"]
-    drawn = drawing(study, SECTION, domains_of_part(study, model, wildcards["part"]))
+    drawn = drawing_of_classes(study, SECTION, domains_of_part(study, model, wildcards["part"]))
     return own_batches(study, SECTION, model) | drawn | {"replacement": study.config[SECTION]["replacement"]}
 
 
@@ -145,11 +145,11 @@ STAGE = Stage(
             ("sublayers",),
             (
                 "What natural rows lose without the attention or the MLP of one layer, whose output is replaced by its "
-                "mean over the drawn rows unless the study's config says otherwise, against the layer's depth, for each "
-                "family's largest model. Left, the drop of the memorization score M of memorized rows, in points; right, "
-                "that of the log-probability of the true continuation, of memorized rows (full) and of unmemorized ones "
-                "(pale, dashed), on a scale that is linear up to one and logarithmic beyond. Bars are bootstrap "
-                "intervals {about}. Tests, planted rows and single domains are in the table `sublayers`."
+                "mean over the drawn rows unless the study's config says otherwise, against the layer's depth, for "
+                "each family's largest model. Left, the drop of the memorization score M of memorized rows, in "
+                "points; right, that of the log-probability of the true continuation, of memorized rows (full) and of "
+                "unmemorized ones (pale, dashed), on a scale that is linear up to one and logarithmic beyond. Bars are "
+                "bootstrap intervals {about}. Tests, planted rows and single domains are in the table `sublayers`."
             ),
         ),
         "carried": Figure(

@@ -29,8 +29,8 @@ def carried_section(carried: pd.DataFrame, sublayers: pd.DataFrame) -> str:
     by_rows = dict(tuple(sublayers.groupby(["model", "group"])))
     lines = [
         "## Attention or MLP\n",
-        "What natural rows lose without the attention or the MLP of one layer, summed over layers; of it the share that "
-        "MLPs have, and the mean depth of both, each layer by what is lost without it:\n",
+        "What natural rows lose without the attention or the MLP of one layer, summed over layers; of it the share "
+        "that MLPs have, and the mean depth of both, each layer by what is lost without it:\n",
         "| model | by score | texts | measure | attention | MLP | share of MLPs | depth of attention | depth of MLPs "
         "| sublayers that matter | first |",
         "|---|---|---:|---|---:|---:|---|---|---|---:|---|",
@@ -41,13 +41,14 @@ def carried_section(carried: pd.DataFrame, sublayers: pd.DataFrame) -> str:
         part = by_rows[row.model, row.group]
         depths = " | ".join(_within(row, f"{name}_depth") for name in ("attention", "mlp"))
         lines.append(
-            f"| {row.model} | {row.group} | {row.distinct} | {MEASURES[row.measure]} | {cells.decimals(row.attention_sum)} "
-            f"| {cells.decimals(row.mlp_sum)} | {_within(row, 'mlp_share')} | {depths} | {_matter(part, row.measure)} |"
+            f"| {row.model} | {row.group} | {row.distinct} | {MEASURES[row.measure]} "
+            f"| {cells.decimals(row.attention_sum)} | {cells.decimals(row.mlp_sum)} "
+            f"| {_within(row, 'mlp_share')} | {depths} | {_matter(part, row.measure)} |"
         )
     lines.append(
-        f"\nHits as a share of the continuation's, log-probability in nats a token. A sublayer matters where its drop is "
-        f"positive at q < {LEVEL}, adjusted for those of its line; single drops do not add up to what several sublayers "
-        "are worth together."
+        f"\nHits as a share of the continuation's, log-probability in nats a token. A sublayer matters where its drop "
+        f"is positive at q < {LEVEL}, adjusted for those of its line; single drops do not add up to what several "
+        "sublayers are worth together."
     )
     return "\n".join(lines) + "\n"
 
