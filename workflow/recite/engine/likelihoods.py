@@ -80,7 +80,10 @@ def states_of(
 def mean_states(
     checkpoint: Checkpoint, text: Tensor, batch_rows: int, modules: Sequence[nn.Module], see: See, done: Done = unseen
 ) -> list[Tensor]:
-    """Means of the same over rows and positions, (width,) each, float32 on the CPU."""
+    """Means of the same over rows and positions, (width,) each, float32 on the CPU; zeros of no rows."""
+    if not len(text):
+        of_one = mean_states(checkpoint, text.new_zeros(1, text.shape[1]), batch_rows, modules, see)
+        return [torch.zeros_like(mean) for mean in of_one]
     sums: list[Any] = [0.0] * len(modules)
     for seen in states_of(checkpoint, text, batch_rows, modules, see):
         for place, states in enumerate(seen):

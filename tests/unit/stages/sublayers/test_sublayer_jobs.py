@@ -108,6 +108,12 @@ def test_scores_of_other_rows_are_refused(study: Study) -> None:
         measure_sublayers(options, [scores], [shard], study.checkpoint, None, study.folder / "out.parquet", 1)
 
 
+def test_no_row_was_drawn(study: Study) -> None:
+    """A model that recites nothing, where only memorized rows are asked for."""
+    table = WITHOUT_SUBLAYERS.read(study.measured("none", "dataset_mean", classes={"half": 3}))
+    assert len(table) == 0
+
+
 @pytest.fixture
 def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
     """Configs name their files from the root."""
@@ -134,7 +140,8 @@ def test_no_means_without_need() -> None:
     asked = loaded(shipped("mini"), sublayers={"replacement": "zero"})
     assert "sublayer_means" not in asked.rules
     assert "means" not in asked.rules["sublayers"].inputs(asked, asked.jobs("sublayers")[0])
-    assert "sublayers" not in load({key: value for key, value in shipped("mini").items() if key != "sublayers"}).rules
+    without = {key: value for key, value in shipped("mini").items() if key not in ("sublayers", "erasing")}
+    assert "sublayers" not in load(without).rules
 
 
 @pytest.mark.usefixtures("at_root")

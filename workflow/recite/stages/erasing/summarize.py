@@ -20,6 +20,8 @@ from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
 Line = dict[str, Any]
+REACHED = 0.95
+"""Share of the resamples in which a ladder must do a damage: else the interval would be that of the rest."""
 
 
 class Drawn(NamedTuple):
@@ -132,9 +134,10 @@ def equal_lines(drawn: Drawn, options: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def at_damage(damage: np.ndarray, values: np.ndarray, wanted: float) -> np.ndarray:
-    """Values where a ladder first does a damage, both (draws, rungs) from the whole model on: (draws,).
+    """Values where a ladder first does a damage, (draws,); both (draws, rungs), as seen first, from the whole model on.
 
-    On the straight line between that rung and the one before; NaN where no rung does as much.
+    On the straight line between that rung and the one before, which is what both give where a part of the rows, taken
+    at random, is under the one and the others are under the other. NaN where no rung does as much.
     """
     reached = damage >= wanted
     above = reached.argmax(axis=1)
@@ -143,4 +146,5 @@ def at_damage(damage: np.ndarray, values: np.ndarray, wanted: float) -> np.ndarr
     rise = damage[draws, above] - damage[draws, below]
     part = np.divide(wanted - damage[draws, below], rise, out=np.ones(len(draws)), where=rise > 0)
     between = values[draws, below] + part * (values[draws, above] - values[draws, below])
-    return np.where(reached.any(axis=1), between, np.nan)
+    done = reached.any(axis=1)
+    return np.where(done & done[0] & (done.mean() >= REACHED), between, np.nan)

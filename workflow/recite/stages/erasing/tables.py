@@ -44,7 +44,9 @@ ERASED = Table(
         Column("damage", pa.float64(), "nat", "what other rows lose in log-probability per token"),
         *_COUNTED,
         *with_interval(
-            "recall", "mean score M where the ladder first does that damage; NaN where it does not", finite=False
+            "recall",
+            "mean score M where the ladder first does that damage; NaN where it or a resample in twenty does not",
+            finite=False,
         ),
         *with_interval("recited", "share recited whole there", finite=False),
         *with_interval("below_noise", "recall under noise of that damage, less this recall", finite=False),
