@@ -189,7 +189,7 @@ def test_what_is_told_and_drawn(tmp_path: Path) -> None:
     (text,) = sections(Told(tables, None, ()))
     at = [line for line in text.splitlines() if line.startswith("| a-s | natural") and "| 0.35 |" in line]
     assert [line.split(" | ")[4] for line in at] == ["neurons", "heads", "noise", "heads at random"]
-    assert "least is left by neurons in 2 of 3 comparisons" in text
+    assert "Least is left by neurons in 2 of 3 comparisons" in text
     _, behind = draw(tables)
     assert set(behind["rows"]) == {"natural"}
     planted = {name: table[table["rows"] == "planted"] for name, table in tables.items()}

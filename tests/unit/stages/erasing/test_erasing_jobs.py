@@ -215,9 +215,9 @@ def test_only_the_ranking_half_ranks(tmp_path: Path) -> None:
         heads_by_loss(write_ablated(tmp_path, rows, parts=parts, step=step), kept) for parts, step in ((1, 3), (2, 1))
     ]
     for found in ranked:
-        assert found.places == [(2, 0), (2, 1), (0, 0), (1, 0), (0, 1), (1, 1)] and found.count == 6
+        assert found.places == [(2, 0), (2, 1), (0, 0), (1, 0), (0, 1), (1, 1)] and found.total == 6
     some = heads_by_loss(write_ablated(tmp_path, rows, heads=[1, 4, 5]), kept)
-    assert some.places == [(2, 0), (2, 1), (0, 1)] and some.count == 6
+    assert some.places == [(2, 0), (2, 1), (0, 1)] and some.total == 6
 
 
 def test_sublayers_are_ranked_by_all_parts(planted: Planted) -> None:
@@ -225,7 +225,7 @@ def test_sublayers_are_ranked_by_all_parts(planted: Planted) -> None:
     (path,) = planted.ranked()["without"]
     whole = sublayers_by_loss([path], lambda table, _: np.ones(len(table), bool))
     halves = sublayers_by_loss([path, path], lambda table, _: np.ones(len(table), bool))
-    assert whole == halves and whole.places[0] == (2, 1) and whole.count == 6
+    assert whole == halves and whole.places[0] == (2, 1) and whole.total == 6
 
 
 @pytest.fixture

@@ -178,6 +178,6 @@ def test_neurons_by_attribution(family: str, checkpoint: Checkpoint, reference: 
     )
     firsts = np.cumsum([0, *map(len, means)])
     values = expected[[int(firsts[layer]) + neuron for layer, neuron in ranking.places]]
-    assert ranking.count == len(expected) == len(set(ranking.places))
+    assert ranking.total == len(expected) == len(set(ranking.places))
     assert (values[1:] - values[:-1]).max() < 1e-3 < values[0]
     torch.testing.assert_close(values[:20], expected.sort(descending=True).values[:20], atol=1e-3, rtol=0)

@@ -126,13 +126,14 @@ STAGE = Stage(
             "Heads",
             ("erasing",),
             (
-                "What memorized rows still recite (mean score M) against what other rows, unmemorized or of no copy, "
-                "lose in log-probability, as each intervention grows: noise in the first layer, and heads, "
+                "What memorized rows still recite (mean score M) against what other rows, unmemorized or of no "
+                "copy, lose in log-probability, as each intervention grows: noise in the first layer, and heads, "
                 "sublayers and neurons replaced by their means, first those by which memorized rows of other texts "
                 "lose most; dashed, as many at random. Points are rungs of the ladders, which start at the whole "
-                "model; the lower a line at one damage, the better it erases. Damage is on a scale that is linear up "
-                "to 0.1 nats and logarithmic beyond. Natural rows of each family's largest model, planted ones where "
-                "natural ones are of fewer than five texts. Bars are bootstrap intervals {about}."
+                "model, and lines between them are straight in nats, drawn on a scale that is linear up to 0.1 and "
+                "logarithmic beyond; the lower a line at one damage, the better it erases. Natural rows of each "
+                "family's largest model, planted ones where natural ones are of fewer than five texts. Bars are "
+                "bootstrap intervals {about}."
             ),
         ),
     },

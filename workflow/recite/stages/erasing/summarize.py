@@ -146,5 +146,5 @@ def at_damage(damage: np.ndarray, values: np.ndarray, wanted: float) -> np.ndarr
     rise = damage[draws, above] - damage[draws, below]
     part = np.divide(wanted - damage[draws, below], rise, out=np.ones(len(draws)), where=rise > 0)
     between = values[draws, below] + part * (values[draws, above] - values[draws, below])
-    done = reached.any(axis=1)
+    done: np.ndarray = np.asarray(reached.any(axis=1))
     return np.where(done & done[0] & (done.mean() >= REACHED), between, np.nan)

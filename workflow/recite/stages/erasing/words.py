@@ -2,9 +2,9 @@
 
 import pandas as pd
 
-from recite.outcomes.frame import NATURAL
 from recite.report import cells
 from recite.report.told import Told
+from recite.stages.erasing.shown import shown
 
 NAMES = {
     ("noise", ""): "noise",
@@ -22,6 +22,7 @@ def sections(told: Told) -> list[str]:
 
 
 def _erased(table: pd.DataFrame) -> str:
+    table = shown(table)
     if table.empty:
         return ""
     damages = sorted(table["damage"].unique())
@@ -42,7 +43,7 @@ def _erased(table: pd.DataFrame) -> str:
                 f"| {model} | {rows} | {row.distinct} | {damage:g} | {NAMES[row.intervention, row.order]} "
                 f"| {_within(row, 'recall')} | {cells.share(row.recited)} | {beside} |"
             )
-        if rows == NATURAL and len(reached):
+        if len(reached) > 1:
             removing.append(NAMES[reached["intervention"].iloc[0], reached["order"].iloc[0]])
     lines.append(
         f"\nDamages of {', '.join(f'{damage:g}' for damage in damages)} nats; interventions that do not do as much "
@@ -51,8 +52,7 @@ def _erased(table: pd.DataFrame) -> str:
     if removing:
         most = max(dict.fromkeys(removing), key=removing.count)
         lines[-1] += (
-            f" Of natural rows, least is left by {most} in {removing.count(most)} of {len(removing)} comparisons, by "
-            "the value alone."
+            f" Least is left by {most} in {removing.count(most)} of {len(removing)} comparisons, by the value alone."
         )
     return "\n".join(lines) + "\n"
 

@@ -100,7 +100,8 @@ def sublayer_lines(drops: Mapping[str, np.ndarray], distinct: int, options: Mapp
 def carried_lines(drops: Mapping[str, np.ndarray], options: Mapping[str, Any]) -> Iterator[Line]:
     """A line a measure: how much all attentions and all MLPs are worth, one by one, and how deep they lie."""
     for name, values in drops.items():
-        sums, line = values.sum(axis=1), {"measure": name}
+        sums = values.sum(axis=1)
+        line: Line = {"measure": name}
         depths = np.arange(1, values.shape[1] + 1) / values.shape[1]
         losses = values.clip(min=0)
         for place, sublayer in enumerate(NAMES):

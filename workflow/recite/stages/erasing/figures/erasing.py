@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from recite.report import style
+from recite.stages.erasing.shown import shown
 
 LOOKS = {
     "noise": style.Look("#949494", "D"),
@@ -19,14 +20,14 @@ LOOKS = {
 LABELS = {"": "", "ranked": "", "random": ", at random"}
 LINEAR = 0.1
 """Nats up to which damage is drawn on a linear scale."""
-TICKS = (0, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+TICKS = (0, 0.05, 0.1, 0.5, 1, 2, 5, 10)
+POINTS = 50
+"""Of the line between two rungs, which is straight in nats."""
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """Natural rows of each family's largest model; planted ones of a model without lines of natural ones."""
-    table = style.largest(tables["erasing"])
-    natural = set(table.loc[table["rows"] == "natural", "model"])
-    table = table[(table["rows"] == "natural") | ~table["model"].isin(natural)]
+    table = shown(style.largest(tables["erasing"]))
     families = style.families(table)
     if not families:
         return style.blank(f"No model has memorized rows of {style.FEWEST} distinct texts to measure."), table
@@ -39,7 +40,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         most = float(part["damage"].max())
         axes.xaxis.set_major_locator(FixedLocator(TICKS))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.set_xlabel("damage: nats a token that others lose")
         axes.set_ylim(-0.03, 1.05)
         kind = "" if part["rows"].iloc[0] == "natural" else f", {part['rows'].iloc[0]}"
@@ -48,17 +49,17 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         place = axes.get_subplotspec()
         if place and place.is_first_col():
             axes.set_ylabel("recall left (score M)")
-    shown: dict[str, Any] = {}
+    legend: dict[str, Any] = {}
     for axes in panels.values():
         handles, labels = axes.get_legend_handles_labels()
-        shown |= dict(zip(labels, handles, strict=True))
-    figure.legend(list(shown.values()), list(shown), loc="outside lower center", ncols=3)
+        legend |= dict(zip(labels, handles, strict=True))
+    figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=3)
     return figure, table
 
 
 def _line(axes: Axes, line: pd.DataFrame, look: style.Look, label: str, at_random: bool) -> None:
     """One ladder, from the whole model on, with the intervals of both axes."""
-    errors = {}
+    errors, alpha = {}, 0.5 if at_random else 1
     for name in ("recall", "damage"):
         low, high = line[name] - line[f"{name}_low"], line[f"{name}_high"] - line[name]
         errors[name] = np.clip([low, high], 0, None)
@@ -68,11 +69,20 @@ def _line(axes: Axes, line: pd.DataFrame, look: style.Look, label: str, at_rando
         xerr=errors["damage"],
         yerr=errors["recall"],
         color=look.colour,
-        marker=look.marker,
-        linestyle="--" if at_random else "-",
-        alpha=0.5 if at_random else 1,
-        label=label,
-        markersize=4,
-        linewidth=1,
+        linestyle="none",
+        alpha=alpha,
         elinewidth=0.6,
+    )
+    at, rungs = np.linspace(0, len(line) - 1, POINTS * (len(line) - 1) + 1), np.arange(len(line))
+    axes.plot(
+        np.interp(at, rungs, line["damage"]),
+        np.interp(at, rungs, line["recall"]),
+        color=look.colour,
+        linestyle="--" if at_random else "-",
+        alpha=alpha,
+        linewidth=1,
+        marker=look.marker,
+        markersize=4,
+        markevery=POINTS,
+        label=label,
     )

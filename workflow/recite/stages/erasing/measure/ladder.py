@@ -60,7 +60,7 @@ class Ladder:
         for name in (HEADS, NEURONS):
             if name in rankings:
                 self.places[name, RANDOM] = self._shuffled(name, rankings[name])
-        self.counts = {name: ranking.count for name, ranking in rankings.items()}
+        self.totals = {name: ranking.total for name, ranking in rankings.items()}
 
     def _shuffled(self, name: str, ranking: Ranking) -> list[Place]:
         """What is ranked in an order that a seed decides: a smaller random set is part of a larger one."""
@@ -74,7 +74,7 @@ class Ladder:
         for (name, order), places in self.places.items():
             for count in self.options[name]:
                 if count <= len(places):
-                    yield Rung(name, order, count, count / self.counts[name])
+                    yield Rung(name, order, count, count / self.totals[name])
 
     def intervention(self, rung: Rung, row_ids: Sequence[int]) -> Intervention:
         """What a rung does to rows of these ids."""

@@ -25,10 +25,10 @@ Kept = Callable[[pa.Table, int], np.ndarray]
 
 
 class Ranking(NamedTuple):
-    """places: those that can be replaced, from the most important on. count: how many the model has."""
+    """places: those that can be replaced, from the most important on. total: how many the model has."""
 
     places: list[Place]
-    count: int
+    total: int
 
 
 def heads_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:

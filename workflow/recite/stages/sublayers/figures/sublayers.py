@@ -36,8 +36,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             axes.set_ylabel(label)
             shown = of_family[of_family["group"].isin(groups)]
             if len(shown):
-                size = style.millions(shown["parameters"].iloc[0])
-                axes.set_title(f"{style.name(family)}, {size}: n = {_note(shown)}", fontsize=8)
+                parameters = style.millions(shown["parameters"].iloc[0])
+                axes.set_title(f"{style.name(family)}, {parameters}: n = {_note(shown)}", fontsize=8)
         row[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
         row[1].set_yscale("symlog", linthresh=1)
         row[1].yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=[1, 2, 5]))
