@@ -46,6 +46,7 @@ def test_from_registration_to_summary(fresh: Checkout, tmp_path: Path) -> None:
         "dimension": {"neighbours": 3},
         "ablation": {},
         "attention": {"models": ["gemma", "mixed"]},
+        "sublayers": {"classes": {"unmemorized": 2}},
         "aggregation": {"resamples": 100},
     }
     corpora = {"notes": {"domains": {"mail": "free_text", "code": "structural"}, "classes": classes, "files": files}}

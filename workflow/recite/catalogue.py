@@ -13,6 +13,7 @@ from recite.stages.batching.stage import STAGE as BATCHING
 from recite.stages.compressibility.stage import STAGE as COMPRESSIBILITY
 from recite.stages.counterfactual.stage import STAGE as COUNTERFACTUAL
 from recite.stages.dimension.stage import STAGE as DIMENSION
+from recite.stages.erasing.stage import STAGE as ERASING
 from recite.stages.examples.stage import STAGE as EXAMPLES
 from recite.stages.extraction.stage import STAGE as EXTRACTION
 from recite.stages.frequency.stage import STAGE as FREQUENCY
@@ -26,6 +27,7 @@ from recite.stages.predictability.stage import STAGE as PREDICTABILITY
 from recite.stages.recovery.stage import STAGE as RECOVERY
 from recite.stages.sampling.stage import STAGE as SAMPLING
 from recite.stages.scoring.stage import STAGE as SCORING
+from recite.stages.sublayers.stage import STAGE as SUBLAYERS
 from recite.stages.trajectory.stage import STAGE as TRAJECTORY
 from recite.stages.tuned_lens.stage import STAGE as TUNED_LENS
 from recite.stages.verification.stage import STAGE as VERIFICATION
@@ -54,6 +56,8 @@ STAGES = (
     DIMENSION,
     HEADS,
     ATTENTION,
+    SUBLAYERS,
+    ERASING,
     SIGNATURES,
     FACTORIAL,
     CLAIMS,

@@ -1,6 +1,7 @@
 """The measurements on decoders without a row in the architecture table, held against hooks in the unmodified model."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +19,8 @@ from recite.stages.dimension.measure import streams
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.recovery.measure import compared
+from recite.stages.sublayers.measure import losses
+from recite.stages.sublayers.rows import SUBLAYERS
 from recite.stages.tuned_lens.training import divergence, trained
 from recite.stages.tuned_lens.translators import identities
 
@@ -80,6 +83,26 @@ def test_heads(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
         assert torch.allclose(found.ablated[:, layer, head], expected, atol=1e-3)
     estimated = estimated_changes(checkpoint, text, STEPS, 8, layers, by="zero")
     assert estimated.isfinite().all() and (estimated > 0).all()
+
+
+def test_sublayers(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
+    """A sublayer that ends elsewhere, or whose outputs are laid out otherwise."""
+    checkpoint, model = both
+    means = torch.full((len(checkpoint.layers), len(SUBLAYERS), model.config.hidden_size), 0.1)
+    found = losses(checkpoint, text, STEPS, 3, by="dataset_mean", means=means)
+    assert torch.allclose(found.clean, likelihood(model, text), atol=1e-3)
+    for layer in range(len(checkpoint.layers)):
+        for place, name in enumerate(("attention_output", "mlp_output")):
+            path = f"{checkpoint.architecture.layers}.{layer}.{getattr(checkpoint.architecture, name)}"
+
+            def replace(_: nn.Module, __: object, output: Any) -> Any:
+                flat = output[0] if isinstance(output, tuple) else output
+                changed = torch.full_like(flat, 0.1)
+                return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+            with model.get_submodule(path).register_forward_hook(replace):
+                expected = likelihood(model, text)
+            assert torch.allclose(found.log_probability[:, layer, place], expected, atol=1e-3)
 
 
 def test_lens(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]

@@ -124,7 +124,9 @@ class HeadReplacement:
 
 
 class SublayerReplacement:
-    """The output of the attention or the MLP of one layer replaced in all rows, before any norm that stands behind it.
+    """The output of the attention or the MLP of one layer replaced, before any norm that stands behind it.
+
+    In all rows, or in those that `chosen` (rows,) bool says.
 
     By zero, by its mean over a data set (`values`, (width,)), or by the same output for another row at the same place:
     `values` are then (rows, positions, width) outputs of which row i takes row `donors[i]`. Source: the layer and
@@ -139,16 +141,24 @@ class SublayerReplacement:
         by: Literal["zero", "dataset_mean", "resample"] = "zero",
         values: Tensor | None = None,
         donors: Tensor | None = None,
+        chosen: Tensor | None = None,
     ) -> None:
         self.module = checkpoint.sublayer(layer, sublayer)
-        self.by, self.values, self.donors = by, values, donors
+        self.by, self.values, self.donors, self.chosen = by, values, donors, chosen
 
     @contextmanager
     def __call__(self, pass_: Pass) -> Iterator[None]:
         """Replace the output in one pass."""
-        with output_changed(
-            self.module, lambda output: self._replacement(_by_row(output, pass_), pass_).view_as(output)
-        ):
+
+        def change(output: Tensor) -> Tensor:
+            given = _by_row(output, pass_)
+            found = self._replacement(given, pass_)
+            if self.chosen is not None:
+                chosen = self.chosen[torch.tensor(pass_.rows)].to(output.device)
+                found = torch.where(chosen[:, None, None], found, given)
+            return found.view_as(output)
+
+        with output_changed(self.module, change):
             yield
 
     def _replacement(self, output: Tensor, pass_: Pass) -> Tensor:

@@ -15,7 +15,7 @@ from recite.engine.continuation import Continuation, Intervention, continue_gree
 from recite.engine.finite import naming
 from recite.engine.memory import halving
 from recite.errors import ReciteError
-from recite.files import read_json
+from recite.files import hash64, read_json
 from recite.progress import Progress
 
 
@@ -49,6 +49,57 @@ def read_rows(shards: Sequence[Path], most: int | None = None) -> Rows:
         torch.tensor(table["context"].to_pylist()),
         torch.tensor(table["continuation"].to_pylist()),
     )
+
+
+def taken(rows: Rows, places: Sequence[int]) -> Rows:
+    """Some of the rows."""
+    columns = (
+        column[torch.tensor(places, dtype=torch.int64)] if isinstance(column, Tensor) else [column[p] for p in places]
+        for column in rows
+    )
+    return Rows(*columns)  # type: ignore[arg-type]
+
+
+def together(parts: Sequence[Rows]) -> Rows:
+    """The rows of several shards, in their order."""
+    columns = (
+        torch.cat(column) if isinstance(column[0], Tensor) else [value for part in column for value in part]
+        for column in zip(*parts, strict=True)
+    )
+    return Rows(*columns)  # type: ignore[arg-type]
+
+
+def donors_of(shard: Rows, places: Sequence[int], seed: int) -> list[int]:
+    """For some rows of a shard the places of other ones, whose outputs of a part of the model they are given.
+
+    The rows of the shard stand in a circle by the hash of (seed, row id), and each takes the next that has another
+    text: no other shard, no other job and no other changed row changes a row's donor.
+    """
+    if len(places) and len(set(shard.sequences)) == 1:
+        raise ReciteError(
+            f"all rows of a shard of domain {shard.domains[0]} have the same text, so that none can be given "
+            "another one's outputs; choose larger shards or another replacement."
+        )
+    circle = sorted(range(len(shard.ids)), key=lambda row: hash64(seed, "donor", shard.ids[row]))
+    at = {row: place for place, row in enumerate(circle)}
+    found = []
+    for row in places:
+        place = at[row] + 1
+        while shard.sequences[circle[place % len(circle)]] == shard.sequences[row]:
+            place += 1
+        found.append(circle[place % len(circle)])
+    return found
+
+
+def run_once(rows: Rows, alone: bool) -> tuple[list[int], list[int]]:
+    """The rows that are run, and for each row its place among these: equal texts are run once where a row is `alone`.
+
+    A row that is lent another one's outputs is not: rows of equal text have different donors.
+    """
+    names = rows.sequences if alone else rows.ids
+    run = list({name: row for row, name in reversed(list(enumerate(names)))}.values())[::-1]
+    at = {names[row]: place for place, row in enumerate(run)}
+    return run, [at[name] for name in names]
 
 
 def rows_of_a_batch(options: Mapping[str, Any], batch: Path | None) -> int:

@@ -60,19 +60,30 @@ def draw_samples(
     """
     row_ids, hits, steps = read_domain(scores, table, domain)
     sampled = rows["row_id"].to_numpy()
-    if not np.array_equal(np.sort(row_ids), np.sort(sampled)):
-        raise ReciteError(
-            f"{scores[0].parent} scores other rows of {domain} than its samples hold; delete it and run again."
-        )
+    check_same_rows(domain, scores, row_ids, sampled)
     members = {group: np.isin(row_ids, np.array(ids, np.uint64)) for group, ids in others.items()}
     drawn = draw_by_class(row_ids, hits, steps, options, members)
-    order = np.argsort(sampled)
-    chosen = np.concatenate([np.array(part.row_ids, np.uint64) for part in drawn.values()])
-    places = order[np.searchsorted(sampled[order], chosen)]
+    places = places_of(drawn, sampled)
     columns = rows.select(NAMED).take(pa.array(places)).to_pydict()
     columns["group"] = [group for group, part in drawn.items() for _ in part.row_ids]
     columns["drawn_share"] = [part.share for part in drawn.values() for _ in part.row_ids]
     return places, columns
+
+
+def check_same_rows(domain: str, scores: Sequence[Path], scored: np.ndarray, sampled: np.ndarray) -> None:
+    """ReciteError where scores and samples do not hold the same rows of a domain, given their ids."""
+    if not np.array_equal(np.sort(scored), np.sort(sampled)):
+        raise ReciteError(
+            f"{scores[0].parent} scores other rows of {domain} than its samples hold; delete it and run again."
+        )
+
+
+def places_of(drawn: Mapping[str, Drawn], sampled: np.ndarray) -> np.ndarray:
+    """Where the rows of each class, one class after the other, stand among sampled rows, given their ids."""
+    order = np.argsort(sampled)
+    chosen = np.concatenate([np.array(part.row_ids, np.uint64) for part in drawn.values()])
+    places: np.ndarray = order[np.searchsorted(sampled[order], chosen)]
+    return places
 
 
 def draw_by_class(

@@ -57,6 +57,16 @@ class Frame(NamedTuple):
         if len(natural):
             yield NATURAL, "mixed", natural
 
+    def by_kind(self, all_domains: str) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Natural and planted rows, of `all_domains` together and of each: kind, domain and indices of the rows."""
+        for kind in (NATURAL, PLANTED):
+            rows = self.rows_of(kind)
+            if len(rows):
+                yield kind, all_domains, rows
+            for domain, part in self.starts.items():
+                if self.kinds[domain] == kind or (kind == NATURAL and is_natural(self.kinds[domain])):
+                    yield kind, domain, np.arange(part.start, part.stop)
+
     def part(self, chosen: np.ndarray) -> "Frame":
         """The `chosen` rows, (rows,) bool, as a smaller sample: taken from each domain's as if at random."""
         starts, fractions, first = {}, {}, 0

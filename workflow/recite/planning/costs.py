@@ -146,6 +146,15 @@ def pass_flops(facts: Facts, positions: int) -> int:
     return 2 * facts.body * positions + 4 * facts.layers * facts.width * keys
 
 
+def restarted_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
+    """Operations to run one row twice from each of some layers on: what lies below is as it was.
+
+    Once it is continued, once its true continuation is fed; either way all of the continuation is unembedded.
+    """
+    layer = pass_flops(facts, context + continuation - 1) // facts.layers
+    return 2 * sum((facts.layers - below) * layer + 2 * facts.embedding * continuation for below in layers)
+
+
 def row_flops(facts: Facts, context: int, continuation: int) -> int:
     """Operations to continue one row greedily; the last token of the continuation is not fed, all are unembedded."""
     return pass_flops(facts, context + continuation - 1) + 2 * facts.embedding * continuation

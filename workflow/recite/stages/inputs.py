@@ -35,32 +35,42 @@ def scores_of(study: Study, models: Iterable[str]) -> list[str]:
     return [file for model in models for file in study.files("scoring", "scores", model=model)]
 
 
-def domain_jobs(study: Study, models: Iterable[str]) -> list[Wildcards]:
-    """A job for every part of some models' rows in which domains begin: of these domains as a whole."""
-    return [job for job in part_jobs(study, models) if domains_of(study, job["model"], job["part"])]
-
-
-def domains_of(study: Study, model: str, part: str) -> list[str]:
-    """The domains whose first shard lies in one part of a model's rows."""
-    shards = set(study.parts(model)[part])
-    return [domain for domain in study.domains_of(model) if study.shards_of(domain)[0] in shards]
-
-
-def model_and_domains(study: Study, wildcards: Wildcards) -> dict[str, Any]:
-    """A model, and all rows and scores of the domains of one of `domain_jobs`."""
-    model = wildcards["model"]
-    domains = domains_of(study, model, wildcards["part"])
-    scores = dict.fromkeys(file for domain in domains for file in scores_of_domain(study, model, domain))
-    shards = [shard for domain in domains for shard in study.shards_of(domain)]
-    rows = {"scores": [*scores], "shards": shard_files(study, study.models[model].family, shards)}
-    return checkpoint(study, model) | rows
-
-
 def scores_of_domain(study: Study, model: str, domain: str) -> list[str]:
     """The scores of a model that hold rows of one domain."""
     shards = set(study.shards_of(domain))
     parts = [part for part, names in study.parts(model).items() if shards & set(names)]
     return [study.file("scoring", "scores", {"model": model, "part": part}) for part in parts]
+
+
+def domains_of_part(study: Study, model: str, part: str) -> list[str]:
+    """The domains whose first shard lies in one part of a model's rows: each domain is drawn as a whole."""
+    shards = set(study.parts(model)[part])
+    return [domain for domain in study.domains_of(model) if study.shards_of(domain)[0] in shards]
+
+
+def domain_jobs(study: Study, models: Iterable[str]) -> list[Wildcards]:
+    """A job for every part of some models' rows in which domains begin: of these domains as a whole."""
+    return [job for job in part_jobs(study, models) if domains_of_part(study, job["model"], job["part"])]
+
+
+def model_and_drawn(study: Study, model: str, domains: Iterable[str]) -> dict[str, Any]:
+    """A model, and what rows of some domains are drawn from: all of their rows and scores."""
+    domains = [*domains]
+    scores = dict.fromkeys(file for domain in domains for file in scores_of_domain(study, model, domain))
+    names = [shard for domain in domains for shard in study.shards_of(domain)]
+    rows = {"scores": [*scores], "shards": shard_files(study, study.models[model].family, names)}
+    return checkpoint(study, model) | rows
+
+
+def drawing(study: Study, domains: Iterable[str]) -> dict[str, Any]:
+    """What decides which rows of some domains are drawn, but for how many."""
+    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
+    return {"domains": [*domains], "seed": study.seed} | thresholds
+
+
+def drawing_of_classes(study: Study, section: str, domains: Iterable[str]) -> dict[str, Any]:
+    """The same, with how many rows of each class."""
+    return drawing(study, domains) | {"classes": study.config[section]["classes"]}
 
 
 def planted(study: Study) -> dict[str, Any]:

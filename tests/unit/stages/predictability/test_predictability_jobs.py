@@ -6,6 +6,7 @@ import pytest
 
 from recite.planning.costs import Machine
 from recite.planning.planner import Planner
+from recite.stages.inputs import domains_of_part
 from recite.stages.predictability import stage
 from studies import ROOT, load, shipped
 
@@ -23,11 +24,11 @@ def test_every_domain_is_asked_whole_and_once(name: str) -> None:
     jobs = study.jobs("predictability")
     for model in study.models_of("predictability"):
         own = [job for job in jobs if job["model"] == model]
-        asked = [domain for job in own for domain in stage.domains_of(study, model, job["part"])]
+        asked = [domain for job in own for domain in domains_of_part(study, model, job["part"])]
         assert asked == list(study.domains_of(model))
         for job in own:
             files = study.rules["predictability"].inputs(study, job)
-            domains = stage.domains_of(study, model, job["part"])
+            domains = domains_of_part(study, model, job["part"])
             assert [Path(path).stem for path in files["shards"]] == [s for d in domains for s in study.shards_of(d)]
             held = {shard for path in files["scores"] for shard in study.parts(model)[Path(path).stem]}
             assert held >= {Path(path).stem for path in files["shards"]}

@@ -8,8 +8,8 @@ from recite.planning.planner import Planner
 from recite.stages.inputs import (
     checkpoint,
     domain_jobs,
-    domains_of,
-    model_and_domains,
+    domains_of_part,
+    drawing_of_classes,
     own_batches,
     planted,
     scores_of,
@@ -52,23 +52,22 @@ def _inputs(study: Study, wildcards: Wildcards) -> Files:
     shards = [shard for domain in domains for shard in study.shards_of(domain)]
     copies = {"controls": study.file("corpus", "controls", {})} if domains else {}
     planted_shards = shard_files(study, study.models[model].family, shards)
-    return model_and_domains(study, wildcards) | {"planted": planted_shards} | copies
+    drawn = model_and_drawn(study, model, domains_of_part(study, model, part))
+    return drawn | {"planted": planted_shards} | copies
 
 
 def _domains_of_kind(study: Study, model: str, part: str, *kinds: str) -> list[str]:
     """The domains of a job that are of some kinds."""
     every = study.domains_of(model)
-    return [domain for domain in domains_of(study, model, part) if every[domain] in kinds]
+    return [domain for domain in domains_of_part(study, model, part) if every[domain] in kinds]
 
 
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     model, section = wildcards["model"], study.config[SECTION]
     kinds = study.domains_of(model)
-    domains = {domain: kinds[domain] for domain in domains_of(study, model, wildcards["part"])}
-    own = {"domains": domains, "seed": study.seed}
-    own |= {key: section[key] for key in ("classes", "segments")}
-    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
-    return own_batches(study, SECTION, model) | own | thresholds
+    domains = {domain: kinds[domain] for domain in domains_of_part(study, model, wildcards["part"])}
+    own = drawing_of_classes(study, SECTION, domains) | {"domains": domains, "segments": section["segments"]}
+    return own_batches(study, SECTION, model) | own
 
 
 def _induction_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
@@ -80,14 +79,14 @@ def _rows(study: Study, model: str, part: str) -> int:
     """Rows of a job to expect; of planted domains at most all as unseen."""
     most, counts = study.config["sampling"]["rows_per_domain"], dict(study.config[SECTION]["classes"])
     unseen = min(most, counts.pop(UNSEEN, 0)) * len(_domains_of_kind(study, model, part, PLANTED, HELD_OUT))
-    return unseen + min(most, sum(counts.values())) * len(domains_of(study, model, part))
+    return unseen + min(most, sum(counts.values())) * len(domains_of_part(study, model, part))
 
 
 def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     """Of feeding and continuing every row, whole and without each place."""
     model, study = wildcards["model"], planner.study
     section, cost = study.config[SECTION], planner.costs[model]
-    domains, batch = len(domains_of(study, model, wildcards["part"])), section["batch_rows"]
+    domains, batch = len(domains_of_part(study, model, wildcards["part"])), section["batch_rows"]
     rows, places = _rows(study, model, wildcards["part"]), section["segments"] + OTHER_PLACES
     drawing = domains * study.config["sampling"]["rows_per_domain"] * DRAWING_SECONDS
     seconds = cost.seconds(2 * places * rows, batch, cost.row, PACE) + drawing

@@ -38,13 +38,8 @@ DRAWING_SECONDS = 2
 
 
 def ablation_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
-    """Operations to run one row twice for every head of some layers, each time from the head's layer on.
-
-    Once it is continued, once its true continuation is fed; either way all of the continuation is unembedded.
-    """
-    layer = costs.pass_flops(facts, context + continuation - 1) // facts.layers
-    run = sum((facts.layers - below) * layer + 2 * facts.embedding * continuation for below in layers)
-    return 2 * facts.heads * run
+    """Operations to run one row twice for every head of some layers, each time from the head's layer on."""
+    return facts.heads * costs.restarted_flops(facts, context, continuation, layers)
 
 
 def listed_share(share: float) -> float:

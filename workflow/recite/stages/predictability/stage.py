@@ -5,7 +5,15 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.inputs import domain_jobs, domains_of, model_and_domains, own_batches, planted, scores_of
+from recite.stages.inputs import (
+    domain_jobs,
+    domains_of_part,
+    drawing_of_classes,
+    model_and_drawn,
+    own_batches,
+    planted,
+    scores_of,
+)
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
@@ -32,18 +40,21 @@ def _check(study: Asked, source: str) -> None:
         )
 
 
+def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    model = wildcards["model"]
+    return model_and_drawn(study, model, domains_of_part(study, model, wildcards["part"]))
+
+
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
-    model, section = wildcards["model"], study.config[SECTION]
-    own = {"domains": domains_of(study, model, wildcards["part"]), "seed": study.seed}
-    own |= {key: section[key] for key in ("classes", "contexts")}
-    thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
-    return own_batches(study, SECTION, model) | own | thresholds
+    model = wildcards["model"]
+    drawn = drawing_of_classes(study, SECTION, domains_of_part(study, model, wildcards["part"]))
+    return own_batches(study, SECTION, model) | drawn | {"contexts": study.config[SECTION]["contexts"]}
 
 
 def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     model, study = wildcards["model"], planner.study
     section, cost, most = study.config[SECTION], planner.costs[model], study.config["sampling"]["rows_per_domain"]
-    domains = len(domains_of(study, model, wildcards["part"]))
+    domains = len(domains_of_part(study, model, wildcards["part"]))
     rows = domains * min(most, sum(section["classes"].values()))
     passes, batch = rows * (1 + section["contexts"]), section["batch_rows"]
     context, continuation = planner.tokens_of(model)
@@ -75,7 +86,7 @@ RULES = (
         place="{model}/{part}",
         run="recite.stages.predictability.measure:measure_priors",
         jobs=lambda study: domain_jobs(study, study.models_of(SECTION)),
-        inputs=model_and_domains,
+        inputs=_inputs,
         outputs={"priors": "priors/{model}/{part}.parquet"},
         options=_options,
         runs_model=True,

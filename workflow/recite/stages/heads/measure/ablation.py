@@ -18,11 +18,12 @@ from recite.engine.continuation import continue_greedily
 from recite.engine.finite import naming
 from recite.engine.interventions import Replacement
 from recite.engine.memory import halving
-from recite.engine.rows import Rows
+from recite.engine.residuals import texts_of
+from recite.engine.rows import Rows, run_once
 from recite.errors import ReciteError
 from recite.progress import Done, Progress, unseen
 from recite.stages.heads.measure.attribution import estimated_changes
-from recite.stages.heads.measure.chosen import read_chosen, texts_of
+from recite.stages.heads.measure.chosen import read_chosen
 from recite.stages.heads.measure.continuations import ablate_heads, mean_outputs
 from recite.stages.heads.measure.likelihoods import Likelihoods, head_likelihoods
 from recite.stages.heads.rows import ABLATED, HEAD_MEANS, SCREENED
@@ -98,17 +99,6 @@ def columns_of(rows: Rows, places: list[int], found: Effects, heads: np.ndarray)
         "clean_hits": found.clean_hits[places].tolist(),
         "clean_log_probability": found.likelihoods.clean[places].tolist(),
     } | {name: as_lists(values.flatten(1)[places][:, heads].numpy()) for name, values in lists.items()}
-
-
-def run_once(rows: Rows, alone: bool) -> tuple[list[int], list[int]]:
-    """The rows that are run, and for each row its place among these: equal texts are run once where a row is `alone`.
-
-    A row that is lent another one's outputs is not: rows of equal text have different donors.
-    """
-    names = rows.sequences if alone else rows.ids
-    run = list({name: row for row, name in reversed(list(enumerate(names)))}.values())[::-1]
-    at = {names[row]: place for place, row in enumerate(run)}
-    return run, [at[name] for name in names]
 
 
 def layers_of(options: Mapping[str, Any], checkpoint: Checkpoint) -> range:

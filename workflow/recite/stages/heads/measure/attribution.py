@@ -8,23 +8,18 @@ in attribution patching, Nanda 2023, chance finds as many of the mini study's he
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.interventions import HeadReplacement, Replacement
-from recite.engine.passes import check_length, whole_rows
-from recite.engine.residuals import batches
+from recite.engine.likelihoods import slopes
 from recite.progress import Done, unseen
 from recite.stages.heads.measure.continuations import pairs
-from recite.stages.heads.measure.likelihoods import given, log_probabilities, replacing
-
-GRADIENT_SHARE = 8
-"""A pass that keeps what its gradient needs takes about so many times the memory of one that is traced."""
+from recite.stages.heads.measure.likelihoods import replacing
 
 
 def estimated_changes(
@@ -62,39 +57,22 @@ def contributions(
     """Rows, and what each position of each head of `layers` adds to the log-probability of their last `steps` tokens.
 
     Beside its replacement, to first order, nats: (rows, layers, heads, positions) float32 on the CPU. The arguments are
-    those of `head_likelihoods`; a pass has a GRADIENT_SHARE-th of `batch_rows` rows, see `whole_rows`.
+    those of `head_likelihoods`; for the rows of a pass see `slopes`.
     """
-    fed = text.shape[1] - 1
-    check_length(checkpoint, fed)
-    checkpoint.model.requires_grad_(False)
-    heads, size = checkpoint.heads, whole_rows(checkpoint, max(1, batch_rows // GRADIENT_SHARE), fed)
+    heads = checkpoint.heads
     projections = [checkpoint.attention_output(layer) for layer in layers]
-    row, head = pairs(size, torch.arange(heads))
-    for rows, chosen in batches(len(text), size):
+    for rows, chosen, outputs, gradients in slopes(checkpoint, text, steps, batch_rows, projections):
+        row, head = pairs(len(chosen), torch.arange(heads))
         with at_rows(chosen):
             values = replacing(checkpoint, steps, layers, by, means, donors, chosen)
-            with given(projections) as outputs, _differentiated(projections[0]):
-                gained = log_probabilities(checkpoint, text[chosen], steps)
-        gradients = torch.autograd.grad(gained.sum(), outputs)
         parts = []
         for place, layer in enumerate(layers):
-            output, slope = (part.detach().unflatten(-1, (heads, -1)) for part in (outputs[place], gradients[place]))
+            output, slope = (part.unflatten(-1, (heads, -1)) for part in (outputs[place], gradients[place]))
             replace = HeadReplacement(checkpoint, layer, head, by, values[place], row)
             lost = output[row, :, head] - replace.replacement(output[row], torch.arange(len(row)))
             added = (slope[row, :, head].float() * lost.float()).sum(dim=-1)
-            parts.append(added.unflatten(0, (size, heads))[: rows.stop - rows.start].cpu())
+            parts.append(added.unflatten(0, (len(chosen), heads))[: rows.stop - rows.start].cpu())
         found = torch.stack(parts, dim=1)
         with at_rows(chosen):
             refuse_non_finite(found, "gradients", checkpoint.dtype)
         yield rows, found
-
-
-@contextmanager
-def _differentiated(module: nn.Module) -> Iterator[None]:
-    """Within the block gradients reach down to what the module is given."""
-
-    def begin(module: nn.Module, arguments: Any) -> None:
-        arguments[0].requires_grad_()
-
-    with module.register_forward_pre_hook(begin):
-        yield

@@ -6,13 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch import Tensor
 
-from recite.engine.residuals import prompts
-from recite.engine.rows import Rows, read_rows
-from recite.errors import ReciteError
-from recite.files import hash64
+from recite.engine.rows import Rows, donors_of, read_rows, taken, together
 from recite.stages.heads.rows import ABLATION_ROWS
 
 
@@ -36,48 +31,3 @@ def read_chosen(shards: Sequence[Path], drawn: Sequence[Path], seed: int | None 
         if seed is not None:
             donors.append(taken(shard, donors_of(shard, places, seed)))
     return Chosen(together(rows), together(donors) if donors else None)
-
-
-def taken(rows: Rows, places: Sequence[int]) -> Rows:
-    """Some of the rows."""
-    columns = (
-        column[torch.tensor(places, dtype=torch.int64)] if isinstance(column, Tensor) else [column[p] for p in places]
-        for column in rows
-    )
-    return Rows(*columns)  # type: ignore[arg-type]
-
-
-def together(parts: Sequence[Rows]) -> Rows:
-    """The rows of several shards, in their order."""
-    columns = (
-        torch.cat(column) if isinstance(column[0], Tensor) else [value for part in column for value in part]
-        for column in zip(*parts, strict=True)
-    )
-    return Rows(*columns)  # type: ignore[arg-type]
-
-
-def texts_of(rows: Rows, bos: int | None) -> Tensor:
-    """Contexts and true continuations, (rows, length) int64, behind the token `bos` where the model has one."""
-    return torch.cat([prompts(rows, bos), rows.continuation], dim=1)
-
-
-def donors_of(shard: Rows, places: Sequence[int], seed: int) -> list[int]:
-    """For some rows of a shard the places of other ones, whose heads' outputs they are given.
-
-    The rows of the shard stand in a circle by the hash of (seed, row id), and each takes the next that has another
-    text: no other shard, no other job and no other ablated row changes a row's donor.
-    """
-    if len(places) and len(set(shard.sequences)) == 1:
-        raise ReciteError(
-            f"all rows of a shard of domain {shard.domains[0]} have the same text, so that none can be given "
-            "another one's head outputs; choose larger shards or another replacement."
-        )
-    circle = sorted(range(len(shard.ids)), key=lambda row: hash64(seed, "donor", shard.ids[row]))
-    at = {row: place for place, row in enumerate(circle)}
-    found = []
-    for row in places:
-        place = at[row] + 1
-        while shard.sequences[circle[place % len(circle)]] == shard.sequences[row]:
-            place += 1
-        found.append(circle[place % len(circle)])
-    return found

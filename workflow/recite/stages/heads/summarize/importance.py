@@ -8,7 +8,7 @@ import numpy as np
 
 from recite.errors import ReciteError
 from recite.outcomes import means as outcomes
-from recite.outcomes.frame import NATURAL, PLANTED, Frame, is_natural, read_frame
+from recite.outcomes.frame import Frame, read_frame
 from recite.outcomes.means import Bags, bags_of
 from recite.outcomes.rows import files_by_model, one_table
 from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
@@ -147,14 +147,7 @@ def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
 
 def groups_of(read: Ablated) -> Iterator[tuple[str, str, np.ndarray]]:
     """Natural and planted rows, of all their domains and of each: (kind, domain or ALL, indices)."""
-    frame = read.frame
-    for kind in (NATURAL, PLANTED):
-        rows = frame.rows_of(kind)
-        if len(rows):
-            yield kind, ALL, rows
-        for domain, part in frame.starts.items():
-            if frame.kinds[domain] == kind or (kind == NATURAL and is_natural(frame.kinds[domain])):
-                yield kind, domain, np.arange(part.start, part.stop)
+    return read.frame.by_kind(ALL)
 
 
 def drops_of(read: Ablated, rows: np.ndarray, options: Mapping[str, Any]) -> Drops:

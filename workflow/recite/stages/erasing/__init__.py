@@ -1,0 +1,1 @@
+"""Which intervention removes recall best, at equal damage to other rows."""

@@ -1,0 +1,91 @@
+"""What is replaced first: what memorized rows of the ranking half lose most by, measured or to first order."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from recite.checkpoints.loading import Checkpoint
+from recite.engine.finite import at_rows, refuse_non_finite
+from recite.engine.likelihoods import slopes
+from recite.progress import Done, unseen
+from recite.stages.heads.rows import ABLATED
+from recite.stages.sublayers.rows import SUBLAYERS, WITHOUT_SUBLAYERS
+from recite.tables import read_metadata
+from recite.tables.lists import as_array
+
+Place = tuple[int, int]
+"""A layer, and the number of a head, a sublayer or a neuron in it."""
+Kept = Callable[[pa.Table, int], np.ndarray]
+"""Which rows of a table rank, (rows,) bool; their texts, their hits, and the tokens of a continuation."""
+
+
+class Ranking(NamedTuple):
+    """places: those that can be replaced, from the most important on. total: how many the model has."""
+
+    places: list[Place]
+    total: int
+
+
+def heads_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:
+    """The ablated heads by the log-probability that rows lose in sum; `paths` are all of a model's ablated rows."""
+    lost: dict[int, float] = {}
+    for path in sorted(paths):
+        made = read_metadata(path)
+        table = ABLATED.read(path, ["sequence_id", "clean_hits", "clean_log_probability", "log_probability"])
+        drops = _drops(table, len(made["ablated"]))[kept(table, made["continuation_tokens"])]
+        for number, drop in zip(made["ablated"], drops.sum(axis=0).tolist(), strict=True):
+            lost[number] = lost.get(number, 0.0) + drop
+    order = sorted(lost, key=lambda number: (-lost[number], number))
+    return Ranking([divmod(number, made["heads"]) for number in order], made["layers"] * made["heads"])
+
+
+def sublayers_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:
+    """The same of the attentions and MLPs, by rows without sublayers."""
+    total = np.zeros(0)
+    for path in sorted(paths):
+        table, made = WITHOUT_SUBLAYERS.read(path), read_metadata(path)
+        count = made["layers"] * len(SUBLAYERS)
+        drops = _drops(table, count)[kept(table, made["continuation_tokens"])].sum(axis=0)
+        total = drops if not len(total) else total + drops
+    order = np.argsort(-total, kind="stable").tolist()
+    return Ranking([divmod(number, len(SUBLAYERS)) for number in order], len(order))
+
+
+def _drops(table: pa.Table, count: int) -> np.ndarray:
+    """Log-probability lost by each row, (rows, count) float64, nats."""
+    without = as_array(table["log_probability"]).reshape(len(table), count).astype(float)
+    return np.asarray(table["clean_log_probability"].to_numpy()[:, None] - without)
+
+
+def neurons_by_attribution(
+    checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, means: Sequence[Tensor], done: Done = unseen
+) -> Ranking:
+    """The neurons by what rows of `text` would lose, to first order, were each at its mean.
+
+    Gradient of the true continuation's log-probability by a neuron times the activation's distance from its mean,
+    summed over positions and rows (attribution patching, Nanda 2023; of neurons: arXiv 2104.08696). One pass forward
+    and one backward for all; `means` (neurons,) of each layer.
+    """
+    modules = [checkpoint.sublayer(layer, "mlp") for layer in range(len(checkpoint.layers))]
+    totals = [torch.zeros(len(mean), dtype=torch.float64) for mean in means]
+    for rows, chosen, states, gradients in slopes(checkpoint, text, steps, batch_rows, modules):
+        for layer, (state, slope) in enumerate(zip(states, gradients, strict=True)):
+            away = state.float() - means[layer].to(state.device)
+            parts = (slope.float() * away).view(len(chosen), -1, away.shape[-1])[: rows.stop - rows.start]
+            of_rows = parts.double().sum(dim=1).cpu()
+            with at_rows(chosen):
+                refuse_non_finite(of_rows, "gradients", checkpoint.dtype)
+            totals[layer] += of_rows.sum(dim=0)
+        done(rows.stop - rows.start)
+    values = torch.cat(totals).numpy()
+    firsts = np.cumsum([0, *map(len, means)])
+    layers = np.searchsorted(firsts, np.arange(len(values)), side="right") - 1
+    order = np.argsort(-values, kind="stable")
+    return Ranking(
+        list(zip(layers[order].tolist(), (order - firsts[layers[order]]).tolist(), strict=True)), len(values)
+    )

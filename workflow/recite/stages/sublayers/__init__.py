@@ -1,0 +1,1 @@
+"""What is lost without the attention or the MLP of each layer."""
