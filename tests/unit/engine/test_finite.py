@@ -16,6 +16,7 @@ from ablated import write_drawn
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import _choose, continue_greedily
 from recite.engine.finite import NotFiniteError
+from recite.engine.likelihoods import log_probabilities
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
 from recite.stages.batching.measure import search
@@ -25,7 +26,7 @@ from recite.stages.frequency.tables import THRESHOLDS
 from recite.stages.heads.measure.ablation import measure_heads, measure_means
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.continuations import ablate_heads
-from recite.stages.heads.measure.likelihoods import head_likelihoods, log_probabilities
+from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.heads.measure.screening import screen_heads
 from recite.stages.heads.rows import HEAD_MEANS
 from recite.stages.lens.measure import decode_layers

@@ -35,6 +35,11 @@ def prompts(rows: Rows, bos: int | None) -> Tensor:
     return torch.cat([torch.full_like(rows.context[:, :1], bos), rows.context], dim=1)
 
 
+def texts_of(rows: Rows, bos: int | None) -> Tensor:
+    """Contexts and true continuations, (rows, length) int64, behind the token `bos` where the model has one."""
+    return torch.cat([prompts(rows, bos), rows.continuation], dim=1)
+
+
 def batches(rows: int, batch_rows: int) -> Iterator[tuple[slice, Tensor]]:
     """Rows in batches of one size: which they are, and their indices, the last repeated where a batch is not full."""
     for start in range(0, rows, batch_rows):

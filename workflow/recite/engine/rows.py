@@ -51,6 +51,24 @@ def read_rows(shards: Sequence[Path], most: int | None = None) -> Rows:
     )
 
 
+def taken(rows: Rows, places: Sequence[int]) -> Rows:
+    """Some of the rows."""
+    columns = (
+        column[torch.tensor(places, dtype=torch.int64)] if isinstance(column, Tensor) else [column[p] for p in places]
+        for column in rows
+    )
+    return Rows(*columns)  # type: ignore[arg-type]
+
+
+def together(parts: Sequence[Rows]) -> Rows:
+    """The rows of several shards, in their order."""
+    columns = (
+        torch.cat(column) if isinstance(column[0], Tensor) else [value for part in column for value in part]
+        for column in zip(*parts, strict=True)
+    )
+    return Rows(*columns)  # type: ignore[arg-type]
+
+
 def rows_of_a_batch(options: Mapping[str, Any], batch: Path | None) -> int:
     """Rows of every forward pass: as the config says, or as measured."""
     return int(read_json(batch)["batch_rows"] if batch else options["batch_rows"])

@@ -11,11 +11,11 @@ from test_head_effects import HEADS, LAYERS, STEPS, job, sample, shards
 from torch import Tensor
 
 from ablated import write_drawn
-from recite.engine.rows import Rows
+from recite.engine.rows import Rows, taken
 from recite.files import hash64
 from recite.stages.heads.draw import draw_rows
 from recite.stages.heads.measure.ablation import measure_heads, measure_means, read_means
-from recite.stages.heads.measure.chosen import donors_of, read_chosen, taken
+from recite.stages.heads.measure.chosen import donors_of, read_chosen
 from recite.stages.heads.measure.screening import screen_heads
 from recite.stages.heads.rows import ABLATED, ABLATION_ROWS, SCREENED
 from recite.stages.heads.summarize.ranking import aggregate_ablation

@@ -17,10 +17,10 @@ from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.interventions import Replacement
 from recite.engine.passes import CHUNK, forward
-from recite.engine.rows import Rows
+from recite.engine.rows import Rows, taken
 from recite.errors import ReciteError
 from recite.stages.heads.measure.ablation import effects, measure_heads, measure_means, read_means, run_once
-from recite.stages.heads.measure.chosen import donors_of, taken
+from recite.stages.heads.measure.chosen import donors_of
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.heads.rows import ABLATED
 from recite.tables import read_metadata

@@ -18,11 +18,12 @@ from recite.engine.continuation import continue_greedily
 from recite.engine.finite import naming
 from recite.engine.interventions import Replacement
 from recite.engine.memory import halving
+from recite.engine.residuals import texts_of
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
 from recite.progress import Done, Progress, unseen
 from recite.stages.heads.measure.attribution import estimated_changes
-from recite.stages.heads.measure.chosen import read_chosen, texts_of
+from recite.stages.heads.measure.chosen import read_chosen
 from recite.stages.heads.measure.continuations import ablate_heads, mean_outputs
 from recite.stages.heads.measure.likelihoods import Likelihoods, head_likelihoods
 from recite.stages.heads.rows import ABLATED, HEAD_MEANS, SCREENED

@@ -17,14 +17,12 @@ from torch import Tensor, nn
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.interventions import HeadReplacement, Replacement
+from recite.engine.likelihoods import GRADIENT_SHARE, given, log_probabilities
 from recite.engine.passes import check_length, whole_rows
 from recite.engine.residuals import batches
 from recite.progress import Done, unseen
 from recite.stages.heads.measure.continuations import pairs
-from recite.stages.heads.measure.likelihoods import given, log_probabilities, replacing
-
-GRADIENT_SHARE = 8
-"""A pass that keeps what its gradient needs takes about so many times the memory of one that is traced."""
+from recite.stages.heads.measure.likelihoods import replacing
 
 
 def estimated_changes(

@@ -6,11 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import torch
-from torch import Tensor
 
-from recite.engine.residuals import prompts
-from recite.engine.rows import Rows, read_rows
+from recite.engine.rows import Rows, read_rows, taken, together
 from recite.errors import ReciteError
 from recite.files import hash64
 from recite.stages.heads.rows import ABLATION_ROWS
@@ -36,29 +33,6 @@ def read_chosen(shards: Sequence[Path], drawn: Sequence[Path], seed: int | None 
         if seed is not None:
             donors.append(taken(shard, donors_of(shard, places, seed)))
     return Chosen(together(rows), together(donors) if donors else None)
-
-
-def taken(rows: Rows, places: Sequence[int]) -> Rows:
-    """Some of the rows."""
-    columns = (
-        column[torch.tensor(places, dtype=torch.int64)] if isinstance(column, Tensor) else [column[p] for p in places]
-        for column in rows
-    )
-    return Rows(*columns)  # type: ignore[arg-type]
-
-
-def together(parts: Sequence[Rows]) -> Rows:
-    """The rows of several shards, in their order."""
-    columns = (
-        torch.cat(column) if isinstance(column[0], Tensor) else [value for part in column for value in part]
-        for column in zip(*parts, strict=True)
-    )
-    return Rows(*columns)  # type: ignore[arg-type]
-
-
-def texts_of(rows: Rows, bos: int | None) -> Tensor:
-    """Contexts and true continuations, (rows, length) int64, behind the token `bos` where the model has one."""
-    return torch.cat([prompts(rows, bos), rows.continuation], dim=1)
 
 
 def donors_of(shard: Rows, places: Sequence[int], seed: int) -> list[int]:

@@ -4,19 +4,19 @@ The model is fed the true continuation (teacher forcing). Layers below the head'
 handed what the whole model gave it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Pass
-from recite.engine.finite import at_rows, refuse_non_finite
+from recite.engine.finite import at_rows
 from recite.engine.interventions import HeadReplacement, Replacement
-from recite.engine.passes import check_length, forward, replaced, whole_rows
-from recite.engine.residuals import Unkept, batches
+from recite.engine.likelihoods import given, log_probabilities
+from recite.engine.passes import check_length, replaced, whole_rows
+from recite.engine.residuals import batches
 from recite.progress import Done, unseen
 from recite.stages.heads.measure.continuations import pairs
 
@@ -81,19 +81,6 @@ def head_likelihoods(
     return found
 
 
-def log_probabilities(checkpoint: Checkpoint, text: Tensor, steps: int) -> Tensor:
-    """Of the last `steps` tokens of each row of `text` together, (rows,) float32 on the CPU, all of them finite."""
-    logits = forward(checkpoint, text[:, :-1].to(checkpoint.model.device), Unkept(), steps)
-    true = text[:, -steps:].to(logits.device)
-    # Position by position: in float32 all of them would take as much memory again as the logits.
-    each = [
-        logits[:, step].float().log_softmax(-1).gather(-1, true[:, step, None]).squeeze(-1) for step in range(steps)
-    ]
-    found = torch.stack(each).double().sum(dim=0).float().cpu()
-    refuse_non_finite(found, "likelihoods", checkpoint.dtype)
-    return found
-
-
 @torch.no_grad()
 def replacing(
     checkpoint: Checkpoint,
@@ -111,20 +98,3 @@ def replacing(
     with given([checkpoint.attention_output(layer) for layer in layers]) as values:
         log_probabilities(checkpoint, donors[rows], steps)
     return values
-
-
-@contextmanager
-def given(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
-    """What each of the modules was given last within the block, (rows, positions, width)."""
-    seen: list[Tensor] = [torch.empty(0)] * len(modules)
-
-    def see(place: int) -> Any:
-        def keep(module: nn.Module, arguments: Any) -> None:
-            seen[place] = arguments[0]
-
-        return keep
-
-    with ExitStack() as stack:
-        for place, module in enumerate(modules):
-            stack.enter_context(module.register_forward_pre_hook(see(place)))
-        yield seen

@@ -11,11 +11,12 @@ from torch import Tensor
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.finite import naming
 from recite.engine.memory import halving
+from recite.engine.residuals import texts_of
 from recite.outcomes.frame import is_natural
 from recite.progress import Progress
 from recite.stages.heads.measure.ablation import made, replacement_of, seed_of
 from recite.stages.heads.measure.attribution import estimated_changes
-from recite.stages.heads.measure.chosen import read_chosen, texts_of
+from recite.stages.heads.measure.chosen import read_chosen
 from recite.stages.heads.rows import SCREENED
 
 ALL = "all"
