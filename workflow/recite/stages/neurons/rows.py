@@ -37,7 +37,7 @@ NEURON_ROWS = Table(
             "group", CATEGORY, "", "class by the row's score for which it was drawn; of siblings carriers or others"
         ),
         Column("drawn_share", pa.float64(), "", "share of the rows of that group and domain that was drawn"),
-        Column("half", pa.uint8(), "", "0 or 1: half of all texts; its class neurons are those of the other half"),
+        Column("half", pa.uint8(), "", "0 or 1: half of the texts; its class neurons are those of the other half"),
         Column("clean_hits", pa.uint8(), "token", "true tokens of the whole model's greedy continuation"),
         Column("clean_log_probability", pa.float32(), "nat", "of the true continuation under the whole model"),
         Column("bare_log_probability", pa.float32(), "nat", "the same with all neurons at their means"),

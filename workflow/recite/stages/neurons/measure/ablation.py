@@ -43,7 +43,8 @@ def without_sets(
     `text` (rows, prompt + steps) are int64 token ids. Pairs of a row and a set share batches of `batch_rows`, in blocks
     of a few batches; `done` is told the rows that are through.
     """
-    hits, likely, block, pairs = [], [], [], 0
+    hits, likely, pairs = [], [], 0
+    block: list[Set] = []
     places: list[int] = []
     for row, own in enumerate(sets):
         pairs = len(own)

@@ -11,13 +11,12 @@ from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.finite import naming
 from recite.engine.memory import halving
 from recite.engine.residuals import texts_of
-from recite.files import hash64
 from recite.outcomes.means import MEMORIZED
 from recite.progress import Progress
 from recite.stages.neurons.measure.ablation import Without, without_sets
 from recite.stages.neurons.measure.attribution import activations, attributions, neuron_means
 from recite.stages.neurons.measure.drawing import Asked, ask, ask_of_sibling
-from recite.stages.neurons.measure.sets import Ranked, Ranking, layers_of, sets_of
+from recite.stages.neurons.measure.sets import Ranked, Ranking, halves_of, layers_of, sets_of
 from recite.stages.neurons.rows import (
     ATTRIBUTION,
     CARRIERS,
@@ -106,9 +105,9 @@ def write(
     neuron_rows: Path,
     class_neurons: Path,
 ) -> None:
-    """Measure the rows and write both tables; without a line where a half of the texts has no carrier."""
+    """Measure the rows and write both tables; without a line where carriers have fewer than two texts."""
     rows, model = asked.rows, loaded.model
-    halves = np.array([hash64(options["seed"], "half of neurons", text) % 2 for text in rows.sequences], np.int64)
+    halves = halves_of(rows.sequences, asked.groups == carriers, options["seed"])
     made = {
         "options": dict(options),
         "continuation_tokens": rows.continuation.shape[1],
@@ -119,7 +118,7 @@ def write(
         "dtype": model.dtype,
     }
     if len(set(halves[asked.groups == carriers].tolist())) < 2:
-        print(f"{options['model']} recites too few texts: one half of them has none.", flush=True)
+        print(f"{options['model']}: its carriers have fewer than two texts; none is left to rank by.", flush=True)
         empty = {"batch_rows": options["batch_rows"], "ladder": [], "layers": []}
         for table, path in ((NEURON_ROWS, neuron_rows), (CLASS_NEURONS, class_neurons)):
             table.write(path, {name: [] for name in table.names}, made | empty)
@@ -165,8 +164,8 @@ def measured(
     sets = sets_of(ranked, rankings, ladder, layers, rows.ids, halves, options["seed"])
     with_none = ([np.zeros(0, np.int64), *own] for own in sets)
     without = without_sets(model, text, steps, batch_rows, with_none, means, Progress(len(text)))
-    columns = (np.concatenate(part) for part in (bare, attributed, foremost))
-    return Found(layers, ladder, ranked, *columns, without)
+    joined = [np.concatenate(part) for part in (bare, attributed, foremost)]
+    return Found(layers, ladder, ranked, joined[0], joined[1], joined[2], without)
 
 
 def differences(

@@ -14,6 +14,16 @@ Set = np.ndarray
 """Numbers of some neurons, which stand side by side by layer."""
 
 
+def halves_of(texts: Sequence[int], carriers: np.ndarray, seed: int) -> np.ndarray:
+    """The half of each row's text, (rows,) 0 or 1, by the hash of (seed, text).
+
+    The `carriers`' texts, (rows,) bool, fall into the halves in turn: as many into either, but for one where they are
+    odd. Rows of equal text are of one half.
+    """
+    hashes = np.array([hash64(seed, "half of neurons", text) for text in texts], np.uint64)
+    return np.searchsorted(np.unique(hashes[carriers]), hashes) % 2
+
+
 class Ranked(NamedTuple):
     """The foremost neurons, the first the foremost; neurons are numbered through all layers.
 
