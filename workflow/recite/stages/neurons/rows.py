@@ -53,7 +53,7 @@ NEURON_ROWS = Table(
 CLASS_NEURONS = Table(
     "class_neurons",
     (
-        Column("half", pa.uint8(), "", "half of the carriers' texts, 0 or 1, over whose rows the mean is taken"),
+        Column("half", pa.uint8(), "", "half of the carriers' texts, 0 or 1, over which the mean is taken"),
         Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
         Column("neuron", pa.uint32(), "neuron", "neuron of the layer, from 0"),
         Column("attribution", pa.float32(), "nat", "its mean attribution, the greatest first"),

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from recite.outcomes.means import FEWEST
 from recite.report import cells
 from recite.report.told import Told
 
@@ -35,6 +36,7 @@ def about(table: pd.DataFrame) -> pd.DataFrame:
 
 def _left(table: pd.DataFrame) -> str:
     shown = table[table["rows"].isin(["natural", "unseen"]) & table["group"].isin(["memorized", "unmemorized"])]
+    shown = shown[(shown["rows"] == "natural") | (shown["distinct"] >= FEWEST)]
     lines = [
         "## Neurons\n",
         "With some neurons of the MLPs at their means: the score M that is left, and the log-probability of the true "

@@ -1,7 +1,5 @@
 """What is recalled without some neurons, what others lose by them, and where the foremost lie."""
 
-from typing import Any
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -43,10 +41,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         where.set_ylabel("share of the foremost")
     for axes, label in zip(panels[-1], ("neurons at their means", "neurons at their means", "depth"), strict=True):
         axes.set_xlabel(label)
-    handles: dict[str, Any] = {}
-    for axes in panels.flat:
-        handles |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=3)
+    for axes, side in zip(panels[0], ("left", "center", "right"), strict=True):
+        figure.legend(*axes.get_legend_handles_labels(), loc=f"outside lower {side}", ncols=1)
     return figure, table
 
 

@@ -24,6 +24,12 @@ class Asked(NamedTuple):
     groups: np.ndarray
     shares: list[float]
 
+    def each_text(self) -> tuple["Asked", np.ndarray]:
+        """Of rows of equal text the first, and where among these each row's text is, (rows,)."""
+        _, first, places = np.unique(np.array(self.rows.sequences, np.uint64), return_index=True, return_inverse=True)
+        rows = taken(self.rows, first.tolist())
+        return Asked(rows, self.groups[first], [self.shares[place] for place in first]), places
+
 
 class Scored(NamedTuple):
     """Scores of one model. row_ids, hits: (rows,), domains: (rows,) names; steps: tokens of a continuation."""

@@ -106,8 +106,9 @@ def write(
     class_neurons: Path,
 ) -> None:
     """Measure the rows and write both tables; without a line where carriers have fewer than two texts."""
-    rows, model = asked.rows, loaded.model
-    halves = halves_of(rows.sequences, asked.groups == carriers, options["seed"])
+    texts, places = asked.each_text()
+    rows, model = texts.rows, loaded.model
+    halves = halves_of(rows.sequences, texts.groups == carriers, options["seed"])
     made = {
         "options": dict(options),
         "continuation_tokens": rows.continuation.shape[1],
@@ -117,19 +118,19 @@ def write(
         "device": model.device,
         "dtype": model.dtype,
     }
-    if len(set(halves[asked.groups == carriers].tolist())) < 2:
+    if (texts.groups == carriers).sum() < 2:
         print(f"{options['model']}: its carriers have fewer than two texts; none is left to rank by.", flush=True)
         empty = {"batch_rows": options["batch_rows"], "ladder": [], "layers": []}
         for table, path in ((NEURON_ROWS, neuron_rows), (CLASS_NEURONS, class_neurons)):
             table.write(path, {name: [] for name in table.names}, made | empty)
         return
-    print(f"{options['model']}: {len(rows.ids)} rows on {model.device}", flush=True)
+    print(f"{options['model']}: {len(rows.ids)} texts of {len(places)} rows on {model.device}", flush=True)
     with naming(options["model"], rows.ids):
         found, batch_rows = halving(
-            lambda size: measured(options, asked, loaded, halves, carriers, rankings, size), options["batch_rows"]
+            lambda size: measured(options, texts, loaded, halves, carriers, rankings, size), options["batch_rows"]
         )
     made |= {"batch_rows": batch_rows, "ladder": found.ladder, "layers": found.layers}
-    NEURON_ROWS.write(neuron_rows, row_columns(asked, halves, found), made)
+    NEURON_ROWS.write(neuron_rows, row_columns(asked, places, halves, found), made)
     CLASS_NEURONS.write(class_neurons, class_columns(found), made)
 
 
@@ -142,7 +143,10 @@ def measured(
     rankings: Sequence[str],
     batch_rows: int,
 ) -> Found:
-    """Rank and ablate, in batches of `batch_rows` rows; `carriers` is the group whose means rank a class's neurons."""
+    """Rank and ablate, in batches of `batch_rows` rows, one of each text; `carriers` is the group that ranks a class's.
+
+    Neurons' means, and the class's, are over these rows.
+    """
     rows, model = asked.rows, loaded.model
     text, steps = texts_of(rows, options["bos"]), rows.continuation.shape[1]
     layers = [model.neurons(layer) for layer in range(len(model.layers))]
@@ -161,7 +165,7 @@ def measured(
         for place, apart in differences(loaded, asked, options, batch_rows):
             ranking.add(place, DIFFERENCE, apart)
     ranked = ranking.ranked()
-    sets = sets_of(ranked, rankings, ladder, layers, rows.ids, halves, options["seed"])
+    sets = sets_of(ranked, rankings, ladder, layers, rows.sequences, halves, options["seed"])
     with_none = ([np.zeros(0, np.int64), *own] for own in sets)
     without = without_sets(model, text, steps, batch_rows, with_none, means, Progress(len(text)))
     joined = [np.concatenate(part) for part in (bare, attributed, foremost)]
@@ -180,11 +184,12 @@ def differences(
         yield rows, torch.cat([(a.float() - b.float()).abs().mean(dim=1).cpu() for a, b in pairs], dim=1)
 
 
-def row_columns(asked: Asked, halves: np.ndarray, found: Found) -> dict[str, Any]:
-    """Columns of the table of rows."""
+def row_columns(asked: Asked, places: np.ndarray, halves: np.ndarray, found: Found) -> dict[str, Any]:
+    """Columns of the table of rows, of which each has what was `found` at the place of its text, as `halves`."""
     rows, top = asked.rows, found.attribution.shape[1]
-    where = layers_of(found.ranked.own[ATTRIBUTION][:, :top], found.layers)
-    hits, likely = found.without.hits.numpy().astype(np.uint8), found.without.log_probability.numpy()
+    where = layers_of(found.ranked.own[ATTRIBUTION][places, :top], found.layers)
+    hits = found.without.hits.numpy().astype(np.uint8)[places]
+    likely = found.without.log_probability.numpy()[places]
     return {
         "row_id": rows.ids,
         "sequence_id": rows.sequences,
@@ -192,13 +197,13 @@ def row_columns(asked: Asked, halves: np.ndarray, found: Found) -> dict[str, Any
         "inclusion_probability": rows.probabilities,
         "group": asked.groups.tolist(),
         "drawn_share": asked.shares,
-        "half": halves.astype(np.uint8).tolist(),
+        "half": halves[places].astype(np.uint8).tolist(),
         "clean_hits": hits[:, 0].tolist(),
         "clean_log_probability": likely[:, 0].tolist(),
-        "bare_log_probability": found.bare.tolist(),
-        "attributed": found.attributed.tolist(),
+        "bare_log_probability": found.bare[places].tolist(),
+        "attributed": found.attributed[places].tolist(),
         **{f"top_{name}": as_lists(values) for name, values in where.items()},
-        "top_attribution": as_lists(found.attribution),
+        "top_attribution": as_lists(found.attribution[places]),
         "hits": as_lists(hits[:, 1:]),
         "log_probability": as_lists(likely[:, 1:]),
     }

@@ -72,7 +72,7 @@ def sets_of(
     rankings: Sequence[str],
     ladder: Sequence[int],
     layers: Sequence[int],
-    row_ids: Sequence[int],
+    texts: Sequence[int],
     halves: np.ndarray,
     seed: int,
 ) -> Iterator[list[Set]]:
@@ -80,10 +80,10 @@ def sets_of(
 
     A row is given the class's neurons that the other half of the texts ranks: its own text had no part in it.
     """
-    for row, row_id in enumerate(row_ids):
+    for row, text in enumerate(texts):
         foremost = {f"{OWN}_{by}": found[row] for by, found in ranked.own.items()}
         foremost |= {f"{CLASS}_{by}": found[1 - halves[row]] for by, found in ranked.of_class.items()}
-        drawn = [shuffled(count, seed, row_id, layer) for layer, count in enumerate(layers)]
+        drawn = [shuffled(count, seed, text, layer) for layer, count in enumerate(layers)]
         sets: list[Set] = []
         for ranking in rankings:
             name, _, last = ranking.rpartition("_")
@@ -95,9 +95,9 @@ def sets_of(
         yield sets
 
 
-def shuffled(count: int, seed: int, row_id: int, layer: int) -> Set:
-    """The neurons of a layer in a random order, which row and layer decide."""
-    generator = torch.Generator().manual_seed(hash64(seed, "random neurons", row_id, layer) % 2**63)
+def shuffled(count: int, seed: int, text: int, layer: int) -> Set:
+    """The neurons of a layer in a random order, which text and layer decide."""
+    generator = torch.Generator().manual_seed(hash64(seed, "random neurons", text, layer) % 2**63)
     return torch.randperm(count, generator=generator).numpy()
 
 
