@@ -1,5 +1,6 @@
 """The measurements on decoders without a row in the architecture table, held against hooks in the unmodified model."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,15 @@ from decoders import VOCABULARY, saved, small_model
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.interventions import ResidualNoise
 from recite.engine.proof.own import TOLERANCE
+from recite.errors import ReciteError
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.lens.measure import decode
+from recite.stages.neurons.measure.attribution import attributions, neuron_means
 from recite.stages.recovery.measure import compared
 
 PROMPT, STEPS = 10, 4
+MIXTURES = {"deepseek_v3", "gpt_oss", "mixtral"}
 CLASSES = [
     "bloom",
     "cohere",
@@ -74,6 +78,28 @@ def test_heads(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
         assert torch.allclose(found.ablated[:, layer, head], expected, atol=1e-3)
     estimated = estimated_changes(checkpoint, text, STEPS, 8, layers, by="zero")
     assert estimated.isfinite().all() and (estimated > 0).all()
+
+
+def test_neurons(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
+    """Neurons of another place than what ends an MLP do not add up to what it does; mixtures are refused."""
+    checkpoint, model = both
+    path = checkpoint.architecture
+    if model.config.model_type in MIXTURES:
+        with pytest.raises(ReciteError, match=r"mixtures, in which"):
+            neuron_means(checkpoint, text, STEPS, 8)
+        return
+    means = neuron_means(checkpoint, text, STEPS, 8)
+    parts = list(attributions(checkpoint, text, STEPS, 64, means, 40))
+    with ExitStack() as stack:
+        for layer, mean in means.items():
+            projection = model.get_submodule(f"{path.layers}.{layer}.{path.mlp_output}")
+            hook = projection.register_forward_pre_hook(lambda _, given, mean=mean: (mean.expand_as(given[0]),))
+            stack.enter_context(hook)
+        bare = likelihood(model, text)
+    whole = likelihood(model, text) - bare
+    found = torch.cat([part.attribution for part in parts]).sum(dim=1)
+    assert torch.allclose(torch.cat([part.bare for part in parts]), bare, atol=1e-3)
+    assert torch.allclose(found, whole, atol=2e-2) and whole.abs().max() > 0.1
 
 
 def test_lens(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
