@@ -41,8 +41,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
         where.set_ylabel("share of the foremost")
     for axes, label in zip(panels[-1], ("neurons at their means", "neurons at their means", "depth"), strict=True):
         axes.set_xlabel(label)
-    for axes, side in zip(panels[0], ("left", "center", "right"), strict=True):
-        figure.legend(*axes.get_legend_handles_labels(), loc=f"outside lower {side}", ncols=1)
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower left")
+    figure.legend(*panels[0, 1].get_legend_handles_labels(), loc="outside lower center")
+    figure.legend(*panels[0, 2].get_legend_handles_labels(), loc="outside lower right")
     return figure, table
 
 
