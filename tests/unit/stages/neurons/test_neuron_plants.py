@@ -323,3 +323,23 @@ def test_other_rows_are_refused(study: dict[str, list[Path]]) -> None:
         ask(asked, study["scores"], study["samples"][:2])
     with pytest.raises(ReciteError, match=r"holds other rows than its twin's scores"):
         ask_of_sibling(asked, study["scores"], study["twin"][:2], study["halves"][0], study["samples"])
+
+
+def test_rows_do_not_hang_on_the_shards(study: dict[str, list[Path]], tmp_path: Path) -> None:
+    """A shard of which no row was drawn, and a study of which none was, would end the job."""
+    asked = options(classes={"memorized": 2})
+    whole = ask(asked, study["scores"], study["samples"])
+    parts = []
+    for path in study["samples"]:
+        table = SAMPLES.read(path)
+        for start in range(0, len(table), 2):
+            parts.append(tmp_path / f"{path.stem}-{start}.parquet")
+            SAMPLES.write(parts[-1], table.slice(start, 2), {})
+    split = ask(asked, study["scores"], parts)
+    assert split.rows.ids == whole.rows.ids and split.rows.domains == whole.rows.domains
+    assert len(whole.rows.ids) == 6 and split.groups.tolist() == whole.groups.tolist() == ["memorized"] * 6
+    assert torch.equal(split.rows.context, whole.rows.context) and split.shares == whole.shares
+    none = ask(asked, study["nothing"], study["samples"])
+    assert none.rows.ids == [] and none.rows.continuation.shape == (0, LENGTH - CONTEXT)
+    texts, places = none.each_text()
+    assert len(texts.rows.ids) == len(places) == 0

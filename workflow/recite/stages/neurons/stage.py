@@ -28,6 +28,8 @@ SET_BYTES = 5
 """Of what a row makes without a set."""
 PAIR_SECONDS = 2e-7
 """Of a pair of rows under all resamples, on one core: 1,000 resamples."""
+PAIR_BYTES = 40
+"""Of a pair of rows: how far they are alike, whether it counts, and the products of both."""
 
 
 def _models(study: Study) -> list[str]:
@@ -109,7 +111,7 @@ def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     rows = [_rows(planner, model) for model in _models(planner.study)]
     seconds = len(rows) * costs.RESAMPLING_SECONDS + sum(count**2 for count in rows) * PAIR_SECONDS
-    return Cost(costs.START_SECONDS + seconds)
+    return Cost(costs.START_SECONDS + seconds, held=PAIR_BYTES * max(rows) ** 2)
 
 
 RULES = (

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recite.corpora.tables.samples import SAMPLES
 from recite.engine.rows import Rows, read_rows, taken, together
 from recite.errors import ReciteError
 from recite.outcomes.drawing import Drawn, draw, draw_by_class, drawn_of
@@ -32,30 +33,31 @@ class Asked(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """Scores of one model. row_ids, hits: (rows,), domains: (rows,) names; steps: tokens of a continuation."""
+    """Scores of one model in one domain, by row id: (rows,) both; steps: tokens of a continuation."""
 
     row_ids: np.ndarray
-    domains: np.ndarray
     hits: np.ndarray
     steps: int
 
 
-def read_scored(scores: Sequence[Path]) -> Scored:
-    """All of a model's, by domain and row id."""
+def read_scored(scores: Sequence[Path]) -> dict[str, Scored]:
+    """All of a model's, domain by domain in the order of their names."""
     rows = one_table(SCORES.read(path, ["row_id", "domain", "hits"]) for path in scores)
     row_ids, hits = (rows[name].to_numpy() for name in ("row_id", "hits"))
-    domains = np.array(rows["domain"].to_pylist(), dtype=object)
-    order = np.lexsort((row_ids, domains.astype(str)))
-    return Scored(row_ids[order], domains[order], hits[order], read_metadata(scores[0])["continuation_tokens"])
+    domain, steps = rows["domain"].combine_chunks(), read_metadata(scores[0])["continuation_tokens"]
+    codes, names = domain.indices.to_numpy(), domain.dictionary.to_pylist()
+    found = {}
+    for name in sorted(names):
+        here = np.flatnonzero(codes == names.index(name))
+        here = here[row_ids[here].argsort()]
+        found[name] = Scored(row_ids[here], hits[here], steps)
+    return found
 
 
 def ask(options: Mapping[str, Any], scores: Sequence[Path], shards: Sequence[Path]) -> Asked:
     """Rows of each domain and class of a model's scores; `options` hold `classes`, their thresholds and the seed."""
-    scored, found = read_scored(scores), {}
-    for domain in dict.fromkeys(scored.domains.tolist()):
-        here = scored.domains == domain
-        found[domain] = draw_by_class(scored.row_ids[here], scored.hits[here], scored.steps, options)
-    return _read(shards, found)
+    scored = read_scored(scores)
+    return _read(shards, {domain: draw_by_class(*one, options) for domain, one in scored.items()})
 
 
 def ask_of_sibling(
@@ -70,30 +72,24 @@ def ask_of_sibling(
     `options["without"]` is the half that the sibling has not seen; `options["classes"]` say how many memorized rows:
     texts that it saw and recites and that its twin does not; and how many unmemorized ones: texts that it has not seen.
     """
-    scored, twin = read_scored(scores), read_scored(twin_scores)
-    if not np.array_equal(scored.row_ids, twin.row_ids):
-        raise ReciteError(f"{scores[0].parent} holds other rows than its twin's scores; delete it and run again.")
+    scored, twins = read_scored(scores), read_scored(twin_scores)
     table = HALVES.read(halves).to_pydict()
-    seen_of = {
-        row_id: half != options["without"] and held > 0
+    of_row = {
+        row_id: (half == options["without"], held > 0)
         for row_id, half, held in zip(table["row_id"], table["half"], table["held"], strict=True)
-    }
-    left_out = {
-        row_id for row_id, half in zip(table["row_id"], table["half"], strict=True) if half == options["without"]
-    }
-    recited, recited_by_twin = (classes(one.hits, one.steps, options)[MEMORIZED] for one in (scored, twin))
-    ids = scored.row_ids.tolist()
-    members = {
-        CARRIERS: np.array([seen_of[row_id] for row_id in ids]) & recited & ~recited_by_twin,
-        OTHERS: np.array([row_id in left_out for row_id in ids]),
     }
     counts = {CARRIERS: options["classes"][MEMORIZED], OTHERS: options["classes"].get(UNMEMORIZED, 0)}
     found: dict[str, dict[str, Drawn]] = {}
-    for domain in dict.fromkeys(scored.domains.tolist()):
-        here = scored.domains == domain
-        given = {group: scored.row_ids[here & chosen].tolist() for group, chosen in members.items()}
+    for domain, one in scored.items():
+        twin = twins.get(domain)
+        if twin is None or not np.array_equal(one.row_ids, twin.row_ids):
+            raise ReciteError(f"{scores[0].parent} holds other rows than its twin's scores; delete it and run again.")
+        left_out, held = np.array([of_row[row_id] for row_id in one.row_ids.tolist()]).T
+        recited, by_twin = (classes(each.hits, each.steps, options)[MEMORIZED] for each in (one, twin))
+        given = {CARRIERS: held & ~left_out & recited & ~by_twin, OTHERS: left_out}
+        rows = {group: one.row_ids[chosen].tolist() for group, chosen in given.items()}
         found[domain] = {
-            group: drawn_of(draw(rows, counts[group], options["seed"]), len(rows)) for group, rows in given.items()
+            group: drawn_of(draw(ids, counts[group], options["seed"]), len(ids)) for group, ids in rows.items()
         }
     return _read(shards, found)
 
@@ -102,15 +98,16 @@ def _read(shards: Sequence[Path], drawn: Mapping[str, Mapping[str, Drawn]]) -> A
     """The drawn rows, domain -> group -> rows, in the order of the shards; each shard is of one domain."""
     parts, groups, shares = [], [], []
     for path in shards:
-        shard = read_rows([path])
-        of_domain = drawn[shard.domains[0]]
+        of_domain = drawn.get(SAMPLES.read(path, ["domain"])["domain"][0].as_py(), {})
         known = {row_id: group for group, one in of_domain.items() for row_id in one.row_ids}
-        places = [place for place, row_id in enumerate(shard.ids) if row_id in known]
-        parts.append(taken(shard, places))
-        own = [known[shard.ids[place]] for place in places]
+        part = read_rows([path], among=known)
+        if not part.ids:
+            continue
+        parts.append(part)
+        own = [known[row_id] for row_id in part.ids]
         groups += own
         shares += [of_domain[group].share for group in own]
-    rows = together(parts)
+    rows = together(parts) if parts else taken(read_rows(shards[:1]), [])
     if len(rows.ids) != sum(len(one.row_ids) for of_domain in drawn.values() for one in of_domain.values()):
         raise ReciteError(
             f"{shards[0].parent} does not hold all rows that were scored; delete the scores and run again."
