@@ -33,7 +33,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     for family, (left, lost, where) in zip(families, panels, strict=True):
         own = shown[shown["family"] == family]
         _left(left, own[own["group"] == "memorized"])
-        left.set_title(style.model_note(family, own[own["group"] == "memorized"]))
+        size_note = style.millions(own["parameters"].iloc[0])
+        rows_note = style.rows_note(own[own["group"] == "memorized"])
+        left.set_title(f"{style.name(family)}, {size_note}, {rows_note}")
         _lost(lost, own)
         _layers(where, layers[(layers["family"] == family) & (layers["distinct"] >= style.FEWEST)])
         left.set_ylabel("score M")
