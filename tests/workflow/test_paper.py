@@ -255,7 +255,7 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
         jobs, messages = paper.plan()
     finally:
         registry.write_text(text)
-    measured = ("near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability")
+    measured = ("near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability", "neurons")
     own = ("registration", "scoring", "examples", *measured)
     summed = [f"{name}_aggregation" for name in (*measured, "frequency")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")

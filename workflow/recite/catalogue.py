@@ -21,6 +21,7 @@ from recite.stages.heads.stage import STAGE as HEADS
 from recite.stages.lens.stage import STAGE as LENS
 from recite.stages.models.stage import STAGE as MODELS
 from recite.stages.near_verbatim.stage import STAGE as NEAR_VERBATIM
+from recite.stages.neurons.stage import STAGE as NEURONS
 from recite.stages.noise.stage import STAGE as NOISE
 from recite.stages.offsets.stage import STAGE as OFFSETS
 from recite.stages.predictability.stage import STAGE as PREDICTABILITY
@@ -58,6 +59,7 @@ STAGES = (
     ATTENTION,
     SUBLAYERS,
     ERASING,
+    NEURONS,
     SIGNATURES,
     FACTORIAL,
     CLAIMS,

@@ -30,6 +30,7 @@ from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.heads.measure.screening import screen_heads
 from recite.stages.heads.rows import HEAD_MEANS
 from recite.stages.lens.measure import decode_layers
+from recite.stages.neurons.measure.jobs import measure_neurons
 from recite.stages.noise.measure import score_under_noise
 from recite.stages.recovery.measure import measure_recovery
 from recite.stages.scoring.measure import score
@@ -60,6 +61,8 @@ class Job:
         options: dict[str, Any] = {"model": "m", "family": "f", "bos": None, "dtype": dtype, "batch_rows": 4}
         options |= {"noise": noise, "layers": [0, None], "replacement": "mean_of_others"}
         options |= {"rows_per_domain": ROWS, "schemes": {"plain": {}}}
+        options |= {"classes": {"memorized": ROWS}, "memorized": 1.0, "half": 0.5, "unmemorized": 0.0, "seed": 1}
+        options |= {"points": 2, "ladder": [3]}
         options |= {"kinds": {"code": "structural"}, "context_tokens": 8, "continuation_tokens": STEPS}
         shards, drawn, out = self.shards, self.drawn, self.out
         scores = self.folder / "scores.parquet"
@@ -72,6 +75,9 @@ class Job:
             "ablation": lambda: measure_heads(options, shards, [drawn], weights, None, None, out, 1),
             "ablation_means": lambda: measure_means(options, shards, [drawn], weights, out, 1),
             "extraction": lambda: measure_extraction(options, 0.1, shards, weights, out, 1),
+            "neurons": lambda: measure_neurons(
+                options, [scores], shards, weights, out, self.folder / "class.parquet", 1
+            ),
             "screening": lambda: screen_heads(options, shards, [drawn], weights, None, out, 1),
             "batching": lambda: search(options, weights, 2**31, out, 1),
         }
@@ -80,7 +86,7 @@ class Job:
 
 TEXT = torch.randint(0, 300, (ROWS, 2 * STEPS), generator=torch.Generator().manual_seed(3))
 STAGES = ("scoring", "noise", "extraction", "compressibility", "recovery", "lens", "ablation")
-STAGES += ("ablation_means", "screening")
+STAGES += ("ablation_means", "screening", "neurons")
 
 
 @pytest.fixture(scope="module")

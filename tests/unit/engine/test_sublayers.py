@@ -14,7 +14,7 @@ from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.inspection import inspect
 from recite.checkpoints.loading import Checkpoint, Sublayer, load_model
 from recite.engine.continuation import Intervention, Pass, continue_greedily
-from recite.engine.interventions import NeuronReplacement, SublayerReplacement, together
+from recite.engine.interventions import NeuronReplacement, NeuronScaling, SublayerReplacement, together
 from recite.engine.passes import forward
 from recite.errors import ReciteError
 from recite.kernels.key_values import KeyValues
@@ -123,6 +123,20 @@ def test_replaced_neurons(family: str, checkpoint: Checkpoint, reference: PreTra
     ]
     assert torch.equal(*found)
     assert torch.equal(logits_of(checkpoint.model, tokens), clean)
+
+
+def test_scaled_neurons(checkpoint: Checkpoint, context: Tensor) -> None:
+    """At the end of the way nothing is changed; at its beginning, and for some neurons only, they are replaced."""
+    tokens, generator = context[:ROWS, :LENGTH], torch.Generator().manual_seed(7)
+    counts = [checkpoint.neurons(layer) for layer in range(LAYERS)]
+    values = {layer: torch.randn(counts[layer], generator=generator) for layer in (0, 2)}
+    chosen = {layer: torch.rand(ROWS, counts[layer], generator=generator) < 0.3 for layer in values}
+    rows = [0, 1, 2, 3]
+    for which in (chosen, {layer: torch.zeros_like(part) for layer, part in chosen.items()}):
+        scales = {layer: (~part).float() for layer, part in which.items()}
+        found = in_passes(checkpoint, tokens, rows, NeuronScaling(checkpoint, scales, values))
+        expected = in_passes(checkpoint, tokens, rows, NeuronReplacement(checkpoint, which, values))
+        torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
 
 
 def test_together(checkpoint: Checkpoint, context: Tensor) -> None:

@@ -1,5 +1,6 @@
 """The measurements on decoders without a row in the architecture table, held against hooks in the unmodified model."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from recite.stages.attention.places import spans_of
 from recite.stages.dimension.measure import streams
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.likelihoods import head_likelihoods
+from recite.stages.neurons.measure.attribution import attributions, neuron_means
 from recite.stages.recovery.measure import compared
 from recite.stages.sublayers.measure import losses
 from recite.stages.sublayers.rows import SUBLAYERS
@@ -25,6 +27,7 @@ from recite.stages.tuned_lens.training import divergence, trained
 from recite.stages.tuned_lens.translators import identities
 
 PROMPT, STEPS = 10, 4
+MIXTURES = {"deepseek_v3", "gpt_oss", "mixtral"}
 CLASSES = [
     "bloom",
     "cohere",
@@ -103,6 +106,28 @@ def test_sublayers(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
             with model.get_submodule(path).register_forward_hook(replace):
                 expected = likelihood(model, text)
             assert torch.allclose(found.log_probability[:, layer, place], expected, atol=1e-3)
+
+
+def test_neurons(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]
+    """Neurons of another place than what ends an MLP do not add up to what it does; mixtures are refused."""
+    checkpoint, model = both
+    path = checkpoint.architecture
+    if model.config.model_type in MIXTURES:
+        with pytest.raises(ReciteError, match=r"mixtures, in which"):
+            neuron_means(checkpoint, text, STEPS, 8)
+        return
+    means = neuron_means(checkpoint, text, STEPS, 8)
+    parts = list(attributions(checkpoint, text, STEPS, 64, means, 40))
+    with ExitStack() as stack:
+        for layer, mean in means.items():
+            projection = model.get_submodule(f"{path.layers}.{layer}.{path.mlp_output}")
+            hook = projection.register_forward_pre_hook(lambda _, given, mean=mean: (mean.expand_as(given[0]),))
+            stack.enter_context(hook)
+        bare = likelihood(model, text)
+    whole = likelihood(model, text) - bare
+    found = torch.cat([part.attribution for part in parts]).sum(dim=1)
+    assert torch.allclose(torch.cat([part.bare for part in parts]), bare, atol=1e-3)
+    assert torch.allclose(found, whole, atol=2e-2) and whole.abs().max() > 0.1
 
 
 def test_lens(both: tuple, text: Tensor) -> None:  # type: ignore[type-arg]

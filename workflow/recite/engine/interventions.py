@@ -1,6 +1,6 @@
 """Interventions: what a forward pass is changed by; each is in force for one pass and always taken back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
@@ -191,17 +191,38 @@ class NeuronReplacement:
         """Replace the neurons in one pass."""
         rows = torch.tensor(pass_.rows)
 
-        def replace(layer: int, arguments: Any) -> tuple[Any, ...]:
-            neurons, chosen = _by_row(arguments[0], pass_), self.chosen[layer]
+        def replace(layer: int, neurons: Tensor) -> Tensor:
+            chosen = self.chosen[layer]
             chosen = chosen if len(chosen) == 1 else chosen[rows.to(chosen.device)]
             value = self.values[layer] if self.values else torch.zeros(1)
             value, chosen = value.to(neurons.device, neurons.dtype), chosen.to(neurons.device)[:, None]
-            return torch.where(chosen, value, neurons).view_as(arguments[0]), *arguments[1:]
+            return torch.where(chosen, value, neurons)
 
-        with ExitStack() as stack:
-            for layer, module in self.modules.items():
-                hook = module.register_forward_pre_hook(lambda _, given, layer=layer: replace(layer, given))
-                stack.enter_context(hook)
+        with _neurons_changed(self.modules, replace, pass_):
+            yield
+
+
+class NeuronScaling:
+    """Neurons of the MLPs on the straight way from `values` to their activations: value + scale x (activation - value).
+
+    scales: layer -> (rows, neurons) float32, of the rows of a pass, whatever they are; what has a gradient may be asked
+    for one. values: layer -> (neurons,). Source: the path of integrated gradients, arXiv 1703.01365.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, scales: Mapping[int, Tensor], values: Mapping[int, Tensor]) -> None:
+        self.modules = {layer: checkpoint.sublayer(layer, "mlp") for layer in scales}
+        self.scales, self.values = scales, values
+
+    @contextmanager
+    def __call__(self, pass_: Pass) -> Iterator[None]:
+        """Scale the neurons in one pass."""
+
+        def scale(layer: int, neurons: Tensor) -> Tensor:
+            value = self.values[layer].to(neurons.device)
+            scales = self.scales[layer].to(neurons.device)[:, None]
+            return (value + scales * (neurons.float() - value)).to(neurons.dtype)
+
+        with _neurons_changed(self.modules, scale, pass_):
             yield
 
 
@@ -241,3 +262,19 @@ class Knockout:
         keys = [self.keys[row] for row in pass_.rows]
         with cutting(Cut(pass_.prompt - 1, tuple(one.start for one in keys), tuple(one.stop for one in keys))):
             yield
+
+
+@contextmanager
+def _neurons_changed(
+    modules: Mapping[int, nn.Module], change: Callable[[int, Tensor], Tensor], pass_: Pass
+) -> Iterator[None]:
+    """Within the block each layer's module is given `change` of its number and its input, (rows, positions, width)."""
+
+    def changed(layer: int, given: Any) -> tuple[Any, ...]:
+        return change(layer, _by_row(given[0], pass_)).view_as(given[0]), *given[1:]
+
+    with ExitStack() as stack:
+        for layer, module in modules.items():
+            hook = module.register_forward_pre_hook(lambda _, given, layer=layer: changed(layer, given))
+            stack.enter_context(hook)
+        yield

@@ -1,11 +1,12 @@
 """Sampled rows as tensors, and their greedy continuations."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -30,10 +31,15 @@ class Rows(NamedTuple):
     continuation: Tensor
 
 
-def read_rows(shards: Sequence[Path], most: int | None = None) -> Rows:
-    """The rows of sample shards, in order; or of each domain the first `most`, as drawn, for shards from its first."""
+def read_rows(shards: Sequence[Path], most: int | None = None, among: Iterable[int] | None = None) -> Rows:
+    """The rows of sample shards, in order; or of each domain the first `most`, as drawn, for shards from its first.
+
+    Or those whose ids are `among` some.
+    """
     columns = ["row_id", "sequence_id", "domain", "inclusion_probability", "context", "continuation"]
     table = pa.concat_tables([SAMPLES.read(path, columns) for path in shards], promote_options="default")
+    if among is not None:
+        table = table.filter(pc.is_in(table["row_id"], pa.array(sorted(among), pa.uint64())))
     if most is not None:
         seen: Counter[str] = Counter()
         first = []

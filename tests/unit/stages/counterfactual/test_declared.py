@@ -65,6 +65,7 @@ def test_nothing_else_changes() -> None:
         "counterfactual_training",
         "counterfactual",
         "counterfactual_aggregation",
+        "neurons_siblings",
     ]
     for name, rule in without.rules.items():
         if not rule.run.startswith(("recite.stages", "recite.corpora")) or name == "verification":

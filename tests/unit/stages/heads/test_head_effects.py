@@ -97,7 +97,7 @@ def test_logits_by_hand(
         seen.append(forward(*arguments))
         return seen[-1]
 
-    monkeypatch.setattr("recite.stages.heads.measure.likelihoods.forward", recorded)
+    monkeypatch.setattr("recite.engine.likelihoods.forward", recorded)
     head_likelihoods(checkpoint, text[:1], STEPS, 1, range(LAYERS))
     assert len(seen) == 1 + LAYERS * HEADS
     for place, logits in enumerate(seen[1:]):

@@ -19,16 +19,15 @@ from recite.stages.heads.summarize.overlap import (
     SHARES,
     SPLITS,
     half_weights,
-    jaccard,
     measure_overlap,
     overlap_lines,
-    pair_chance,
     random_halves,
     random_tops,
     ranked_domains,
     seen,
 )
 from recite.stages.heads.tables import OVERLAP
+from recite.statistics.overlaps import jaccard, pair_chance
 
 THREE = {"code": "structural", "prose": "free_text", "control": "free_text"}
 """The three domains of the rows, none of them planted."""

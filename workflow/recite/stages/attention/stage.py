@@ -10,6 +10,7 @@ from recite.stages.inputs import (
     domain_jobs,
     domains_of_part,
     drawing_of_classes,
+    model_and_drawn,
     own_batches,
     planted,
     scores_of,

@@ -25,7 +25,7 @@ def _seeds(study: Study) -> list[Wildcards]:
     return [{"model": section["model"], "seed": str(seed)} for seed in section["seeds"]]
 
 
-def _siblings(study: Study) -> list[Wildcards]:
+def siblings(study: Study) -> list[Wildcards]:
     """The same with the half that is left out."""
     return [{**job, "half": half} for job in _seeds(study) for half in HALVES]
 
@@ -80,8 +80,8 @@ def _aggregation_inputs(study: Study, wildcards: Wildcards) -> Files:
 
 
 def _aggregation_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    siblings = [job["model"] for job in _siblings(planner.study)]
-    return Cost(costs.START_SECONDS + planner.total_rows(siblings) * costs.AGGREGATION_SECONDS)
+    models = [job["model"] for job in siblings(planner.study)]
+    return Cost(costs.START_SECONDS + planner.total_rows(models) * costs.AGGREGATION_SECONDS)
 
 
 def _check(study: Asked, source: str) -> None:
@@ -113,7 +113,7 @@ RULES = (
         "counterfactual_training",
         place="{model}/seed-{seed}/without-{half}",
         run="recite.stages.models.jobs:train",
-        jobs=_siblings,
+        jobs=siblings,
         inputs=_training_inputs,
         outputs={name: path.replace(MODEL, SIBLING) for name, path in TRAINED.items()},
         options=_training_options,
@@ -124,7 +124,7 @@ RULES = (
         place="{model}/seed-{seed}/without-{half}/{part}",
         # What scores a model scores its siblings.
         run="recite.stages.scoring.measure:score",
-        jobs=lambda study: [{**job, "part": part} for job in _siblings(study) for part in study.parts(job["model"])],
+        jobs=lambda study: [{**job, "part": part} for job in siblings(study) for part in study.parts(job["model"])],
         inputs=_scoring_inputs,
         outputs={"scores": f"{SIBLING}/scores/{{part}}.parquet"},
         options=_scoring_options,

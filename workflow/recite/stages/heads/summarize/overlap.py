@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from recite.files import hash64
 from recite.outcomes.draws import DRAWS, draw_line
@@ -32,6 +31,7 @@ from recite.stages.heads.summarize.importance import (
 )
 from recite.stages.heads.tables import OVERLAP
 from recite.statistics.intervals import around
+from recite.statistics.overlaps import jaccard, pair_chance
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)
 """What share of a model's heads counts as the most important."""
@@ -224,23 +224,6 @@ def _around(values: np.ndarray, confidence: float) -> Line:
 def _ends(values: np.ndarray, confidence: float) -> Line:
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return {"chance_low": float(low), "chance_high": float(high)}
-
-
-def jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Jaccard index of sets given as bool over the last axis."""
-    return np.asarray((a & b).sum(axis=-1) / (a | b).sum(axis=-1))
-
-
-def pair_chance(heads: int, k: int, confidence: float) -> Line:
-    """Jaccard index of two random sets of `k` of so many heads: its mean, and the interval that holds it.
-
-    The sets share a hypergeometric number i of heads, and the index is i / (2 k - i).
-    """
-    shared = np.arange(k + 1)
-    chance = stats.hypergeom(heads, k, k)
-    mean = float((chance.pmf(shared) * shared / (2 * k - shared)).sum())
-    low, high = (float(chance.ppf(p)) for p in ((1 - confidence) / 2, (1 + confidence) / 2))
-    return {"chance": mean, "chance_low": low / (2 * k - low), "chance_high": high / (2 * k - high)}
 
 
 def random_tops(heads: int, k: int, domains: int, draws: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""What runs a model: attributions, sets of neurons, and the rows without them."""

@@ -1,0 +1,1 @@
+"""From rows without sets of their neurons to the tables."""
