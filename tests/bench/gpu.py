@@ -21,7 +21,7 @@ from bench.shapes import CONTEXT, SHAPES, STEPS, save_random
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import continue_greedily
 from recite.engine.decoding import decode
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.memory import predicted_bytes
 from recite.files import write_json
 from recite.planning import costs

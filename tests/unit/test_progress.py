@@ -22,7 +22,7 @@ from recite.checkpoints.loading import load_checkpoint
 from recite.cli import app
 from recite.engine.continuation import continue_greedily
 from recite.engine.decoding import decode
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.jobs import screen, status
 from recite.progress import Progress
 from recite.stages.compressibility.measure import sufficient_suffixes

@@ -23,7 +23,7 @@ from recite.checkpoints.training import build_model
 from recite.engine.activations import trace
 from recite.engine.branches import Restart
 from recite.engine.continuation import continue_greedily
-from recite.engine.interventions import HeadReplacement
+from recite.engine.interventions.heads import HeadReplacement
 from recite.errors import ReciteError
 from recite.files import read_json, sha256_file, write_json
 

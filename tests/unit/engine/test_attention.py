@@ -13,7 +13,7 @@ from decoders import saved, small_model
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import Pass, continue_greedily
-from recite.engine.interventions import Knockout
+from recite.engine.interventions.knockout import Knockout
 from recite.engine.passes import forward
 from recite.engine.residuals import Unkept, weights_seen
 from recite.errors import ReciteError

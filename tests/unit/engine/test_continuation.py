@@ -18,7 +18,8 @@ from recite.engine import passes
 from recite.engine.activations import trace
 from recite.engine.branches import Restart
 from recite.engine.continuation import Continuation, Intervention, Pass, continue_greedily
-from recite.engine.interventions import HeadReplacement, ResidualNoise
+from recite.engine.interventions.heads import HeadReplacement
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.passes import CHUNK, check_length
 from recite.errors import ReciteError
 from recite.files import read_json, write_json

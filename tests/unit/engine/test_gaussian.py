@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from recite.engine.gaussian import BLOCKS, philox, row_noise
+from recite.engine.interventions.gaussian import BLOCKS, philox, row_noise
 
 CPU = torch.device("cpu")
 

@@ -15,8 +15,9 @@ from peers import logits_of
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Intervention, Pass, continue_greedily
-from recite.engine.gaussian import row_noise
-from recite.engine.interventions import HeadReplacement, Replacement, ResidualNoise
+from recite.engine.interventions.gaussian import row_noise
+from recite.engine.interventions.heads import HeadReplacement, Replacement
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.passes import forward
 from recite.kernels.key_values import KeyValues
 from turns import in_turn

@@ -14,7 +14,8 @@ from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.inspection import inspect
 from recite.checkpoints.loading import Checkpoint, Sublayer, load_model
 from recite.engine.continuation import Intervention, Pass, continue_greedily
-from recite.engine.interventions import NeuronReplacement, NeuronScaling, SublayerReplacement, together
+from recite.engine.interventions.joint import together
+from recite.engine.interventions.sublayers import NeuronReplacement, NeuronScaling, SublayerReplacement
 from recite.engine.passes import forward
 from recite.errors import ReciteError
 from recite.kernels.key_values import KeyValues

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from decoders import VOCABULARY, saved, small_model
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.decoding import decode
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.proof.own import TOLERANCE
 from recite.errors import ReciteError
 from recite.stages.attention.measure import attend_to

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.likelihoods import disturbed
 from recite.stages.erasing.measure.ladder import Ladder, Means, means_of
 from recite.stages.erasing.measure.ranking import Ranking, neurons_by_attribution

@@ -23,7 +23,7 @@ from peers import logits_of
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import continue_greedily
 from recite.engine.finite import NotFiniteError
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.rows import Rows
 from recite.stages.extraction.measure import Scheme, extraction, measure_extraction, position_log_probability
 from recite.stages.extraction.rows import EXTRACTED

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
-from recite.engine.interventions import Replacement
+from recite.engine.interventions.heads import Replacement
 from recite.stages.heads.measure.attribution import contributions, estimated_changes
 from turns import in_turn
 

@@ -15,7 +15,7 @@ from recite.checkpoints.loading import Checkpoint
 from recite.engine import passes
 from recite.engine.branches import Branches
 from recite.engine.continuation import Continuation, continue_greedily
-from recite.engine.interventions import HeadReplacement, Replacement
+from recite.engine.interventions.heads import HeadReplacement, Replacement
 from recite.engine.passes import CHUNK, chunks
 from recite.stages.heads.measure import continuations as ablation
 from recite.stages.heads.measure.continuations import Ablation, ablate_heads, mean_outputs

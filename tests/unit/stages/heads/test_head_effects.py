@@ -15,7 +15,7 @@ from ablated import write_drawn
 from peers import generate, logits_of
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
-from recite.engine.interventions import Replacement
+from recite.engine.interventions.heads import Replacement
 from recite.engine.passes import CHUNK, forward
 from recite.engine.rows import Rows, donors_of, taken
 from recite.errors import ReciteError

@@ -14,8 +14,8 @@ from recite.checkpoints.architectures import ARCHITECTURES, Shape
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.checkpoints.training import build_model
 from recite.engine.continuation import Intervention
-from recite.engine.gaussian import row_noise
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.gaussian import row_noise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
 from recite.stages.recovery.measure import compared, comparison, measure_recovery

@@ -11,7 +11,7 @@ from recite.checkpoints.loading import Checkpoint
 from recite.engine.activations import trace
 from recite.engine.branches import Restart
 from recite.engine.continuation import Pass, continue_greedily
-from recite.engine.interventions import HeadReplacement
+from recite.engine.interventions.heads import HeadReplacement
 from recite.engine.passes import forward
 from recite.engine.proof.hooks import given, input_of, output_of
 from recite.engine.proof.own import LENGTH, MOST_SHARED, PROMPT, ROWS, STEPS, TOLERANCE, Checks, Own, same

@@ -6,7 +6,7 @@ import torch
 
 from recite.checkpoints.loading import Checkpoint, Sublayer
 from recite.engine.continuation import Pass
-from recite.engine.interventions import SublayerReplacement
+from recite.engine.interventions.sublayers import SublayerReplacement
 from recite.engine.passes import forward
 from recite.engine.proof.hooks import input_of, output_of
 from recite.engine.proof.own import LENGTH, ROWS, Checks, Own, same

@@ -18,7 +18,7 @@ from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.corpora.planted import known_copies
 from recite.engine.continuation import continue_greedily
 from recite.engine.finite import at_rows, naming
-from recite.engine.interventions import Knockout
+from recite.engine.interventions.knockout import Knockout
 from recite.engine.memory import halving
 from recite.engine.passes import BLOCK_BATCHES
 from recite.engine.residuals import weights_seen

@@ -17,7 +17,7 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import Intervention, Pass
 from recite.engine.finite import at_rows, naming, refuse_non_finite
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.memory import halving
 from recite.engine.passes import check_length, forward, whole_rows
 from recite.engine.residuals import Unkept, batches, prompts

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from recite.checkpoints.loading import load_checkpoint
-from recite.engine.interventions import ResidualNoise
+from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.rows import continue_rows, read_rows, rows_of_a_batch
 from recite.engine.scores import score_columns, score_metadata
 from recite.errors import ReciteError

@@ -19,7 +19,8 @@ from recite.engine.activations import trace
 from recite.engine.branches import Restart
 from recite.engine.continuation import Intervention, Pass, continue_greedily
 from recite.engine.finite import at_rows, naming
-from recite.engine.interventions import SublayerReplacement, together
+from recite.engine.interventions.joint import together
+from recite.engine.interventions.sublayers import SublayerReplacement
 from recite.engine.likelihoods import given, handed_on, log_probabilities, mean_states, states_of
 from recite.engine.memory import halving
 from recite.engine.passes import check_length, replaced, whole_rows

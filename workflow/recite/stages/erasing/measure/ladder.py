@@ -13,13 +13,10 @@ from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Intervention
-from recite.engine.interventions import (
-    HeadReplacement,
-    NeuronReplacement,
-    ResidualNoise,
-    SublayerReplacement,
-    together,
-)
+from recite.engine.interventions.heads import HeadReplacement
+from recite.engine.interventions.joint import together
+from recite.engine.interventions.noise import ResidualNoise
+from recite.engine.interventions.sublayers import NeuronReplacement, SublayerReplacement
 from recite.engine.likelihoods import given, handed_on, mean_states
 from recite.files import hash64
 from recite.stages.erasing.measure.ranking import Place, Ranking

@@ -16,7 +16,7 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import continue_greedily
 from recite.engine.finite import naming
-from recite.engine.interventions import Replacement
+from recite.engine.interventions.heads import Replacement
 from recite.engine.memory import halving
 from recite.engine.residuals import texts_of
 from recite.engine.rows import Rows, run_once

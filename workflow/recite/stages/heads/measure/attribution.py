@@ -15,7 +15,7 @@ from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.finite import at_rows, refuse_non_finite
-from recite.engine.interventions import HeadReplacement, Replacement
+from recite.engine.interventions.heads import HeadReplacement, Replacement
 from recite.engine.likelihoods import slopes
 from recite.progress import Done, unseen
 from recite.stages.heads.measure.continuations import pairs

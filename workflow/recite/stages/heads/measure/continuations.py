@@ -19,7 +19,7 @@ from recite.engine.activations import trace
 from recite.engine.branches import Restart
 from recite.engine.continuation import Continuation, continue_greedily
 from recite.engine.finite import at_rows
-from recite.engine.interventions import HeadReplacement, Replacement
+from recite.engine.interventions.heads import HeadReplacement, Replacement
 from recite.engine.passes import BLOCK_BATCHES, PASS_TOKENS
 from recite.progress import Done, unseen
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Pass
 from recite.engine.finite import at_rows
-from recite.engine.interventions import HeadReplacement, Replacement
+from recite.engine.interventions.heads import HeadReplacement, Replacement
 from recite.engine.likelihoods import given, log_probabilities
 from recite.engine.passes import check_length, replaced, whole_rows
 from recite.engine.residuals import batches

@@ -9,7 +9,7 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Pass, continue_greedily
 from recite.engine.finite import at_rows
-from recite.engine.interventions import NeuronReplacement
+from recite.engine.interventions.sublayers import NeuronReplacement
 from recite.engine.likelihoods import log_probabilities
 from recite.engine.passes import BLOCK_BATCHES, check_length, whole_rows
 from recite.engine.residuals import batches

@@ -14,7 +14,7 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Pass
 from recite.engine.finite import at_rows, refuse_non_finite
-from recite.engine.interventions import NeuronReplacement, NeuronScaling
+from recite.engine.interventions.sublayers import NeuronReplacement, NeuronScaling
 from recite.engine.likelihoods import GRADIENT_SHARE, given, log_probabilities
 from recite.engine.passes import check_length, whole_rows
 from recite.engine.residuals import batches
