@@ -35,7 +35,9 @@ STEPS, LAYERS, WIDTH, FED = 11, 3, 48, 31
 
 
 def test_the_plan_knows_the_training() -> None:
-    assert stage.TOKENS == training.TOKENS
+    assert (stage.TOKENS, stage.HELD, stage.GROUP_BYTES) == (training.TOKENS, training.HELD, training.GROUP_BYTES)
+    assert [*map(list, training.groups(5, 15811))] == [[0], [1], [2], [3], [4]]
+    assert training.groups(40, 4096) == [range(14), range(14, 28), range(28, 40)]
     assert stage.translator_weights(Facts(LAYERS, WIDTH, 3, 3, 4, 300, 9)) == (LAYERS - 1) * (WIDTH**2 + WIDTH)
 
 
@@ -145,6 +147,18 @@ def test_what_training_hangs_on(checkpoint_folder: Callable[[str], Path]) -> Non
         torch.testing.assert_close(one, three, atol=1e-4, rtol=1e-3)
 
 
+def test_layers_are_trained_apart(checkpoint_folder: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a map that hangs on how many layers there was memory for."""
+    loaded = load_checkpoint(checkpoint_folder("openllama"), "float32", 8)
+    loaded.model.requires_grad_(False)
+    whole = trained(loaded, tokens(40, 4), FED, recipe(), 8).named()
+    monkeypatch.setattr(training, "GROUP_BYTES", 1)
+    steps: list[int] = []
+    single = trained(loaded, tokens(40, 4), FED, recipe(), 8, steps.append).named()
+    assert len(steps) == (LAYERS - 1) * 30
+    assert whole.keys() == single.keys() and all(torch.equal(whole[name], single[name]) for name in whole)
+
+
 def rows_of(context: list[int], continuation: list[int]) -> Rows:
     """Rows whose texts are told by a number each."""
     count = len(context)
@@ -236,7 +250,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path, checkpoint_folder: Ca
     identities(loaded).save(given["translators"])
     with pytest.raises(ReciteError, match=r"translators\.safetensors is not what .*kept\.parquet was written with"):
         decode_translated(job(), **shared, translated=tmp_path / "decoded.parquet")
-    Translators([torch.zeros(5, 5)], [torch.zeros(5)]).save(given["translators"])
+    Translators({0: torch.zeros(5, 5)}, {0: torch.zeros(5)}).save(given["translators"])
     with pytest.raises(ReciteError, match=r"translators\.safetensors holds translators of another model; delete it"):
         read_translators(given["translators"], loaded)
     given["translators"].write_bytes(b"nothing")

@@ -31,8 +31,8 @@ def _check(study: Asked, source: str) -> None:
     points, neighbours = (study.config[SECTION][key] for key in ("points", "neighbours"))
     if points < FEWEST * neighbours:
         raise ReciteError(
-            f"{source}: dimension.points: {neighbours} neighbours need {FEWEST * neighbours} points, but it is {points}; "
-            "allow more, or ask for fewer neighbours."
+            f"{source}: dimension.points: {neighbours} neighbours need {FEWEST * neighbours} points, but it is {points}"
+            "; allow more, or ask for fewer neighbours."
         )
 
 

@@ -17,10 +17,8 @@ from recite.study.study import Study
 SECTION = "tuned_lens"
 PACE = 0.74
 """What both jobs reach on a GPU, over scoring: that of the lens, which unembeds as they do; not measured."""
-HELD = 16
-"""Bytes of a translator's number while it is trained: itself, its gradient, momentum, and what passes."""
-TOKENS = 512
-"""Positions that are unembedded at once, as in `recite.stages.tuned_lens.training`."""
+HELD, GROUP_BYTES, TOKENS = 16, 4 * 10**9, 512
+"""Held against `recite.stages.tuned_lens.training` in the tests."""
 KEPT_BYTES = 20
 LAYER_PASSES = 6
 """Operations of a weight that a gradient flows through, forward and backward."""
@@ -75,17 +73,20 @@ def translator_weights(facts: Facts) -> int:
 
 
 def _training_cost(planner: Planner, wildcards: Wildcards) -> Cost:
+    """The model is run once for each group of layers that are trained beside each other."""
     model, section = wildcards["model"], planner.study.config[SECTION]
     cost, batch = planner.costs[model], section["batch_rows"]
     fed = sum(planner.tokens_of(model)) - 1
     facts, weights = cost.facts, translator_weights(cost.facts)
+    together = max(1, GROUP_BYTES // (HELD * facts.width * (facts.width + 1)))
+    groups = -(-(facts.layers - 1) // together)
     learnt = LAYER_PASSES * fed * (weights + (facts.layers - 1) * facts.embedding)
-    row = costs.pass_flops(facts, fed) + learnt + 2 * fed * facts.embedding
+    row = groups * (costs.pass_flops(facts, fed) + 2 * fed * facts.embedding) + learnt
     seconds = cost.seconds(section["steps"] * section["step_rows"], batch, row, PACE)
     rows = len(planner.study.domains_of(model)) * rows_per_domain(planner.study)
     peak = planner.whole_peak(model, batch, fed, -(-TOKENS // batch))
     streams = facts.layers * batch * fed * facts.width * cost.number_bytes
-    held = HELD * weights + streams if cost.gpus else 0
+    held = max(min(GROUP_BYTES, HELD * weights), costs.NUMBER_BYTES * weights) + streams if cost.gpus else 0
     return Cost(seconds, cost.gpus, 1, costs.NUMBER_BYTES * weights + rows * KEPT_BYTES, peak + held)
 
 

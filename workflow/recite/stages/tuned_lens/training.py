@@ -2,7 +2,7 @@
 
 The loss of a layer is the Kullback-Leibler divergence of what it says from the model's distribution, KL(model | layer),
 at every position of the text. Optimizer as in arXiv 2303.08112: gradient descent with Nesterov momentum 0.9, gradients
-of norm 1 at most, decay of 1e-3 towards the identity, a rate that falls linearly.
+of a layer's of norm 1 at most, decay of 1e-3 towards the identity, a rate that falls linearly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +23,15 @@ from recite.files import hash64, sha256_file
 from recite.progress import Done, Progress, unseen
 from recite.stages.tuned_lens.kept import kept_rows
 from recite.stages.tuned_lens.rows import KEPT, TRANSLATION
-from recite.stages.tuned_lens.translators import Translators, identities
+from recite.stages.tuned_lens.translators import Translators, identities, last_device
 
 RATE = 0.3
 """First learning rate."""
 MOMENTUM, DECAY, CLIP_NORM = 0.9, 1e-3, 1.0
+GROUP_BYTES = 4 * 10**9
+"""Memory for the translators that are trained beside each other, at HELD bytes a number."""
+HELD = 16
+"""Bytes of a translator's number while it is trained: itself, its gradient, momentum, and what passes."""
 TOKENS = 512
 """Positions that are unembedded at once."""
 CHECKED = 64
@@ -59,8 +63,10 @@ def train_translators(
     print(f"{options['model']}: {int(chosen.sum())} of {len(text)} rows to train on, {loaded.device}", flush=True)
 
     def call(size: int) -> tuple[Translators, list[Tensor]]:
-        found = trained(loaded, text[chosen], length, options, size, Progress(options["steps"], "steps"))
-        return found, [divergence(loaded, text[checked], length, each, size) for each in (identities(loaded), found)]
+        steps = options["steps"] * len(groups(len(loaded.layers) - 1, int(loaded.model.config.hidden_size)))
+        found = trained(loaded, text[chosen], length, options, size, Progress(steps, "steps"))
+        plain = identities(loaded).placed(last_device(loaded))
+        return found, [divergence(loaded, text[checked], length, each, size) for each in (plain, found)]
 
     (found, divergences), batch_rows = halving(call, options["batch_rows"])
     found.save(translators)
@@ -90,29 +96,44 @@ def trained(
     """Translators of a model after `steps` of `step_rows` of the rows `text`, (rows, tokens) int64, each.
 
     All but the last token are fed, up to `batch_rows` rows a pass, and the last `length` positions count. The order of
-    the rows follows from the seed. The model's own weights must want no gradient. `done` is told of every step.
-    ReciteError where a loss is not finite.
+    the rows follows from the seed. Layers are trained apart from each other, as many beside each other as memory is
+    for; `done` is told of every step of these. The model's own weights must want no gradient. ReciteError where a loss
+    is not finite.
     """
     check_length(checkpoint, text.shape[1] - 1)
-    found = identities(checkpoint)
-    weights = [tensor.requires_grad_() for part in found for tensor in part]
-    optimizer = torch.optim.SGD(weights, lr=RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
-    for step, chosen in enumerate(drawn(len(text), recipe)):
-        optimizer.param_groups[0]["lr"] = RATE * (1 - step / recipe["steps"])
-        for part in chosen.split(batch_rows):
-            layers = streams(checkpoint, text[part], length)
-            if not divergences_of(checkpoint, layers, found, len(part) / len(chosen)).isfinite().all():
-                raise ReciteError(
-                    f"tuned_lens: the loss of step {step} of {recipe['steps']} is not finite; set another `dtype`, or "
-                    "leave the model out."
-                )
-        torch.nn.utils.clip_grad_norm_(weights, CLIP_NORM)
-        optimizer.step()
-        optimizer.zero_grad()
-        done(1)
-    for tensor in weights:
-        tensor.requires_grad_(False)
-    return found
+    found, device = identities(checkpoint), last_device(checkpoint)
+    for layers in groups(len(found.bias), int(checkpoint.model.config.hidden_size)):
+        own = Translators(*({layer: part[layer].to(device).requires_grad_() for layer in layers} for part in found))
+        pairs = [{"params": [part[layer] for part in own]} for layer in layers]
+        optimizer = torch.optim.SGD(pairs, lr=RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
+        for step, chosen in enumerate(drawn(len(text), recipe)):
+            for part in chosen.split(batch_rows):
+                passed = streams(checkpoint, text[part], length)
+                refuse_divergence(divergences_of(checkpoint, passed, own, len(part) / len(chosen)), step, recipe)
+            for pair in optimizer.param_groups:
+                pair["lr"] = RATE * (1 - step / recipe["steps"])
+                torch.nn.utils.clip_grad_norm_(pair["params"], CLIP_NORM)
+            optimizer.step()
+            optimizer.zero_grad()
+            done(1)
+        for kept, part in zip(found, own, strict=True):
+            kept |= {layer: tensor.detach().cpu() for layer, tensor in part.items()}
+    return found.placed(device)
+
+
+def groups(layers: int, width: int) -> list[range]:
+    """The layers but the last in groups whose translators, with what trains them, take at most GROUP_BYTES."""
+    size = max(1, GROUP_BYTES // (HELD * width * (width + 1)))
+    return [range(start, min(start + size, layers)) for start in range(0, layers, size)]
+
+
+def refuse_divergence(losses: Tensor, step: int, recipe: Mapping[str, Any]) -> None:
+    """ReciteError if one of the losses is not finite."""
+    if not losses.isfinite().all():
+        raise ReciteError(
+            f"tuned_lens: the loss of step {step} of {recipe['steps']} is not finite; set another `dtype`, or "
+            "leave the model out."
+        )
 
 
 def drawn(rows: int, recipe: Mapping[str, Any]) -> Iterator[Tensor]:
@@ -143,24 +164,24 @@ def streams(checkpoint: Checkpoint, text: Tensor, length: int) -> list[Tensor]:
 
 
 def divergences_of(
-    checkpoint: Checkpoint, layers: Sequence[Tensor], translators: Translators, learnt: float = 0
+    checkpoint: Checkpoint, passed: Sequence[Tensor], translators: Translators, learnt: float = 0
 ) -> Tensor:
-    """KL(model | layer) of every layer but the last, mean over positions: (layers - 1,) float64, nats.
+    """KL(model | layer) of every layer that has a translator, mean over positions: (layers,) float64, nats.
 
-    `layers` hold what each layer hands on, (positions, width). Where `learnt` is above 0, the gradients of so many
+    `passed` hold what each layer hands on, (positions, width). Where `learnt` is above 0, the gradients of so many
     times these means are added to the translators'.
     """
-    total = torch.zeros(len(layers) - 1, dtype=torch.float64)
-    positions = len(layers[-1])
+    total = torch.zeros(len(translators.bias), dtype=torch.float64)
+    positions = len(passed[-1])
     for start in range(0, positions, TOKENS):
         with torch.no_grad():
-            said = logits_of(checkpoint, layers[-1][start : start + TOKENS]).float().log_softmax(-1)
-        for layer, hidden in enumerate(layers[:-1]):
+            said = logits_of(checkpoint, passed[-1][start : start + TOKENS]).float().log_softmax(-1)
+        for place, layer in enumerate(translators.bias):
             with torch.set_grad_enabled(learnt > 0):
-                translated = translators.translated(layer, hidden[start : start + TOKENS])
+                translated = translators.translated(layer, passed[layer][start : start + TOKENS])
                 logs = logits_of(checkpoint, translated).float().log_softmax(-1)
                 apart = torch.nn.functional.kl_div(logs, said, log_target=True, reduction="sum") / positions
             if learnt:
                 (learnt * apart).backward()
-            total[layer] += apart.item()
+            total[place] += apart.item()
     return total

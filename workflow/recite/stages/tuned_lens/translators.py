@@ -17,45 +17,54 @@ from recite.files import atomic
 
 
 class Translators(NamedTuple):
-    """change: C_l, (width, width); bias: b_l, (width,): of every layer but the last."""
+    """By layer, every one but the last: change: C_l, (width, width); bias: b_l, (width,)."""
 
-    change: list[Tensor]
-    bias: list[Tensor]
+    change: dict[int, Tensor]
+    bias: dict[int, Tensor]
 
     def translated(self, layer: int, hidden: Tensor) -> Tensor:
-        """What is decoded in place of a layer's output, (..., width), in its precision; of the last layer itself."""
-        if layer == len(self.bias):
+        """What is decoded in place of a layer's output, (..., width), in its precision; itself without a translator."""
+        if layer not in self.bias:
             return hidden
         wide = hidden.to(self.bias[layer].device).float()
         return (wide + wide @ self.change[layer].T + self.bias[layer]).to(hidden.dtype)
 
+    def placed(self, device: torch.device) -> "Translators":
+        """The same on a device."""
+        return Translators(*({layer: tensor.to(device) for layer, tensor in part.items()} for part in self))
+
     def save(self, path: Path) -> None:
         """Write them as safetensors, whole or not at all."""
         with atomic(path) as temporary:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in self.named().items()}, temporary)
+            save_file({name: tensor.cpu().contiguous() for name, tensor in self.named().items()}, temporary)
 
     def named(self) -> dict[str, Tensor]:
         """The tensors by their names in a file, as `0.change`."""
-        return {f"{layer}.{name}": part for name in self._fields for layer, part in enumerate(getattr(self, name))}
+        parts = zip(self._fields, self, strict=True)
+        return {f"{layer}.{name}": tensor for name, part in parts for layer, tensor in part.items()}
 
 
 def identities(checkpoint: Checkpoint) -> Translators:
-    """Translators that change nothing, beside the model's last layer."""
-    width, layers = int(checkpoint.model.config.hidden_size), len(checkpoint.layers) - 1
-    device = next((tensor.device for tensor in checkpoint.layers[-1].parameters()), checkpoint.model.device)
+    """Translators that change nothing, on the CPU."""
+    width, layers = int(checkpoint.model.config.hidden_size), range(len(checkpoint.layers) - 1)
     shapes = ((width, width), (width,))
-    return Translators(*([torch.zeros(shape, device=device) for _ in range(layers)] for shape in shapes))
+    return Translators(*({layer: torch.zeros(shape) for layer in layers} for shape in shapes))
+
+
+def last_device(checkpoint: Checkpoint) -> torch.device:
+    """Where the model's last layer lies, which is where translators are."""
+    return next((tensor.device for tensor in checkpoint.layers[-1].parameters()), checkpoint.model.device)
 
 
 def read_translators(path: Path, checkpoint: Checkpoint) -> Translators:
     """The translators of a model, beside its last layer; ReciteError where the file is of another model or damaged."""
-    wanted = identities(checkpoint).named()
+    wanted = identities(checkpoint)
     try:
         found = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ReciteError(f"{path} cannot be read ({error}); delete it and run again.") from None
-    if {name: tensor.shape for name, tensor in found.items()} != {name: part.shape for name, part in wanted.items()}:
+    shapes = {name: tensor.shape for name, tensor in wanted.named().items()}
+    if {name: tensor.shape for name, tensor in found.items()} != shapes:
         raise ReciteError(f"{path} holds translators of another model; delete it and run again.")
-    placed = {name: tensor.to(wanted[name].device) for name, tensor in found.items()}
-    layers = range(len(checkpoint.layers) - 1)
-    return Translators(*([placed[f"{layer}.{name}"] for layer in layers] for name in Translators._fields))
+    read = ({layer: found[f"{layer}.{name}"] for layer in wanted.bias} for name in Translators._fields)
+    return Translators(*read).placed(last_device(checkpoint))
