@@ -41,6 +41,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     for axes in panels[-1]:
         axes.set_xlabel("relative depth")
     figure.align_ylabels(panels[:, 0])
+    figure.supylabel("estimated intrinsic dimension", fontsize=9)
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure, table
 
