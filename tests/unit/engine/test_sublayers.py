@@ -96,6 +96,19 @@ def test_replaced_by_another_row(
         torch.testing.assert_close(found, expected[[2, 0, 1, 3]], atol=2e-5, rtol=0)
 
 
+def test_some_rows_only(checkpoint: Checkpoint, context: Tensor) -> None:
+    """Rows that are not chosen keep every bit; the others are as if all were chosen."""
+    tokens, chosen = context[:ROWS, :LENGTH], torch.tensor([True, False, False, True])
+    clean = logits_of(checkpoint.model, tokens)
+    for sublayer in SUBLAYERS:
+        every = in_passes(checkpoint, tokens, [2, 3, 0, 1], SublayerReplacement(checkpoint, 1, sublayer))
+        some = SublayerReplacement(checkpoint, 1, sublayer, chosen=chosen)
+        found = in_passes(checkpoint, tokens, [2, 3, 0, 1], some)
+        assert torch.equal(found[[1, 2]], every[[1, 2]])
+        torch.testing.assert_close(found[[0, 3]], clean[[2, 1]], atol=2e-5, rtol=0)
+        assert (every[[0, 3]] - clean[[2, 1]]).abs().amax() > 1e-3
+
+
 def test_replaced_neurons(family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor) -> None:
     """By zero: as if the projection had no weights for them. By a value: as if it had a bias of their product."""
     tokens, generator = context[:ROWS, :LENGTH], torch.Generator().manual_seed(6)

@@ -38,7 +38,7 @@ def test_importance_is_of_models_that_have_both() -> None:
     assert {Path(path).parts[1] for path in inputs["ablated"]} == {"pythia-l"}
     assert {Path(path).parts[1] for path in inputs["drawn"]} == {"pythia-l"}
     config = shipped("mini")
-    del config["ablation"]
+    del config["ablation"], config["erasing"]
     study = load(config)
     assert study.rules["induction_aggregation"].inputs(study, {})["ablated"] == []
     assert "induction" not in study.figures and "attention" in study.figures

@@ -17,7 +17,6 @@ from ablated import write_ablated
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.continuation import continue_greedily
 from recite.engine.rows import Rows
-from recite.errors import ReciteError
 from recite.planning.costs import Machine
 from recite.planning.planner import Planner
 from recite.stages.erasing.measure.drawing import ranks, read_both
@@ -177,6 +176,15 @@ def test_no_memorized_rows(planted: Planted) -> None:
     assert len(RECALLED.read(paths[0])) == 0 and len(DAMAGED.read(paths[1])) == COUNT
 
 
+def test_nothing_ranks(planted: Planted) -> None:
+    """Heads in an order that says nothing, as no ablated row ranks, and sublayers that were not measured."""
+    ablated = planted.ranked()["ablated"]
+    assert heads_by_loss(ablated, lambda table, _: np.zeros(len(table), bool)).places == []
+    paths = planted.folder / "r.parquet", planted.folder / "d.parquet"
+    erase(OPTIONS, [planted.scores], [planted.shard], planted.checkpoint, [], [], [], None, *paths, 1)
+    assert {rung[0] for rung in read_metadata(paths[0])["rungs"]} == {"noise", "neurons"}
+
+
 def test_halves_share_no_text(tmp_path: Path) -> None:
     """Texts that recur, in one domain or in two, stand on one side; of no copy is never memorized."""
     source = np.random.default_rng(3)
@@ -235,16 +243,15 @@ def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("at_root")
-def test_what_ranks_must_be_measured() -> None:
+def test_what_ranks_is_what_the_study_measures() -> None:
+    """A study without heads, or whose sublayers are of other models, erases by what is left."""
     mini = shipped("mini")
-    with pytest.raises(ReciteError, match=r"erasing\.models: pythia-xs is not in section ablation, by which"):
-        loaded(mini, erasing={"models": ["pythia-l", "pythia-xs"]})
-    with pytest.raises(ReciteError, match=r"erasing\.models: olmo3-l is not in section sublayers, by which"):
-        loaded(mini, erasing={"models": ["olmo3-l"]})
-    with pytest.raises(ReciteError, match=r"sublayers\.classes: without memorized rows nothing can be ranked"):
-        changed = deepcopy(mini)
-        changed["sublayers"]["classes"] = {"half": 3}
-        load(changed)
+    rule, job = load(mini).rules["erasing"], {"model": "olmo2-l"}
+    assert [len(rule.inputs(load(mini), job)[name]) for name in ("ablated", "without")] == [1, 1]
+    fewer = loaded(
+        {name: part for name, part in mini.items() if name != "ablation"}, sublayers={"models": ["pythia-l"]}
+    )
+    assert [rule.inputs(fewer, job)[name] for name in ("ablated", "without")] == [[], []]
 
 
 @pytest.mark.usefixtures("at_root")

@@ -139,6 +139,14 @@ def test_what_is_told_and_drawn(tmp_path: Path) -> None:
     line = next(line for line in text.splitlines() if line.startswith("| a-s | memorized") and "| hits |" in line)
     assert "attention of layer 0" in line
     assert not any("unmemorized" in line and "| hits |" in line for line in text.splitlines())
+    assert line.split(" | ")[5] == "–"
+    drops = [0.25, 0.5, 0.125]
+    one = {"model": "a-s", "group": "memorized", "rows": "natural", "domain": "all", "heads": 3}
+    heads = pd.DataFrame([one | {"hits_drop": drop, "log_probability_drop": 2 * drop} for drop in drops])
+    for table, cell in ((heads, ["0.88", "1.75"]), (heads[:2], ["–", "–"])):
+        (text,) = sections(Told(tables | {"heads": table}, None, ()))
+        lines = [line for line in text.splitlines() if line.startswith("| a-s | memorized")]
+        assert [line.split(" | ")[5] for line in lines] == cell
     for draw, shown in ((draw_sublayers, {"memorized", "unmemorized"}), (draw_carried, {"memorized"})):
         _, behind = draw(tables)
         assert set(behind["group"]) == shown and (behind["rows"] == "natural").all()

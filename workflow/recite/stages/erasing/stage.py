@@ -2,14 +2,10 @@
 
 from typing import Any
 
-from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.planner import Planner
-from recite.stages.heads.asked import SECTION as HEADS
 from recite.stages.heads.cost import PACE
 from recite.stages.inputs import drawing, model_and_drawn, own_batches, planted
-from recite.stages.sublayers.stage import SECTION as SUBLAYERS
-from recite.study.asked import Asked
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -23,24 +19,8 @@ DRAWING_SECONDS = 1e-5
 """Reading a row's score and context and hashing its name, on one core."""
 
 
-def _check(study: Asked, source: str) -> None:
-    """The section's models are of the study, and what ranks their heads and sublayers is measured."""
-    check_models_of(study, SECTION, source)
-    for section in (HEADS, SUBLAYERS):
-        missing = [model for model in study.models_of(SECTION) if model not in study.models_of(section)]
-        if missing:
-            raise ReciteError(
-                f"{source}: erasing.models: {missing[0]} is not in section {section}, by which is ranked what is "
-                f"replaced first; add it there, or leave it out of `erasing`."
-            )
-        if "memorized" not in study.config[section].get("classes", {"memorized": 1}):
-            raise ReciteError(
-                f"{source}: {section}.classes: without memorized rows nothing can be ranked for `erasing`; add "
-                "`memorized`, or leave `erasing` out."
-            )
-
-
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
+    """A model, its rows, and what ranks its heads and sublayers, if the study measures it."""
     model = wildcards["model"]
     ranked = {"ablated": study.files("ablation", model=model), "without": study.files("sublayers", model=model)}
     return model_and_drawn(study, model, study.domains_of(model)) | ranked | planted(study)
@@ -118,7 +98,7 @@ STAGE = Stage(
     "recite.stages.erasing",
     RULES,
     section=SECTION,
-    check=_check,
+    check=lambda study, source: check_models_of(study, SECTION, source),
     words=True,
     figures={
         "erasing": Figure(

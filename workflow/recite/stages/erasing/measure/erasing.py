@@ -67,7 +67,7 @@ def erase(
 
     `options` are those of scoring with `domains`, `kinds`, `rows` (how many of each group in a domain), thresholds, the
     seed and the strengths of every intervention. `ablated` and `without` are the model's rows without heads and
-    without sublayers; heads, sublayers and neurons are ranked by memorized rows of the other half.
+    without sublayers, if there are any; heads, sublayers and neurons are ranked by memorized rows of the other half.
     """
     torch.set_num_threads(threads)
     drawn = read_both(options, scores, shards, planted, controls)
@@ -81,7 +81,8 @@ def erase(
         ranking = [ranks(text, options["seed"]) for text in table["sequence_id"].to_pylist()]
         return np.array(ranking, bool) & (table["clean_hits"].to_numpy() / tokens >= options["memorized"])
 
-    measured = {HEADS: heads_by_loss(ablated, kept), SUBLAYERS: sublayers_by_loss(without, kept)}
+    measured = {HEADS: heads_by_loss(ablated, kept)} if ablated else {}
+    measured |= {SUBLAYERS: sublayers_by_loss(without, kept)} if without else {}
 
     found, batch_rows = halving(
         lambda size: erased(loaded, options, parts, steps, size, measured), options["batch_rows"]

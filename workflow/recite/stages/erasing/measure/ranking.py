@@ -32,13 +32,13 @@ class Ranking(NamedTuple):
 
 
 def heads_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:
-    """The ablated heads by the log-probability that rows lose in sum; `paths` are all of a model's ablated rows."""
+    """The ablated heads by the log-probability that rows lose in sum; none where no row of all `paths` ranks."""
     lost: dict[int, float] = {}
     for path in sorted(paths):
         made = read_metadata(path)
         table = ABLATED.read(path, ["sequence_id", "clean_hits", "clean_log_probability", "log_probability"])
         drops = _drops(table, len(made["ablated"]))[kept(table, made["continuation_tokens"])]
-        for number, drop in zip(made["ablated"], drops.sum(axis=0).tolist(), strict=True):
+        for number, drop in zip(made["ablated"], drops.sum(axis=0).tolist(), strict=True) if len(drops) else ():
             lost[number] = lost.get(number, 0.0) + drop
     order = sorted(lost, key=lambda number: (-lost[number], number))
     return Ranking([divmod(number, made["heads"]) for number in order], made["layers"] * made["heads"])
@@ -46,14 +46,14 @@ def heads_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:
 
 def sublayers_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:
     """The same of the attentions and MLPs, by rows without sublayers."""
-    total = np.zeros(0)
+    count, parts = 0, []
     for path in sorted(paths):
         table, made = WITHOUT_SUBLAYERS.read(path), read_metadata(path)
         count = made["layers"] * len(SUBLAYERS)
-        drops = _drops(table, count)[kept(table, made["continuation_tokens"])].sum(axis=0)
-        total = drops if not len(total) else total + drops
-    order = np.argsort(-total, kind="stable").tolist()
-    return Ranking([divmod(number, len(SUBLAYERS)) for number in order], len(order))
+        parts.append(_drops(table, count)[kept(table, made["continuation_tokens"])])
+    drops = np.concatenate(parts)
+    order = np.argsort(-drops.sum(axis=0), kind="stable").tolist() if len(drops) else []
+    return Ranking([divmod(number, len(SUBLAYERS)) for number in order], count)
 
 
 def _drops(table: pa.Table, count: int) -> np.ndarray:
