@@ -45,6 +45,8 @@ DOMAINS = {
     "dolma3": ["common_crawl", "finemath"],
 }
 ROWS, DOCUMENTS = 6, 20
+INSIDE = ("tuned_lens", "dimension", "attention", "sublayers", "neurons")
+"""Sections of analyses that two of the models do for all."""
 
 
 def test_missing_weights_are_said_at_once(fresh: Checkout) -> None:
@@ -165,6 +167,9 @@ def paper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     config["noise"] |= {"models": list(MODELS)[::3], "strengths": [0.0, 0.3]}
     config["ablation"] = {"models": list(MODELS)[::3], "rows_per_domain": 2}
     config["predictability"] |= {"contexts": 2}
+    for section in INSIDE:
+        config[section] = (config[section] or {}) | {"models": ["pythia-1.4b", "olmo3-7b"]}
+    config["erasing"] = {"models": ["olmo3-7b"]}
     server = public_index(root)
     config["frequency"] |= {"families": list(dict.fromkeys(MODELS.values()))}
     config["frequency"]["public"] = {
@@ -256,8 +261,9 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
     finally:
         registry.write_text(text)
     measured = ("near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability", "neurons")
-    own = ("registration", "scoring", "examples", *measured)
-    summed = [f"{name}_aggregation" for name in (*measured, "frequency")]
+    measured += ("attention", "dimension", "induction", "tuned_lens")
+    own = ("registration", "scoring", "examples", "tuned_lens_training", "sublayer_means", "sublayers", *measured)
+    summed = [f"{name}_aggregation" for name in (*measured, "frequency", "sublayer")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
-    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 21}
+    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 30}
     assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}
