@@ -256,8 +256,9 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
     finally:
         registry.write_text(text)
     measured = ("near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability")
-    own = ("registration", "scoring", "examples", *measured)
+    measured += ("sublayers", "erasing")
+    own = ("registration", "scoring", "examples", "sublayer_means", *measured)
     summed = [f"{name}_aggregation" for name in (*measured, "frequency")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
-    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 21}
+    assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 24}
     assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}
