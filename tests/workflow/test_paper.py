@@ -261,9 +261,9 @@ def test_a_bumped_revision_runs_that_model_again(paper: Checkout) -> None:
     finally:
         registry.write_text(text)
     measured = ("near_verbatim", "extraction", "compressibility", "recovery", "lens", "predictability", "neurons")
-    measured += ("attention", "dimension", "induction", "tuned_lens")
-    own = ("registration", "scoring", "examples", "tuned_lens_training", "sublayer_means", "sublayers", *measured)
-    summed = [f"{name}_aggregation" for name in (*measured, "frequency", "sublayer")]
+    measured += ("attention", "dimension", "induction", "sublayers", "tuned_lens")
+    own = ("registration", "scoring", "examples", "tuned_lens_training", "sublayer_means", *measured)
+    summed = [f"{name}_aggregation" for name in (*measured, "frequency")]
     after = ("aggregation", "scaling", "domains", "signatures", "ledger", "summary")
     assert jobs == dict.fromkeys((*own, *summed, *after), 1) | {"figures": 30}
     assert set(messages.split()) & set(MODELS) == {"pythia-1.4b"}

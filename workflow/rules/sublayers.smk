@@ -55,21 +55,21 @@ rule sublayers:
         "../../scripts/job.py"
 
 
-rule sublayer_aggregation:
+rule sublayers_aggregation:
     """Summarize what every attention and MLP is worth, and which of the two carries recall."""
     input:
-        unpack(inputs_of("sublayer_aggregation")),
+        unpack(inputs_of("sublayers_aggregation")),
     output:
-        **outputs_of("sublayer_aggregation"),
+        **outputs_of("sublayers_aggregation"),
     log:
-        log_of("sublayer_aggregation"),
+        log_of("sublayers_aggregation"),
     conda:
         "../../envs/recite.yaml"
     resources:
         runtime=minutes_of,
         mem_mb=memory_of,
     params:
-        **params_of("sublayer_aggregation"),
+        **params_of("sublayers_aggregation"),
     message:
         "Aggregate the sublayers"
     script:

@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from conftest import VOCABULARY
 from transformers import PreTrainedModel
 
 from ablated import Rows as AblatedRows
@@ -33,7 +32,8 @@ from samples import write_shard
 from scored import write_scores
 from studies import ROOT, load, loaded, shipped
 
-PROMPT, STEPS, WIDTH, COUNT = 10, 6, 48, 60
+PROMPT, STEPS, COUNT, WIDTH, VOCABULARY = 10, 6, 60, 48, 300
+"""The last two are those of the models of conftest.py."""
 KEYS, SAID, PLANTED = 20, 7, [3, 50, 90, 120, 170]
 """Tokens below KEYS open what the planted neurons of the last layer know, which is to say SAID, one of them."""
 OPTIONS: dict[str, Any] = {

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import VOCABULARY
 
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
@@ -18,7 +17,8 @@ from samples import write_shard
 from scored import write_scores
 from studies import ROOT, load, loaded, shipped
 
-COUNT, STEPS = 16, 4
+COUNT, STEPS, VOCABULARY = 16, 4, 300
+"""Of rows, tokens, and the models of conftest.py."""
 OPTIONS = {
     "model": "a-s",
     "family": "a",

@@ -122,7 +122,7 @@ RULES = (
         cost=_cost,
     ),
     Rule(
-        "sublayer_aggregation",
+        "sublayers_aggregation",
         run="recite.stages.sublayers.summarize:aggregate_sublayers",
         jobs=lambda study: ONCE if study.models_of(SECTION) else (),
         inputs=lambda study, wildcards: {"without": study.files("sublayers")},
