@@ -14,7 +14,7 @@ from recite.checkpoints.architectures import Shape
 from recite.checkpoints.loading import Checkpoint
 from recite.checkpoints.training import build_model
 from recite.kernels import attention, packing
-from recite.kernels.attention import attend
+from recite.kernels.attention import Cut, attend, cutting, watching
 from recite.kernels.key_values import KeyValues
 from recite.kernels.packing import PackedLinear, SlicedLinear, pack
 
@@ -70,6 +70,35 @@ def test_attention_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "scaled_dot_product_attention", kernel)
     output, _ = attend(nn.Module(), query, key, value, None)
     assert torch.equal(output, expected)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize("shared", [6, 2, 1])
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_weights_and_cuts(dtype: torch.dtype, tolerance: float, shared: int, device: str) -> None:
+    """Each row is cut from its own keys, one query or several; weights are those that the output is made with."""
+    key, value = (drawn(3, shared, 11, 8, seed=seed, dtype=dtype).to(device) for seed in (2, 3))
+    cut = Cut(7, (0, 2, 9), (1, 6, 11))
+    for queries in (1, 5, 11):
+        query, seen = drawn(3, 6, queries, 8, seed=1, dtype=dtype).to(device), []
+        with cutting(cut), watching(lambda _, weights, seen=seen: seen.append(weights)):
+            output, _ = attend(nn.Module(), query, key, value, None)
+        plain, _ = attend(nn.Module(), query, key, value, None)
+        (weights,) = seen
+        assert weights.dtype == torch.float32 and weights.shape == (3, 6, queries, 11)
+        every = value.repeat_interleave(6 // shared, dim=1).double()
+        expected = (weights.double() @ every).transpose(1, 2)
+        torch.testing.assert_close(output.double(), expected, atol=tolerance, rtol=tolerance)
+        for row, (start, stop) in enumerate(zip(cut.start, cut.stop, strict=True)):
+            for place, position in enumerate(range(11 - queries, 11)):
+                gone = [k for k in range(11) if position >= cut.queries and start <= k < stop and k != position]
+                hidden = [*gone, *range(position + 1, 11)]
+                scores = query[row, :, place].double() @ key[row].repeat_interleave(6 // shared, 0).double().mT / 8**0.5
+                scores = scores[torch.arange(6), torch.arange(6)]
+                scores[:, hidden] = -math.inf
+                torch.testing.assert_close(weights[row, :, place].double(), scores.softmax(-1), atol=1e-4, rtol=1e-4)
+                if not gone:
+                    assert torch.allclose(output[row, place], plain[row, place], atol=tolerance)
 
 
 def test_attention_leaves_its_arguments_alone() -> None:

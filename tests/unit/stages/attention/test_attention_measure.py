@@ -130,6 +130,13 @@ def test_no_weights_are_kept(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyP
     assert len(alive) == 2 * len(checkpoint.layers) and most == [1]
 
 
+def test_a_cut_of_nothing_costs_nothing(checkpoint: Checkpoint) -> None:
+    """Prevents other kernels, or passes of other shapes, from being taken for what a place is worth."""
+    found = attend_to(checkpoint, text_of(False), STEPS, 4, {"nowhere": range(0), "ahead": range(90, 99)})
+    for clean, cut in ((found.clean_log_probability, found.log_probability), (found.clean_hits, found.hits)):
+        assert torch.equal(clean[:, None].expand(-1, 2), cut)
+
+
 def test_nothing_drawn(checkpoint: Checkpoint) -> None:
     """A domain that recites nothing, where only memorized rows are asked for."""
     spans = spans_of(CONTEXT, STEPS, SEGMENTS, False)

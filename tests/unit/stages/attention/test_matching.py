@@ -92,7 +92,7 @@ def test_rank_correlation_is_spearmans() -> None:
     source = np.random.default_rng(2)
     lost, scores = source.random((1 + 50, 30)), source.random((1 + 50, 30))
     ranked = (-lost).argsort(axis=1).argsort(axis=1)
-    line = matched(ranked, scores, 6, 0.95)
+    line = matched(ranked, scores, np.arange(30) // 6, 6, 0.95)
     assert line["rank_correlation"] == pytest.approx(stats.spearmanr(lost[0], scores[0]).statistic)
     first = [set(np.argsort(-values[0])[:6]) for values in (lost, scores)]
     assert line["shared"] == pytest.approx(len(first[0] & first[1]) / 6)
@@ -127,3 +127,15 @@ def test_what_is_told(tmp_path: Path) -> None:
     )
     assert "rank correlation" in figure.axes[0].get_title()
     assert len(draw(tables | {"heads": tables["heads"].iloc[:0]})[1]) == 0
+
+
+def test_depth_alone_is_no_agreement() -> None:
+    """Importance and score that both fall from layer to layer, and have nothing in common within."""
+    source, layers = np.random.default_rng(3), np.repeat(np.arange(20), 10)
+    lost, scores = (source.random((1 + 20, 200)) - 2 * layers for _ in range(2))
+    ranked = (-lost).argsort(axis=1).argsort(axis=1)
+    line = matched(ranked, scores, layers, 40, 0.95)
+    assert line["rank_correlation"] > 0.9 and abs(line["within_layers"]) < 0.2
+    expected = [stats.spearmanr(lost[0, layers == layer], scores[0, layers == layer]).statistic for layer in range(20)]
+    assert line["within_layers"] == pytest.approx(np.mean(expected))
+    assert matched(ranked, lost, layers, 40, 0.95)["within_layers"] == pytest.approx(1)

@@ -101,15 +101,32 @@ def overlap_lines(read: Ablated, scored: Scored, options: Mapping[str, Any]) -> 
             ranked = ranks(*drops, measure)
             for name, values in scored.drawn.items():
                 found = values[:, read.heads]
-                line = matched(ranked, found, k, options["confidence"])
+                line = matched(ranked, found, read.heads // read.shape[1], k, options["confidence"])
                 yield about | {"measure": measure, "score": name} | line | chance
 
 
-def matched(ranked: np.ndarray, scores: np.ndarray, k: int, confidence: float) -> Line:
-    """How far ranks by importance, from 0, go with scores, both (1 + resamples, heads), and share their first k."""
-    by_score = stats.rankdata(-scores, axis=1)
-    agreed = correlation(ranked.astype(float), by_score)
+def matched(ranked: np.ndarray, scores: np.ndarray, layers: np.ndarray, k: int, confidence: float) -> Line:
+    """How far ranks by importance, from 0, go with scores, both (1 + resamples, heads), and share their first k.
+
+    `layers` (heads,) are those of the heads, within which they are ranked once more.
+    """
+    by_importance, by_score = ranked.astype(float), stats.rankdata(-scores, axis=1)
+    agreed = correlation(by_importance, by_score)
+    within = correlation(*(_within(ranks, layers) for ranks in (by_importance, by_score)))
     shared = ((ranked < k) & first(scores, k)).sum(axis=1) / k
-    line = {"rank_correlation": float(agreed[0]), "shared": float(shared[0])}
-    ends = {"rank_correlation": around_mean(agreed, confidence), "shared": around(shared, confidence)}
-    return line | {f"{name}_{end}": getattr(found, end) for name, found in ends.items() for end in ("low", "high")}
+    ends = {
+        "rank_correlation": (agreed, around_mean(agreed, confidence)),
+        "within_layers": (within, around_mean(within, confidence)),
+        "shared": (shared, around(shared, confidence)),
+    }
+    line = {name: float(values[0]) for name, (values, _) in ends.items()}
+    return line | {f"{name}_{end}": getattr(found, end) for name, (_, found) in ends.items() for end in ("low", "high")}
+
+
+def _within(ranks: np.ndarray, layers: np.ndarray) -> np.ndarray:
+    """Ranks among the heads of a layer, about their mean, of ranks among all, (draws, heads)."""
+    found = np.empty(ranks.shape)
+    for layer in np.unique(layers):
+        own = stats.rankdata(ranks[:, layers == layer], axis=1)
+        found[:, layers == layer] = own - own.mean(axis=1, keepdims=True)
+    return found

@@ -137,9 +137,9 @@ def attend_to(
 ) -> Attended:
     """Of the last `steps` tokens of `text` (rows, prompt + steps) int64: what is attended to, then each place cut.
 
-    `batch_rows` rows a pass; `done` is told of every row once, then twice for each place. What is continued without a
-    place is held against what is continued in the same batches with all: a cut that does nothing costs nothing. Raises
-    ReciteError for a class that computes attention itself, NotFiniteError as `forced` does.
+    `batch_rows` rows a pass; `done` is told of every row once, then twice for each place. Passes without a place have
+    the kernels of those with all: a cut that does nothing costs nothing. Raises ReciteError for a class that computes
+    attention itself, NotFiniteError as `forced` does.
     """
     context, true, cuts = text[:, :-steps], text[:, -steps:], len(spans)
     clean, mass = masses(checkpoint, text, steps, batch_rows, members_of(spans, context.shape[1], steps), done)

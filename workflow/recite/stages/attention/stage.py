@@ -222,9 +222,9 @@ STAGE = Stage(
                 "Each point is a head: its induction score, the attention from a random token that recurs to the one "
                 "that followed it before, against what the log-probability of memorized natural rows loses without "
                 "it; darker heads lie deeper, and the upright line is even attention. Above each panel the rank "
-                "correlation of the two with its interval, and of the fifth of the heads that matters most the share "
-                "that is among the fifth of highest score, with its interval, beside chance. Each family's largest "
-                "model whose heads were ablated."
+                "correlation of the two, over all heads and within layers, and of the fifth of the heads that matters "
+                "most the share that is among the fifth of highest score, with intervals, beside chance. Each family's "
+                "largest model whose heads were ablated."
             ),
         ),
     },

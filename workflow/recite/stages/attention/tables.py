@@ -76,6 +76,9 @@ INDUCTION_OVERLAP = Table(
         *with_interval(
             "rank_correlation", "Spearman correlation of importance and score; NaN where they do not vary", "", False
         ),
+        *with_interval(
+            "within_layers", "the same of ranks among the heads of a layer, of all layers together", "", False
+        ),
         *with_interval("shared", "share of the k heads that matter most that are among the k of the highest score"),
         Column("chance", pa.float64(), "", "what k random heads share on average: k / heads"),
         Column("chance_low", pa.float64(), "", "lower end of the interval that random ones lie in"),

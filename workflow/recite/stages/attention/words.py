@@ -78,13 +78,16 @@ def _heads(table: pd.DataFrame, overlap: pd.DataFrame) -> str:
     if len(shown):
         lines += [
             "\nWhether heads without which natural rows lose log-probability are induction heads: Spearman "
-            "correlation, and of the fifth that matters most the share that is among the fifth of highest score:\n",
-            "| model | by score | rows | texts | heads | rank correlation | shared | interval | chance | interval |",
-            "|---|---|---:|---:|---:|---|---:|---|---:|---|",
+            "correlation, over all heads and within layers, and of the fifth that matters most the share that is among "
+            "the fifth of highest score:\n",
+            "| model | by score | rows | texts | heads | rank correlation | within layers | shared | interval | chance "
+            "| interval |",
+            "|---|---|---:|---:|---:|---|---|---:|---|---:|---|",
         ]
     lines += [
         f"| {row.model} | {row.group} | {row.n} | {row.distinct} | {row.k} of {row.heads} "
         f"| {cells.within(row.rank_correlation, row.rank_correlation_low, row.rank_correlation_high)} "
+        f"| {cells.within(row.within_layers, row.within_layers_low, row.within_layers_high)} "
         f"| {cells.share(row.shared)} | {cells.between(row, 'shared')} | {cells.share(row.chance)} "
         f"| {cells.between(row, 'chance')} |"
         for row in shown.itertuples()

@@ -4,10 +4,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from recite.report import style
+from recite.report import cells, style
 
 GROUPS = ("memorized", "all")
 """Rows by which heads matter, the first that there are."""
+ENDS = ("", "_low", "_high")
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
@@ -50,10 +51,11 @@ def _panel(axes: Axes, table: pd.DataFrame) -> None:
 
 def _agreement(line: pd.Series) -> str:
     """Whether the heads that matter most are those of the highest score."""
-    correlation = "rank correlation {:.2f} [{:.2f}, {:.2f}]".format(
-        *(line[f"rank_correlation{end}"] for end in ("", "_low", "_high"))
-    )
+    correlations = [
+        f"{words} {cells.within(*(line[f'{name}{end}'] for end in ENDS))}"
+        for name, words in (("rank_correlation", "rank correlation"), ("within_layers", "within layers"))
+    ]
     shared = "of the first {} {:.0%} [{:.0%}, {:.0%}], chance {:.0%}".format(
-        line["k"], *(line[f"shared{end}"] for end in ("", "_low", "_high")), line["chance"]
+        line["k"], *(line[f"shared{end}"] for end in ENDS), line["chance"]
     )
-    return f"{correlation}\n{shared}"
+    return "\n".join([*correlations, shared])
