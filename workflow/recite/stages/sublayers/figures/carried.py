@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from recite.report import style
 
@@ -38,9 +38,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
                 linewidth=1,
             )
         axes.axhline(0.5, color="0.4", linewidth=0.8, linestyle=":")
-        axes.set_xscale("log")
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("parameters")
+        style.size_axis(axes)
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.set_title(f"{style.name(family)}, {style.rows_note(of_family)}", fontsize=8)
         place = axes.get_subplotspec()
