@@ -116,7 +116,8 @@ format: .venv/developing
 clean:
 	rm -rf .venv .venv-vllm .venv-crate .venv-lock .snakemake results site
 
-# Which build of torch it is, for CUDA or for CPUs, is decided by the package indexes that pip is told; its digest is in torch.txt.
+# Which build of torch it is, for CUDA or for CPUs, is decided by the package indexes that pip is told. Digests of PyPI's and of one CPU
+# build are in torch.txt; another build with a label of its own (+cpu, +rocm6.4) is taken from such an index as it is, and that is said.
 .venv/installed: envs/torch.txt envs/lock.txt envs/cuda.txt
 	@$(PYTHON) -c 'import sys; version = sys.version_info[:2]; \
 	  least, end = [tuple(map(int, known.split("."))) for known in "$(PYTHONS)".split()]; \
@@ -124,9 +125,12 @@ clean:
 	needed; $(PYTHON) is %d.%d. Say make PYTHON=python$(firstword $(PYTHONS)), or where one is." % version)'
 	@$(call room,$(ROOM_INSTALLED),the packages ($(ROOM_INSTALLED) MB))
 	@echo "Install the locked packages into .venv (once, about two minutes)"
-	{ $(PYTHON) -m venv .venv \
+	@{ $(PYTHON) -m venv .venv \
 	  && .venv/bin/python -m pip download --quiet --disable-pip-version-check --no-deps -d .venv/torch $$(grep -o '^torch==[^ ]*' envs/torch.txt) \
-	  && $(PIP) --require-hashes --no-deps --no-index --find-links .venv/torch -r envs/torch.txt && rm -r .venv/torch \
+	  && { $(PIP) --require-hashes --no-deps --no-index --find-links .venv/torch -r envs/torch.txt \
+	  || { ls .venv/torch/torch-*+*.whl > /dev/null 2>&1 && $(PIP) --no-deps .venv/torch/torch-*+*.whl \
+	  && echo "recite: torch is a build of an index of yours, whose digest envs/torch.txt does not hold."; }; } \
+	  && rm -r .venv/torch \
 	  && $(PIP) --require-hashes --no-deps -r envs/lock.txt \
 	  && { .venv/bin/python -m pip check > /dev/null || $(PIP) --require-hashes --no-deps -r envs/cuda.txt; }; } \
 	  || { $(call room,$(SPENT),the packages); exit 1; }

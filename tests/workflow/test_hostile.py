@@ -121,14 +121,36 @@ def test_little_room(disk: Path) -> None:
     assert sentences(run)[-1].startswith("recite: 0 MB are free on the disk of") and "the mini study;" in run.stdout
 
 
+def torch_wheel(folder: Path, version: str, megabytes: int) -> Path:
+    """A wheel that is called torch and holds so many megabytes."""
+    path, name = folder / f"torch-{version}-py3-none-any.whl", f"torch-{version}.dist-info"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("big.bin", bytes(megabytes * 2**20))
+        wheel.writestr(f"{name}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
+        wheel.writestr(f"{name}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{name}/RECORD", "")
+    return path
+
+
+@pytest.mark.parametrize("version", ["1", "1+cpu"])
+def test_a_torch_that_is_not_locked(disk: Path, tmp_path: Path, version: str) -> None:
+    """PyPI's torch with another digest is refused; a build of one's own index, told by its label, is taken."""
+    torch_wheel(tmp_path, version, 1)
+    root = disk / "a checkout"
+    (root / ".venv").unlink()
+    for name in ("lock", "cuda"):
+        (root / f"envs/{name}.txt").write_text("")
+    (root / "envs/torch.txt").write_text(f"torch==1 --hash=sha256:{64 * '0'}\n")
+    arguments = (".venv/installed", "ROOM_INSTALLED=0", f"PYTHON={Path(sys.executable).resolve()}")
+    run = make(disk, *arguments, PIP_NO_INDEX="1", PIP_FIND_LINKS=str(tmp_path), PIP_CONFIG_FILE=os.devnull)
+    assert "DO NOT MATCH THE HASHES" in run.stdout
+    said = "recite: torch is a build of an index of yours, whose digest envs/torch.txt does not hold."
+    assert (run.returncode == 0) == (said in run.stdout) == (root / ".venv/installed").exists() == (version == "1+cpu")
+
+
 def test_packages_that_do_not_fit(disk: Path, tmp_path: Path) -> None:
     """What Python and pip say when a disk fills is no sentence, or one without a remedy."""
-    big = tmp_path / "torch-1-py3-none-any.whl"
-    with zipfile.ZipFile(big, "w", zipfile.ZIP_DEFLATED) as wheel:
-        wheel.writestr("big.bin", bytes(80 * 2**20))
-        wheel.writestr("torch-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 1\n")
-        wheel.writestr("torch-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("torch-1.dist-info/RECORD", "")
+    big = torch_wheel(tmp_path, "1", 80)
     root, python = disk / "a checkout", Path(sys.executable).resolve()
     (root / ".venv").unlink()
     (root / "envs/torch.txt").write_text(f"torch==1 --hash=sha256:{sha256_file(big)}\n")
