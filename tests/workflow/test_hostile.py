@@ -67,7 +67,9 @@ def leave(disk: Path, megabytes: float) -> None:
 
 def make(disk: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Call make in the checkout; standard output and errors together."""
-    command, given = ["make", *arguments], os.environ | environment
+    above = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")  # of the make that may run the tests
+    given = {name: value for name, value in os.environ.items() if name not in above} | environment
+    command = ["make", *arguments]
     return subprocess.run(
         command, cwd=disk / "a checkout", env=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
