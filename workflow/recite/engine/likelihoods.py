@@ -1,7 +1,7 @@
 """How probable the true continuation is that a model is fed, and what its modules see on the way."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from recite.checkpoints.loading import Checkpoint
-from recite.engine.continuation import Intervention, Pass
 from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.passes import check_length, forward, whole_rows
 from recite.engine.residuals import Unkept, batches, output_changed
@@ -119,24 +118,3 @@ def slopes(
         with at_rows(chosen), given(modules) as states, differentiated(modules[0]):
             gained = log_probabilities(checkpoint, text[chosen], steps)
         yield rows, chosen, [state.detach() for state in states], torch.autograd.grad(gained.sum(), states)
-
-
-@torch.inference_mode()
-def disturbed(
-    checkpoint: Checkpoint,
-    text: Tensor,
-    steps: int,
-    batch_rows: int,
-    intervention: Intervention | None = None,
-    done: Done = unseen,
-) -> Tensor:
-    """`log_probabilities` of all rows of `text`, under an intervention where given; `done` is told each pass's rows."""
-    fed = text.shape[1] - 1
-    check_length(checkpoint, fed)
-    found = torch.empty(len(text))
-    for rows, chosen in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
-        here = intervention(Pass(chosen.tolist(), 0, text.shape[1] - steps)) if intervention else nullcontext()
-        with at_rows(chosen), here:
-            found[rows] = log_probabilities(checkpoint, text[chosen], steps)[: rows.stop - rows.start]
-        done(rows.stop - rows.start)
-    return found

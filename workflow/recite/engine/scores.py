@@ -13,6 +13,7 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.continuation import Continuation, Intervention, Pass
 from recite.engine.finite import at_rows, refuse_non_finite
+from recite.engine.made import made
 from recite.engine.passes import check_length, forward, whole_rows
 from recite.engine.residuals import Unkept, batches
 from recite.engine.rows import Rows
@@ -48,15 +49,7 @@ def score_metadata(
     options: Mapping[str, Any], checkpoint: Checkpoint, continuation: Continuation, batch_rows: int
 ) -> dict[str, Any]:
     """What every file of scores says of its making."""
-    return {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "continuation_tokens": continuation.tokens.shape[1],
-        "parameters": checkpoint.parameters,
-        "weights_sha256": checkpoint.weights_sha256,
-        "device": checkpoint.device,
-        "dtype": checkpoint.dtype,
-    }
+    return made(options, checkpoint, batch_rows, continuation_tokens=continuation.tokens.shape[1])
 
 
 @torch.inference_mode()

@@ -10,8 +10,9 @@ from transformers import PreTrainedModel
 
 from recite.checkpoints.architectures import ARCHITECTURES
 from recite.checkpoints.loading import Checkpoint
+from recite.engine.continuation import Intervention
 from recite.engine.interventions.noise import ResidualNoise
-from recite.engine.likelihoods import disturbed
+from recite.engine.scores import forced
 from recite.stages.erasing.measure.ladder import Ladder, Means, means_of
 from recite.stages.erasing.measure.ranking import Ranking, neurons_by_attribution
 from recite.stages.erasing.rows import Rung
@@ -26,6 +27,11 @@ PLACES = {
     "sublayers": [(2, 1), (0, 0), (2, 0)],
     "neurons": [(layer, neuron) for neuron in range(30) for layer in (0, 2)],
 }
+
+
+def likely(checkpoint: Checkpoint, text: Tensor, change: Intervention | None = None) -> Tensor:
+    """Log-probability of the last STEPS tokens of each row, under an intervention where given."""
+    return forced(checkpoint, text, STEPS, BATCH, intervention=change).log_probability
 
 
 @pytest.fixture
@@ -85,27 +91,25 @@ def test_together(
         [torch.randn(size, generator=generator) for size in sizes],
     )
     ladder = ladder_of(checkpoint, means)
-    found = disturbed(
-        checkpoint, text, STEPS, BATCH, ladder.intervention(Rung(name, "ranked", count, 0.1), [*range(ROWS)])
-    )
+    found = likely(checkpoint, text, ladder.intervention(Rung(name, "ranked", count, 0.1), [*range(ROWS)]))
     with ExitStack() as stack, torch.no_grad():
         clean = likelihood(reference, text)
         by_hand(stack, family, reference, name, count, means)
         expected = likelihood(reference, text)
     torch.testing.assert_close(found, expected, atol=2e-4, rtol=0)
     assert (expected - clean).abs().amax() > 1e-2
-    torch.testing.assert_close(disturbed(checkpoint, text, STEPS, BATCH), clean, atol=1e-4, rtol=0)
+    torch.testing.assert_close(likely(checkpoint, text), clean, atol=1e-4, rtol=0)
 
 
 def test_noise_belongs_to_the_row(checkpoint: Checkpoint, text: Tensor) -> None:
     """Noise of another row, or that hangs on where a row lies."""
     ladder = ladder_of(checkpoint, means_of(checkpoint, text, BATCH, True))
     ids, rung = [90 + row for row in range(ROWS)], Rung("noise", "", 0.6, 0.0)
-    found = disturbed(checkpoint, text, STEPS, BATCH, ladder.intervention(rung, ids))
+    found = likely(checkpoint, text, ladder.intervention(rung, ids))
     by_itself = ResidualNoise(checkpoint, 0, ids, 0.6, 4, "token", "prompt")
-    assert torch.equal(found, disturbed(checkpoint, text, STEPS, BATCH, by_itself))
+    assert torch.equal(found, likely(checkpoint, text, by_itself))
     order = [4, 0, 6, 2]
-    part = disturbed(checkpoint, text[order], STEPS, BATCH, ladder.intervention(rung, [ids[row] for row in order]))
+    part = likely(checkpoint, text[order], ladder.intervention(rung, [ids[row] for row in order]))
     assert torch.equal(part, found[order])
 
 

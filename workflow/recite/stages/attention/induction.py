@@ -13,6 +13,7 @@ from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.finite import refuse_non_finite
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.passes import check_length, forward, whole_rows
 from recite.engine.residuals import Unkept, batches, weights_seen
@@ -44,17 +45,14 @@ def measure_induction(options: Mapping[str, Any], checkpoint: Path, induced: Pat
         lambda size: heads_in(loaded, tokens, length, size, Progress(count)), options["batch_rows"]
     )
     columns = {name: as_lists(values.flatten(1).numpy()) for name, values in found._asdict().items()}
-    metadata = {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-        "layers": len(loaded.layers),
-        "heads": loaded.heads,
-        "even": even_weight(length, bos is not None),
-    }
+    metadata = made(
+        options,
+        loaded,
+        batch_rows,
+        layers=len(loaded.layers),
+        heads=loaded.heads,
+        even=even_weight(length, bos is not None),
+    )
     INDUCED.write(induced, columns | {"sequence": list(range(count))}, metadata)
 
 

@@ -19,6 +19,7 @@ from recite.corpora.planted import known_copies
 from recite.engine.continuation import continue_greedily
 from recite.engine.finite import at_rows, naming
 from recite.engine.interventions.knockout import Knockout
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.passes import BLOCK_BATCHES
 from recite.engine.residuals import weights_seen
@@ -82,20 +83,17 @@ def measure_attention(
     columns |= {name: getattr(found, name)[places].numpy() for name in ("clean_hits", "clean_log_probability")}
     lists = {name: getattr(found, name) for name in ("hits", "log_probability", "mass")}
     columns |= {name: as_lists(values[places].flatten(1).numpy()) for name, values in lists.items()}
-    metadata = {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "teacher_forced": True,
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-        "layers": len(loaded.layers),
-        "heads": loaded.heads,
-        "places": [*spans, ITSELF],
-        "even": even_shares(members_of(spans, text.shape[1] - steps, steps)),
-    }
+    metadata = made(
+        options,
+        loaded,
+        batch_rows,
+        continuation_tokens=steps,
+        teacher_forced=True,
+        layers=len(loaded.layers),
+        heads=loaded.heads,
+        places=[*spans, ITSELF],
+        even=even_shares(members_of(spans, text.shape[1] - steps, steps)),
+    )
     ATTENDED.write(attended, columns, metadata)
 
 

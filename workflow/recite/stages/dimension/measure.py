@@ -16,6 +16,7 @@ from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.corpora.planted import known_copies
 from recite.corpora.tables.samples import SAMPLES
 from recite.engine.finite import at_rows, naming, refuse_non_finite
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.passes import check_length, whole_rows
 from recite.engine.residuals import batches, run
@@ -78,19 +79,16 @@ def measure_neighbours(
             found, batch_rows = halving(call, batch_rows)
         near = nearest(found, min(len(texts) - 1, STORED * options["neighbours"]), loaded.model.device)
         add(lines, rows, group, texts, near)
-    metadata = {
-        "options": dict(options),
-        "layers": len(loaded.layers),
-        "places": list(PLACES),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "teacher_forced": True,
-        "width": loaded.model.config.hidden_size,
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-    }
+    metadata = made(
+        options,
+        loaded,
+        batch_rows,
+        layers=len(loaded.layers),
+        places=list(PLACES),
+        continuation_tokens=steps,
+        teacher_forced=True,
+        width=loaded.model.config.hidden_size,
+    )
     NEIGHBOURS.write(neighbours, lines, metadata)
 
 

@@ -18,6 +18,7 @@ from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import Intervention, Pass
 from recite.engine.finite import at_rows, naming, refuse_non_finite
 from recite.engine.interventions.noise import ResidualNoise
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.passes import check_length, forward, whole_rows
 from recite.engine.residuals import Unkept, batches, prompts
@@ -60,16 +61,7 @@ def measure_extraction(
         found, batch_rows = halving(call, options["batch_rows"])
     columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
     columns |= {"inclusion_probability": rows.probabilities, "log_probability": as_lists(found.numpy())}
-    metadata = {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "teacher_forced": True,
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-    }
+    metadata = made(options, loaded, batch_rows, continuation_tokens=steps, teacher_forced=True)
     EXTRACTED.write(extracted, columns, metadata | ({"alpha": alpha} if alpha else {}))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.decoding import Decoded, decode
 from recite.engine.finite import naming
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import prompts
 from recite.engine.rows import Rows, read_rows
@@ -63,17 +64,9 @@ def decode_layers(
 
     with naming(options["model"], rows.ids):
         found, batch_rows = halving(call, options["batch_rows"])
-    metadata = {
-        "options": dict(options),
-        "layers": len(loaded.layers),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "teacher_forced": True,
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-    }
+    metadata = made(
+        options, loaded, batch_rows, layers=len(loaded.layers), continuation_tokens=steps, teacher_forced=True
+    )
     columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
     columns |= {name: as_lists(values) for name, values in found.by_row.items()}
     DECODED.write(lens, columns, metadata)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.finite import naming
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.scores import Forced, forced
 from recite.outcomes.drawing import draw_samples, samples_of
@@ -64,17 +65,9 @@ def measure_priors(
         found, batch_rows = halving(
             lambda size: forced(loaded, text, steps, size, done=Progress(len(text))), options["batch_rows"]
         )
-    metadata = {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "contexts": options["contexts"],
-        "teacher_forced": True,
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-    }
+    metadata = made(
+        options, loaded, batch_rows, continuation_tokens=steps, contexts=options["contexts"], teacher_forced=True
+    )
     PRIORS.write(priors, columns | prior_columns(found, context.shape[1], steps), metadata)
 
 

@@ -22,6 +22,7 @@ from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import Intervention, Pass
 from recite.engine.finite import at_rows, naming, refuse_non_finite
 from recite.engine.interventions.noise import ResidualNoise
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.passes import check_length, whole_rows
 from recite.engine.residuals import batches, output_changed, prompts, run
@@ -68,18 +69,15 @@ def measure_recovery(
         found, batch_rows = halving(call, options["batch_rows"])
     columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
     columns |= {name: as_lists(values.numpy()) for name, values in found._asdict().items()}
-    metadata = {
-        "options": dict(options),
-        "alpha": alpha,
-        "first_layer": noise["layer"],
-        "layers": len(loaded.layers),
-        "batch_rows": batch_rows,
-        "continuation_tokens": rows.continuation.shape[1],
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-    }
+    metadata = made(
+        options,
+        loaded,
+        batch_rows,
+        alpha=alpha,
+        first_layer=noise["layer"],
+        layers=len(loaded.layers),
+        continuation_tokens=rows.continuation.shape[1],
+    )
     RECOVERED.write(recovery, columns, metadata)
 
 

@@ -22,6 +22,7 @@ from recite.engine.finite import at_rows, naming
 from recite.engine.interventions.joint import together
 from recite.engine.interventions.sublayers import SublayerReplacement
 from recite.engine.likelihoods import given, handed_on, log_probabilities, mean_states, states_of
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.passes import check_length, replaced, whole_rows
 from recite.engine.residuals import batches, texts_of
@@ -80,7 +81,7 @@ def measure_sublayers(
     columns = {"clean_hits": found.clean_hits[places].tolist(), "clean_log_probability": found.clean[places].tolist()}
     for name, values in (("hits", found.hits), ("log_probability", found.log_probability)):
         columns[name] = as_lists(values.flatten(1)[places].numpy())
-    about = made(options, loaded, batch_rows) | {"continuation_tokens": steps, "layers": len(loaded.layers)}
+    about = made(options, loaded, batch_rows, continuation_tokens=steps, layers=len(loaded.layers))
     WITHOUT_SUBLAYERS.write(without, drawn.columns | columns, about)
 
 
@@ -105,18 +106,6 @@ def measure_means(
     columns = {"layer": [layer for layer, _ in names], "sublayer": [sublayer for _, sublayer in names]}
     columns["mean"] = as_lists(torch.stack(found).numpy())
     SUBLAYER_MEANS.write(means, columns, made(options, loaded, batch_rows))
-
-
-def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int) -> dict[str, Any]:
-    """What the files say of their making."""
-    return {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "parameters": checkpoint.parameters,
-        "weights_sha256": checkpoint.weights_sha256,
-        "device": checkpoint.device,
-        "dtype": checkpoint.dtype,
-    }
 
 
 def read_means(path: Path) -> Tensor:

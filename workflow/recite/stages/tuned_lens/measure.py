@@ -10,6 +10,7 @@ import torch
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.decoding import decode
 from recite.engine.finite import naming
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import prompts
 from recite.engine.rows import Rows, read_rows
@@ -53,18 +54,15 @@ def decode_translated(
 
     with naming(options["model"], rows.ids):
         found, batch_rows = halving(call, options["batch_rows"])
-    metadata = {
-        "options": dict(options),
-        "layers": len(loaded.layers),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "teacher_forced": True,
-        "translators_sha256": digest,
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-    }
+    metadata = made(
+        options,
+        loaded,
+        batch_rows,
+        layers=len(loaded.layers),
+        continuation_tokens=steps,
+        teacher_forced=True,
+        translators_sha256=digest,
+    )
     columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
     TRANSLATED.write(translated, columns | {name: as_lists(values) for name, values in found.items()}, metadata)
 

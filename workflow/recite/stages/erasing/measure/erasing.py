@@ -12,10 +12,11 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import continue_greedily
 from recite.engine.finite import naming
-from recite.engine.likelihoods import disturbed
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import texts_of
 from recite.engine.rows import run_once, taken
+from recite.engine.scores import forced
 from recite.progress import Done, Progress
 from recite.stages.drawn import DrawnRows
 from recite.stages.erasing.measure.drawing import ranks, read_both
@@ -87,16 +88,7 @@ def erase(
     found, batch_rows = halving(
         lambda size: erased(loaded, options, parts, steps, size, measured), options["batch_rows"]
     )
-    about = {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "rungs": [list(rung) for rung in found.rungs],
-        "parameters": loaded.parameters,
-        "weights_sha256": loaded.weights_sha256,
-        "device": loaded.device,
-        "dtype": loaded.dtype,
-    }
+    about = made(options, loaded, batch_rows, continuation_tokens=steps, rungs=[list(rung) for rung in found.rungs])
     RECALLED.write(recalled, columns_of(drawn, parts[MEMORIZED], clean_hits=found.clean_hits, hits=found.hits), about)
     likely = {"clean_log_probability": found.clean, "log_probability": found.log_probability}
     DAMAGED.write(damaged, columns_of(drawn, parts[OTHER], **likely), about)
@@ -157,10 +149,11 @@ def erased(
         clean = continue_greedily(checkpoint, recall.text[:, :-steps], steps, batch_rows, draft=recall.text[:, -steps:])
         hits = [recited(checkpoint, recall, clean.tokens, batch_rows, ladder, rung, done) for rung in rungs]
     with naming(model, others.ids):
-        likely = [disturbed(checkpoint, others.text, steps, batch_rows, done=done)]
-        for rung in rungs:
-            intervention = ladder.intervention(rung, others.ids)
-            likely.append(disturbed(checkpoint, others.text, steps, batch_rows, intervention, done))
+        likely = []
+        for rung in (None, *rungs):
+            change = ladder.intervention(rung, others.ids) if rung else None
+            found = forced(checkpoint, others.text, steps, batch_rows, intervention=change, done=done)
+            likely.append(found.log_probability)
     return Erased(
         rungs,
         hits_of(recall, clean.tokens),

@@ -17,6 +17,7 @@ from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.continuation import continue_greedily
 from recite.engine.finite import naming
 from recite.engine.interventions.heads import Replacement
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import texts_of
 from recite.engine.rows import Rows, run_once
@@ -85,7 +86,7 @@ def measure_heads(
     columns = columns_of(rows, places, found, here - layers.start * loaded.heads)
     about = {"layers": len(loaded.layers), "heads": loaded.heads, "first_layer": layers.start}
     about |= {"ablated": here.tolist(), "ablated_of_model": len(ablated_heads)}
-    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, steps) | about)
+    ABLATED.write(ablated, columns, made(options, loaded, batch_rows, continuation_tokens=steps) | about)
 
 
 def columns_of(rows: Rows, places: list[int], found: Effects, heads: np.ndarray) -> dict[str, Any]:
@@ -136,20 +137,7 @@ def measure_means(
     with naming(options["model"], rows.ids):
         found, batch_rows = halving(outputs, options["batch_rows"])
     columns = {"layer": list(range(len(found))), "mean": as_lists(torch.stack(found).numpy())}
-    HEAD_MEANS.write(means, columns, made(options, loaded, batch_rows, steps))
-
-
-def made(options: Mapping[str, Any], checkpoint: Checkpoint, batch_rows: int, steps: int) -> dict[str, Any]:
-    """What the files say of their making."""
-    return {
-        "options": dict(options),
-        "batch_rows": batch_rows,
-        "continuation_tokens": steps,
-        "parameters": checkpoint.parameters,
-        "weights_sha256": checkpoint.weights_sha256,
-        "device": checkpoint.device,
-        "dtype": checkpoint.dtype,
-    }
+    HEAD_MEANS.write(means, columns, made(options, loaded, batch_rows, continuation_tokens=steps))
 
 
 def seed_of(options: Mapping[str, Any]) -> int | None:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.finite import naming
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import texts_of
 from recite.outcomes.frame import is_natural
 from recite.progress import Progress
-from recite.stages.heads.measure.ablation import made, replacement_of, seed_of
+from recite.stages.heads.measure.ablation import replacement_of, seed_of
 from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.chosen import read_chosen
 from recite.stages.heads.rows import SCREENED
@@ -57,7 +58,7 @@ def screen_heads(
             line = (domain, *divmod(number, loaded.heads), len(chosen), estimate)
             for name, value in zip(SCREENED.names, line, strict=True):
                 columns[name].append(value)
-    SCREENED.write(screened, columns, made(options, loaded, batch_rows, steps))
+    SCREENED.write(screened, columns, made(options, loaded, batch_rows, continuation_tokens=steps))
 
 
 def groups_of(domains: Sequence[str], kinds: Mapping[str, str]) -> dict[str, np.ndarray]:

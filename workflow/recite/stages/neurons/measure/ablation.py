@@ -7,12 +7,11 @@ import torch
 from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
-from recite.engine.continuation import Pass, continue_greedily
+from recite.engine.continuation import continue_greedily
 from recite.engine.finite import at_rows
 from recite.engine.interventions.sublayers import NeuronReplacement
-from recite.engine.likelihoods import log_probabilities
-from recite.engine.passes import BLOCK_BATCHES, check_length, whole_rows
-from recite.engine.residuals import batches
+from recite.engine.passes import BLOCK_BATCHES
+from recite.engine.scores import forced
 from recite.progress import Done, unseen
 from recite.stages.neurons.measure.attribution import Means
 from recite.stages.neurons.measure.sets import Set
@@ -66,16 +65,12 @@ def _block(
     checkpoint: Checkpoint, text: Tensor, steps: int, batch_rows: int, sets: Sequence[Set], means: Means
 ) -> Without:
     """The same of rows with one set each: (rows,)."""
-    context, true, fed = text[:, :-steps], text[:, -steps:], text.shape[1] - 1
-    check_length(checkpoint, fed)
+    context, true = text[:, :-steps], text[:, -steps:]
     replacement = NeuronReplacement(checkpoint, chosen_of(sets, means, checkpoint.model.device), means)
     greedy = continue_greedily(
         checkpoint, context, steps, batch_rows, draft=true, intervention=replacement, block_batches=BLOCK_BATCHES
     )
-    likely = torch.empty(len(text))
-    for rows, chosen in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
-        with at_rows(chosen), torch.inference_mode(), replacement(Pass(chosen.tolist(), 0, context.shape[1])):
-            likely[rows] = log_probabilities(checkpoint, text[chosen], steps)[: rows.stop - rows.start]
+    likely = forced(checkpoint, text, steps, batch_rows, intervention=replacement).log_probability
     return Without((greedy.tokens == true).sum(dim=1), likely)
 
 

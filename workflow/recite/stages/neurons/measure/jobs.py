@@ -9,6 +9,7 @@ import torch
 
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
 from recite.engine.finite import naming
+from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import texts_of
 from recite.outcomes.means import MEMORIZED
@@ -109,29 +110,27 @@ def write(
     texts, places = asked.each_text()
     rows, model = texts.rows, loaded.model
     halves = halves_of(rows.sequences, texts.groups == carriers, options["seed"])
-    made = {
-        "options": dict(options),
-        "continuation_tokens": rows.continuation.shape[1],
-        "rankings": list(rankings),
-        "parameters": model.parameters,
-        "weights_sha256": model.weights_sha256,
-        "device": model.device,
-        "dtype": model.dtype,
-    }
+    about = made(
+        options,
+        model,
+        options["batch_rows"],
+        continuation_tokens=rows.continuation.shape[1],
+        rankings=list(rankings),
+    )
     if (texts.groups == carriers).sum() < 2:
         print(f"{options['model']}: its carriers have fewer than two texts; none is left to rank by.", flush=True)
-        empty = {"batch_rows": options["batch_rows"], "ladder": [], "layers": []}
+        empty: dict[str, Any] = {"ladder": [], "layers": []}
         for table, path in ((NEURON_ROWS, neuron_rows), (CLASS_NEURONS, class_neurons)):
-            table.write(path, {name: [] for name in table.names}, made | empty)
+            table.write(path, {name: [] for name in table.names}, about | empty)
         return
     print(f"{options['model']}: {len(rows.ids)} texts of {len(places)} rows on {model.device}", flush=True)
     with naming(options["model"], rows.ids):
         found, batch_rows = halving(
             lambda size: measured(options, texts, loaded, halves, carriers, rankings, size), options["batch_rows"]
         )
-    made |= {"batch_rows": batch_rows, "ladder": found.ladder, "layers": found.layers}
-    NEURON_ROWS.write(neuron_rows, row_columns(asked, places, halves, found), made)
-    CLASS_NEURONS.write(class_neurons, class_columns(found), made)
+    about |= {"batch_rows": batch_rows, "ladder": found.ladder, "layers": found.layers}
+    NEURON_ROWS.write(neuron_rows, row_columns(asked, places, halves, found), about)
+    CLASS_NEURONS.write(class_neurons, class_columns(found), about)
 
 
 def measured(
