@@ -46,6 +46,7 @@ rule job:
         "Do {{wildcards.name}}"
     shell:
         '''
+        trap 'exit 130' INT  # bash by itself goes on where a command in it has just ended
         exec 3> {{log}}; flock -s 3
         echo '2026-01-01T00:00:00+00:00 50 of 200 rows, 2.5 a second, 0:01:00 left' >&3
         while [ ! -e go ]; do sleep 0.1; done
