@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
-from recite.tables.lists import as_lists
 
 KINDS = {"code": "structural", "prose": "free_text", "control": "planted"}
 STEPS, LAYERS, HEADS_OF_A_LAYER, ROWS = 8, 3, 2, 200
@@ -37,7 +36,6 @@ class Rows:
         self.log_probability = (self.clean[:, None] - of_text.normal(1, 1, (ROWS // 2, COUNT))[texts]).astype(
             np.float32
         )
-        self.estimate = (1 + of_text.normal(0, 1, (ROWS // 2, COUNT))[texts]).astype(np.float32)
 
 
 def write_ablated(
@@ -48,12 +46,14 @@ def write_ablated(
     step: int = LAYERS,
     keep: int = ROWS,
     heads: Sequence[int] = range(COUNT),
-    share: float | None = None,
+    measured: np.ndarray | None = None,
 ) -> list[Path]:
-    """Files of the first `keep` rows, a file for each part and block of `step` layers, of `heads` if screened."""
+    """Files of the first `keep` rows, a file for each part and block of `step` layers, without each of `heads`.
+
+    Or without those of them that were `measured`, (rows, heads) bool.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    options = {"model": model, "family": model[0]} | ({} if share is None else {"share": share})
-    made: dict[str, Any] = {"options": options, "parameters": 9, "ablated_of_model": len(heads)}
+    made: dict[str, Any] = {"options": {"model": model, "family": model[0]}, "parameters": 9}
     made |= {"continuation_tokens": STEPS, "layers": LAYERS, "heads": HEADS_OF_A_LAYER}
     paths = []
     for first in range(0, LAYERS, step):
@@ -62,27 +62,53 @@ def write_ablated(
             columns = {name: rows.frame[name].iloc[part].tolist() for name in rows.frame}
             columns |= {"clean_hits": rows.clean_hits[part].tolist(), "inclusion_probability": [0.5] * len(part)}
             columns |= {"clean_log_probability": rows.clean[part].tolist()}
-            columns |= {"hits": as_lists(rows.hits[part][:, chosen].astype(np.uint8))}
-            columns |= {"log_probability": as_lists(rows.log_probability[part][:, chosen])}
-            columns |= {"estimate": as_lists(rows.estimate[part][:, chosen])}
+            own = [[head for head in chosen if measured is None or measured[row, head]] for row in part]
+            columns |= {"heads": own}
+            columns |= {"hits": [rows.hits[row, some].tolist() for row, some in zip(part, own, strict=True)]}
+            logs = [rows.log_probability[row, some].tolist() for row, some in zip(part, own, strict=True)]
+            columns |= {"log_probability": logs}
             paths.append(folder / f"{model}-{first}-{number}.parquet")
-            ABLATED.write(paths[-1], columns, made | {"first_layer": first, "ablated": chosen})
+            ABLATED.write(paths[-1], columns, made | {"first_layer": first})
     return paths
 
 
-def drawn_of(folder: Path, rows: Rows, model: str = "a-s", keep: int = ROWS, **groups: np.ndarray) -> Path:
-    """A file that says that the first `keep` rows were drawn whatever their class, or which were for some groups."""
+def drawn_of(
+    folder: Path,
+    rows: Rows,
+    model: str = "a-s",
+    keep: int = ROWS,
+    rounds: np.ndarray | None = None,
+    **groups: np.ndarray,
+) -> Path:
+    """A file that says that the first `keep` rows were drawn whatever their class, or which were for some groups.
+
+    All of them for the first round, or each for that of `rounds`.
+    """
     chosen = groups or {"all": np.arange(len(rows.frame)) < keep}
     names = rows.frame[["row_id", "domain"]].itertuples(index=False)
-    lines = [
-        (*name, group) for place, name in enumerate(names) for group, of_group in chosen.items() if of_group[place]
+    found = [
+        ((*name, group), 0 if rounds is None else int(rounds[place]))
+        for place, name in enumerate(names)
+        for group, of_group in chosen.items()
+        if of_group[place]
     ]
-    return write_drawn(folder / f"drawn-{model}.parquet", lines, model)
+    lines, numbers = [line for line, _ in found], [number for _, number in found]
+    return write_drawn(folder / f"drawn-{model}.parquet", lines, model, numbers)
 
 
-def write_drawn(path: Path, rows: Sequence[tuple[int, str, str]], model: str = "a-s") -> Path:
+def in_rounds(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """A round for each row, of three, and which heads it was run without: all, then fewer, others in each domain."""
+    rounds = rows.frame["sequence_id"].to_numpy() // len(KINDS) % 3
+    place = rows.frame["domain"].map({name: at for at, name in enumerate(KINDS)}).to_numpy()
+    limits = 1 + (np.arange(COUNT)[None] + place[:, None]) % 3
+    return rounds, rounds[:, None] < limits
+
+
+def write_drawn(
+    path: Path, rows: Sequence[tuple[int, str, str]], model: str = "a-s", rounds: Sequence[int] | None = None
+) -> Path:
     """A file that says which rows were drawn: (row id, domain, group) each, as if there were no others."""
     columns: dict[str, Any] = {name: [row[at] for row in rows] for at, name in enumerate(("row_id", "domain", "group"))}
-    probabilities = {"inclusion_probability": [1.0] * len(rows)}
-    ABLATION_ROWS.write(path, columns | probabilities, {"options": {"model": model}})
+    columns |= {"inclusion_probability": [1.0] * len(rows), "round": rounds or [0] * len(rows)}
+    ABLATION_ROWS.write(path, columns, {"options": {"model": model}})
     return path

@@ -2,8 +2,8 @@
 #
 # in:  models/<model>/ or checkpoints/<model>.json, samples/<family>/, scores/<model>/
 # out: ablation_rows/<model>/<domain>.parquet, ablation_means/<model>.parquet where heads are replaced by their means over the rows,
-#      screening/<model>.parquet where they are screened, ablation/<model>/layers-<first>/<part>.parquet, tables/{heads,overlap,power}.parquet,
-#      tables/screening.parquet unless heads are screened
+#      ablation/<model>/round-<round>/layers-<first>/<part>.parquet, open_heads/<model>/<round>.parquet after every round but the last,
+#      tables/{heads,overlap,power}.parquet
 
 
 rule ablation_rows:
@@ -53,32 +53,6 @@ if "ablation_means" in study.rules:
             "../../scripts/job.py"
 
 
-if "screening" in study.rules:
-
-    rule screening:
-        """Estimate how much each head matters to the rows whose heads are to be ablated."""
-        input:
-            unpack(inputs_of("screening")),
-        output:
-            **outputs_of("screening"),
-        log:
-            log_of("screening"),
-        conda:
-            "../../envs/recite.yaml"
-        resources:
-            runtime=minutes_of,
-            mem_mb=memory_of,
-            gpu=gpus_of,
-            gpu_model=gpu_model_of,
-            nodes=1,
-        params:
-            **params_of("screening"),
-        message:
-            "Screen the heads of {wildcards.model}"
-        script:
-            "../../scripts/job.py"
-
-
 rule ablation:
     """Continue every row without each head of some layers, and ask how probable the true continuation still is."""
     input:
@@ -98,13 +72,36 @@ rule ablation:
     params:
         **params_of("ablation"),
     message:
-        "Ablate heads of {wildcards.model} from layer {wildcards.first}, {wildcards.part} and following"
+        "Ablate heads of {wildcards.model} from layer {wildcards.first}, {wildcards.part} and following, round {wildcards.round}"
     script:
         "../../scripts/job.py"
 
 
+if "open_heads" in study.rules:
+
+    rule open_heads:
+        """Look at which heads are in the fifth that matters most, and leave those of which it is known."""
+        input:
+            unpack(inputs_of("open_heads")),
+        output:
+            **outputs_of("open_heads"),
+        log:
+            log_of("open_heads"),
+        conda:
+            "../../envs/recite.yaml"
+        resources:
+            runtime=minutes_of,
+            mem_mb=memory_of,
+        params:
+            **params_of("open_heads"),
+        message:
+            "Look at the heads of {wildcards.model} after round {wildcards.round}"
+        script:
+            "../../scripts/job.py"
+
+
 rule ablation_aggregation:
-    """Summarize by domain what every head is worth, and what screening the heads would have found of it."""
+    """Summarize by domain what every head is worth."""
     input:
         unpack(inputs_of("ablation_aggregation")),
     output:

@@ -13,7 +13,6 @@ from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, Olmo
 
 from peers import generate
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
-from recite.engine import continuation as engine
 from recite.engine import passes
 from recite.engine.activations import trace
 from recite.engine.branches import Restart
@@ -25,6 +24,7 @@ from recite.errors import ReciteError
 from recite.files import read_json, write_json
 from recite.kernels import packing
 from recite.kernels.attention import ATTENTION
+from recite.kernels.logits import BLOCK, Likelihood, choose
 from turns import in_turn
 
 STEPS = 32
@@ -57,9 +57,11 @@ def assert_same_but_near_ties(tokens: Tensor, expected: Tensor, margin: Tensor) 
 
 
 def assert_same_bits(found: Continuation, expected: Continuation) -> None:
-    """All three tensors, bit for bit."""
+    """All tensors, bit for bit."""
     for name, one, other in zip(Continuation._fields, found, expected, strict=True):
-        assert torch.equal(one, other), f"{name} of rows {(one != other).nonzero()[:, 0].unique().tolist()} differ"
+        assert torch.equal(one.nan_to_num(), other.nan_to_num()), (
+            f"{name} of rows {(one != other).nonzero()[:, 0].unique().tolist()} differ"
+        )
 
 
 def assert_untouched(checkpoint: Checkpoint) -> None:
@@ -137,7 +139,7 @@ def test_vocabulary_in_slices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Models of the tests have one slice; those of the study have several, and the last is another size."""
-    monkeypatch.setattr(packing, "SLICE", engine.BLOCK)
+    monkeypatch.setattr(packing, "SLICE", BLOCK)
     sliced = load_checkpoint(checkpoint_folder(family), "float32", 8)
     assert [part.out_features for part in sliced.unembedding] == [128, 128, 44]
     found = continue_greedily(sliced, context[:5], 20, batch_rows=4)
@@ -154,10 +156,40 @@ def test_best_and_second_best_logit(vocabulary: int, size: int) -> None:
     """They may lie in one block of logits or in two, in two slices, in a last block that is not full, and be equal."""
     logits = torch.randint(0, 4 * vocabulary, (200, 3, vocabulary), generator=torch.Generator().manual_seed(14)).float()
     logits[:20] = logits[:20].clamp(max=3 * vocabulary)  # ties
-    choice, gap = engine._choose(iter(logits.split(size, dim=-1)))
+    choice, gap = choose(iter(logits.split(size, dim=-1)))
     values = logits.sort(dim=-1, descending=True).values
     assert torch.equal(choice, (logits == values[..., :1]).long().argmax(dim=-1))
     assert torch.equal(gap, values[..., 0] - values[..., 1])
+
+
+@pytest.mark.parametrize("size", [5, 128, 300])
+def test_likelihood_in_slices(size: int) -> None:
+    """Against the logarithm of the softmax of all: a token of the first slice, of the last, and of one between."""
+    logits, tokens = 9 * torch.randn(50, 3, 300, generator=torch.Generator().manual_seed(2)), random_tokens(50, 3, 3)
+    told, slices = Likelihood(tokens), logits.split(size, dim=-1)
+    assert all(torch.equal(*parts) for parts in zip(told.hearing(slices), slices, strict=True))
+    expected = logits.double().log_softmax(-1).gather(-1, tokens[..., None]).squeeze(-1)
+    torch.testing.assert_close(told.log_probability.double(), expected, atol=1e-5, rtol=0)
+
+
+def test_likelihood_of_drafts(checkpoint: Checkpoint, reference: PreTrainedModel, drafted: Drafted) -> None:
+    """A draft fed whole gives the same tokens, and the log-probability of all of it, wherever the row leaves it."""
+    found = continue_greedily(
+        checkpoint, drafted.context, STEPS, 8, draft=drafted.draft, likelihood=True, block_batches=2
+    )
+    assert_same_but_near_ties(found.tokens, drafted.plain.tokens, found.margin)
+    text = torch.cat([drafted.context, drafted.draft], dim=1)
+    with torch.inference_mode():
+        logits = reference(input_ids=text[:, :-1], use_cache=False).logits[:, -STEPS:]
+    expected = logits.double().log_softmax(-1).gather(-1, drafted.draft[..., None]).squeeze(-1).sum(dim=1)
+    torch.testing.assert_close(found.log_probability.double(), expected, atol=2e-4, rtol=0)
+    stopped = continue_greedily(
+        checkpoint, drafted.context, STEPS, 8, draft=drafted.draft, likelihood=True, block_batches=2, to_the_end=False
+    )
+    assert torch.equal(stopped.log_probability, found.log_probability)
+    assert torch.equal(stopped.first_mismatch, found.first_mismatch)
+    plain = continue_greedily(checkpoint, drafted.context, STEPS, 8, draft=drafted.draft)
+    assert plain.log_probability.isnan().all() and torch.equal(plain.first_mismatch, found.first_mismatch)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes passes of any length")

@@ -9,25 +9,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from recite.stages.heads.measure.attribution import estimated_changes
+from recite.stages.heads.measure.screening import screen_heads
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ablated import write_drawn
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
-from recite.engine.continuation import _choose, continue_greedily
+from recite.engine.continuation import continue_greedily
 from recite.engine.finite import NotFiniteError
 from recite.engine.likelihoods import log_probabilities
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
+from recite.kernels.logits import choose
 from recite.stages.batching.measure import search
 from recite.stages.compressibility.measure import shorten
 from recite.stages.extraction.measure import measure_extraction
 from recite.stages.frequency.tables import THRESHOLDS
 from recite.stages.heads.measure.ablation import measure_heads, measure_means
-from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.continuations import ablate_heads
 from recite.stages.heads.measure.likelihoods import head_likelihoods
-from recite.stages.heads.measure.screening import screen_heads
 from recite.stages.heads.rows import HEAD_MEANS
 from recite.stages.lens.measure import decode_layers
 from recite.stages.neurons.measure.jobs import measure_neurons
@@ -171,7 +172,7 @@ def test_a_margin_is_none_where_the_logits_are_none(bad: float, place: int) -> N
     """Infinity beats every other logit, so its gap would be lost among the smallest of several."""
     logits = torch.randn(2, 3, 300, generator=torch.Generator().manual_seed(1))
     logits[1, 2, place] = bad
-    _, gap = _choose([logits[..., :256], logits[..., 256:]])
+    _, gap = choose([logits[..., :256], logits[..., 256:]])
     assert torch.isnan(gap).nonzero().tolist() == [[1, 2]]
 
 

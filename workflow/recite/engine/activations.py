@@ -16,8 +16,10 @@ from recite.kernels.key_values import KeyValues
 
 
 @torch.inference_mode()
-def trace(checkpoint: Checkpoint, context: Tensor, draft: Tensor, batch_rows: int) -> Trace:
+def trace(checkpoint: Checkpoint, context: Tensor, draft: Tensor, batch_rows: int, whole: bool = False) -> Trace:
     """Run over `context` and all but the last token of `draft`, in the passes in which drafts are checked.
+
+    `whole` is for continuations that tell the draft's log-probability.
 
     Memory per row: layers x positions x (width + (heads + 2 x key/value heads) x width of a head) numbers of the
     model's dtype.
@@ -35,7 +37,7 @@ def trace(checkpoint: Checkpoint, context: Tensor, draft: Tensor, batch_rows: in
     with ExitStack() as stack:
         for recorder in (*residuals, *heads):
             stack.enter_context(recorder)
-        for chunk in chunks(steps):
+        for chunk in chunks(steps, whole):
             cache.start = prompt + chunk.start - 1 if chunk.start else 0
             span = slice(cache.start, prompt + chunk.stop - 1)
             size = pass_rows(checkpoint, batch_rows, span.stop - span.start)

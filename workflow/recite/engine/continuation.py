@@ -8,25 +8,24 @@ A draft is a guess of the continuation. A pass over several of its tokens at onc
 to and including the first that is not the draft's, just as step-by-step decoding would; only from there the
 row goes on step by step. Rows are kept sorted by where they left their draft, so that those which step at a
 position always lie side by side, at one position, and no key or value is gathered.
+
+Where the draft's own log-probability is asked for, too, it is fed whole, in one pass in place of several.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.branches import Restart
 from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.passes import CHUNK, check_length, chunks, fitting_rows, last_hidden, replaced
 from recite.kernels.key_values import KeyValues
+from recite.kernels.logits import Likelihood, choose
 from recite.progress import Done, unseen
-
-BLOCK = 128
-"""Logits of which `_choose` looks at the greatest first; a divisor of SLICE."""
 
 
 class Pass(NamedTuple):
@@ -51,11 +50,13 @@ class Continuation(NamedTuple):
     tokens: (rows, steps) int64, the generated ids. EOS is a token like any other.
     first_mismatch: (rows,) int64, number of leading tokens that equal the draft's; 0 without a draft.
     margin: (rows,) float32, the smallest gap between the best and the second-best logit, over the steps.
+    log_probability: (rows,) float32, nats, of the draft as it is fed, all of it; NaN where it was not asked for.
     """
 
     tokens: Tensor
     first_mismatch: Tensor
     margin: Tensor
+    log_probability: Tensor
 
 
 @torch.inference_mode()
@@ -69,6 +70,7 @@ def continue_greedily(
     intervention: Intervention | None = None,
     restart: Restart | None = None,
     to_the_end: bool = True,
+    likelihood: bool = False,
     block_batches: int = 1,
     done: Done = unseen,
 ) -> Continuation:
@@ -77,27 +79,31 @@ def continue_greedily(
     `batch_rows` is the number of rows of a forward pass, see `fitting_rows`. `draft` (rows, steps) saves time where it
     is right and changes nothing where it is wrong. `intervention` is in force in every pass; a `restart` (with a draft
     only, the one that was traced) is for interventions that leave the layers below it as they are. Without
-    `to_the_end` a row is dropped where it leaves its draft: `first_mismatch` is exact, later tokens are not made.
+    `to_the_end` a row is dropped where it leaves its draft: `first_mismatch` is exact, later tokens are not made. With
+    `likelihood` the log-probability of the draft is told, too.
     Rows that have left their drafts share batches within a block of `block_batches` batches; `done` is told the rows of
     every block.
 
     Memory: see `recite.engine.memory.predicted_bytes`. Raises ReciteError for rows that are longer than the model's
-    positions or attention window, and NotFiniteError where the logits that decide a token are not finite.
+    positions or attention window, and NotFiniteError where the logits that decide a token, or likelihoods, are not
+    finite.
     """
     length = context.shape[1] + steps - 1
     check_length(checkpoint, length)
     if len(context) == 0:
         empty = context.new_zeros(0)
-        return Continuation(context.new_zeros(0, steps), empty, empty.float())
+        return Continuation(context.new_zeros(0, steps), empty, empty.float(), empty.float())
     batches = -(-len(context) // batch_rows)
     block_rows = -(-batches // -(-batches // block_batches)) * batch_rows
     block = _Block(checkpoint, batch_rows, block_rows, context.shape[1], steps, intervention, restart)
     parts = []
     for start in range(0, len(context), block_rows):
         rows = range(start, min(start + block_rows, len(context)))
-        parts.append(block.run(rows, context, draft, to_the_end))
+        parts.append(block.run(rows, context, draft, to_the_end, likelihood))
         with at_rows(rows):
             refuse_non_finite(parts[-1].margin, "logits", checkpoint.dtype)
+            if likelihood:
+                refuse_non_finite(parts[-1].log_probability, "likelihoods", checkpoint.dtype)
         done(len(rows))
     return Continuation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
@@ -127,16 +133,18 @@ class _Block:
         self.text = torch.zeros(block_rows, prompt + steps, dtype=torch.int64, device=device)
         self.rows = torch.zeros(block_rows, dtype=torch.int64)
 
-    def run(self, rows: range, context: Tensor, draft: Tensor | None, to_the_end: bool) -> Continuation:
+    def run(
+        self, rows: range, context: Tensor, draft: Tensor | None, to_the_end: bool, likelihood: bool
+    ) -> Continuation:
         """Continue the rows of `context` that `rows` names."""
         self._fill(rows, context, draft)
-        for chunk in chunks(self.steps):
-            self._check(chunk.start, chunk.stop)
+        for chunk in chunks(self.steps, whole=likelihood):
+            self._check(chunk.start, chunk.stop, likelihood)
             if to_the_end:
                 self._step(chunk.start, chunk.stop)
         order = self.rows[: len(rows)].argsort()
-        tokens = self.text[: len(rows), self.prompt :]
-        return Continuation(*(part.cpu()[order] for part in (tokens, self.leaves.clamp(min=0), self.margin)))
+        tokens, leaves = self.text[: len(rows), self.prompt :], self.leaves.clamp(min=0)
+        return Continuation(*(part.cpu()[order] for part in (tokens, leaves, self.margin, self.log_probability)))
 
     def _fill(self, rows: range, context: Tensor, draft: Tensor | None) -> None:
         chosen, device = slice(rows.start, rows.stop), self.text.device
@@ -146,18 +154,25 @@ class _Block:
         self.rows[:] = torch.arange(rows.start, rows.start + len(self.rows)).clamp(max=rows.stop - 1)
         self.leaves = torch.full((len(rows),), -1 if draft is None else self.steps, device=device)
         self.margin = torch.full((len(rows),), torch.inf, device=device)
+        self.log_probability = torch.full((len(rows),), torch.nan, device=device)
         if self.restart:
             self.restart.trace.branches.prepare(self.restart.layer, len(self.rows) * (self.steps - 1))
 
-    def _check(self, start: int, end: int) -> None:
-        """Hold tokens [start, end) of the drafts that are still followed against the model; sort by where they fail."""
+    def _check(self, start: int, end: int, likelihood: bool) -> None:
+        """Hold tokens [start, end) of the drafts that are still followed against the model; sort by where they fail.
+
+        With `likelihood` these are all of the draft.
+        """
         last = len(self.leaves)
         gone = int((self.leaves < start).sum())
         if gone == last:
             return
         first = self.prompt + start - 1 if start else 0
-        choice, gap = self._pass(gone, last, first, self.prompt + end - 1, end - start)
-        right = (choice == self.text[gone:last, self.prompt + start : self.prompt + end]).cumprod(1).sum(1)
+        drafted = self.text[gone:last, self.prompt + start : self.prompt + end]
+        choice, gap, logs = self._pass(gone, last, first, self.prompt + end - 1, drafted, likelihood=likelihood)
+        if likelihood:
+            self.log_probability = logs.double().sum(dim=1).float()
+        right = (choice == drafted).cumprod(1).sum(1)
         unused = torch.arange(end - start, device=right.device) > right[:, None]
         self.margin[gone:] = torch.minimum(self.margin[gone:], gap.masked_fill(unused, torch.inf).amin(1))
         wrong = (right < end - start).nonzero().flatten()
@@ -178,7 +193,7 @@ class _Block:
                     rows, places = self.restart.rows[self.rows[:active]], [self.prompt + place for place in leaves]
                     known = self.text[:active, :now].cpu()
                     branched = self.restart.trace.branches.follow(rows.tolist(), places[:active], known)
-                choice, gap = self._pass(0, active, first, now, 1, branched)
+                choice, gap, _ = self._pass(0, active, first, now, self.text[:active, now : now + 1], branched)
                 self.text[:active, now] = choice[:, 0]
                 self.margin[:active] = torch.minimum(self.margin[:active], gap[:, 0])
 
@@ -188,18 +203,27 @@ class _Block:
         moved = (order != torch.arange(len(order), device=order.device)).nonzero().flatten()
         if len(moved):
             to, source = first + moved, first + order[moved]
-            for tensor in (self.text, self.rows, self.leaves, self.margin):
+            for tensor in (self.text, self.rows, self.leaves, self.margin, self.log_probability):
                 tensor[to.to(tensor.device)] = tensor[source.to(tensor.device)]
             self.cache.move(to, source)
 
     def _pass(
-        self, first: int, last: int, start: int, end: int, keep: int, branched: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Feed positions [start, end) of slots [first, last), in batches; the last `keep` choices and their gaps.
+        self,
+        first: int,
+        last: int,
+        start: int,
+        end: int,
+        following: Tensor,
+        branched: Tensor | None = None,
+        likelihood: bool = False,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Feed positions [start, end) of slots [first, last), in batches.
 
-        A restarted layer is given what the trace holds or, for slots [0, last) that have left it, `branched`.
+        Of the last positions, as many as there are `following` tokens (slots, positions): the choices, their gaps, and
+        with `likelihood` the log-probabilities of these tokens. A restarted layer is given what the trace holds or, for
+        slots [0, last) that have left it, `branched`.
         """
-        choices, gaps = [], []
+        keep, parts = following.shape[1], []
         most = min(len(self.text), CHUNK * self.batch_rows)
         size = fitting_rows(self.checkpoint, self.batch_rows, end - start, keep, last - first, most)
         for low in range(first, last, size):
@@ -218,47 +242,10 @@ class _Block:
                     resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
                     stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
                 hidden = last_hidden(self.checkpoint, self.text[window, start:end], self.cache, keep)
-            choice, gap = _choose(self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
-            choices.append(choice[low - base : high - base].to(self.text.device))
-            gaps.append(gap[low - base : high - base].to(self.text.device))
-        return torch.cat(choices), torch.cat(gaps)
-
-
-def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """The best token at each position, the first of equal ones, and its lead over the second best; NaN if not finite.
-
-    `slices` are the logits, (rows, positions, tokens) each of the tokens that follow the last one's; BLOCK divides the
-    number of all but the last one's. They are many, and are read once: each block of a slice gives its greatest, and
-    only that slice's best block is kept.
-    """
-    greatest: list[Tensor] = []
-    places, winners = [], []
-    for logits in slices:
-        for blocks in _blocks(logits):
-            most = blocks.amax(dim=-1)
-            place = most.argmax(dim=-1, keepdim=True)
-            winners.append(blocks.gather(-2, place[..., None].expand(*place.shape, BLOCK)).float())
-            places.append(place + sum(part.shape[-1] for part in greatest))
-            greatest.append(most)
-        del logits, blocks  # else they would lie in memory while the next are made
-    winner = torch.cat(winners, dim=-2)
-    won = winner.amax(dim=-1).argmax(dim=-1, keepdim=True)
-    block = torch.cat(places, dim=-1).gather(-1, won)
-    winner = winner.gather(-2, won[..., None].expand(*won.shape, BLOCK)).squeeze(-2)
-    place = winner.argmax(dim=-1, keepdim=True)
-    best = winner.gather(-1, place)
-    others = torch.cat(greatest, dim=-1).float().scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
-    second = torch.maximum(others, winner.scatter(-1, place, -torch.inf).amax(dim=-1, keepdim=True))
-    gap = (best - second).squeeze(-1)
-    # Infinity would be lost among the smallest gaps, NaN is not.
-    return (block * BLOCK + place).squeeze(-1), gap.where(gap.isfinite(), torch.nan)
-
-
-def _blocks(logits: Tensor) -> Iterator[Tensor]:
-    """Logits in blocks, (rows, positions, blocks, BLOCK); one that is not full by itself, filled up with -inf."""
-    size = logits.shape[-1]
-    whole = size - size % BLOCK
-    if whole:
-        yield logits[..., :whole].unflatten(-1, (-1, BLOCK))
-    if whole < size:
-        yield pad(logits[..., None, whole:], (0, whole + BLOCK - size), value=-torch.inf)
+            slices = (self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
+            told = Likelihood(following[torch.arange(base, base + size).clamp(first, last - 1) - first])
+            choice, gap = choose(told.hearing(slices) if likelihood else slices)
+            found = choice, gap, told.log_probability if likelihood else gap
+            parts.append([values[low - base : high - base].to(self.text.device) for values in found])
+        choice, gap, log_probability = (torch.cat(values) for values in zip(*parts, strict=True))
+        return choice, gap, log_probability

@@ -137,9 +137,9 @@ def check_attention(checkpoint: Checkpoint) -> None:
         )
 
 
-def chunks(steps: int) -> Iterator[range]:
-    """Tokens of a draft that are checked at once: the first, which fails most often, by itself."""
-    ends = sorted({1, *range(CHUNK, steps, CHUNK), steps})
+def chunks(steps: int, whole: bool = False) -> Iterator[range]:
+    """Tokens of a draft that are checked at once: the first, which fails most often, by itself; or all."""
+    ends = [steps] if whole else sorted({1, *range(CHUNK, steps, CHUNK), steps})
     return map(range, [0, *ends], ends)
 
 

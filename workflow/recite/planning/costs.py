@@ -147,12 +147,12 @@ def pass_flops(facts: Facts, positions: int) -> int:
 
 
 def restarted_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
-    """Operations to run one row twice from each of some layers on: what lies below is as it was.
+    """Operations to run one row once from each of some layers on: what lies below is as it was.
 
-    Once it is continued, once its true continuation is fed; either way all of the continuation is unembedded.
+    Whether it is continued or its true continuation is fed, all of the continuation is unembedded.
     """
     layer = pass_flops(facts, context + continuation - 1) // facts.layers
-    return 2 * sum((facts.layers - below) * layer + 2 * facts.embedding * continuation for below in layers)
+    return sum((facts.layers - below) * layer + 2 * facts.embedding * continuation for below in layers)
 
 
 def row_flops(facts: Facts, context: int, continuation: int) -> int:

@@ -133,7 +133,7 @@ class Stage:
     claims: tuple[str, ...] = ()
     words: bool = False
     check: Callable[[Asked, str], None] = no_check
-    profiles: Callable[[Study], Sequence[str]] = lambda study: ()
+    profiles: Sequence[str] = ()
 
     @property
     def name(self) -> str:

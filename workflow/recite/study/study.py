@@ -110,7 +110,7 @@ class Study(Asked):
     @property
     def layer_profiles(self) -> list[str]:
         """The study's tables with a line for every layer of a model."""
-        found = [table for stage in self.stages for table in stage.profiles(self)]
+        found = [table for stage in self.stages for table in stage.profiles]
         return [table for table in found if table in self.tables]
 
 

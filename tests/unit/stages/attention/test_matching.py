@@ -2,7 +2,6 @@
 
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -35,16 +34,14 @@ def write_induced(folder: Path, scores: np.ndarray, model: str = "a-s") -> Path:
     return path
 
 
-def run(
-    folder: Path, scores: np.ndarray, heads: Any = range(COUNT), share: float | None = None
-) -> dict[str, pd.DataFrame]:
+def run(folder: Path, scores: np.ndarray) -> dict[str, pd.DataFrame]:
     """The tables of ablated rows, of which each head loses more than the one before, and of such scores."""
     rows = Rows()
-    ablated = write_ablated(folder, rows, heads=heads, share=share)
+    ablated = write_ablated(folder, rows)
     outputs = {table.name: folder / f"{table.name}.parquet" for table in (INDUCTION, INDUCTION_OVERLAP)}
     drawn = drawn_of(folder, rows)
     aggregate_induction(OPTIONS, [write_induced(folder, scores)], ablated, [drawn], outputs)
-    aggregate_ablation(OPTIONS, ablated, [drawn], {"heads": folder / "heads.parquet"})
+    aggregate_ablation(OPTIONS, ablated, [drawn], folder / "heads.parquet")
     found = {
         name: table.read(outputs[name]).to_pandas()
         for name, table in ((INDUCTION.name, INDUCTION), (INDUCTION_OVERLAP.name, INDUCTION_OVERLAP))
@@ -78,14 +75,6 @@ def test_planted_agreement(tmp_path: Path) -> None:
     assert (line["heads"], line["k"], line["group"]) == (COUNT, 1, "all")
     assert line["rank_correlation_low"] <= line["rank_correlation"] and line["shared_high"] <= 1
     assert set(table["rows"]) == {"natural", "planted"}
-
-
-def test_only_heads_that_were_ablated_are_compared(tmp_path: Path) -> None:
-    """Of screened heads the scores of the others must not be taken for theirs."""
-    heads = [1, 2, 4, 5]
-    table = run(tmp_path, np.linspace(0.1, 0.6, COUNT), heads, 0.6)["induction_overlap"]
-    natural = table[(table["rows"] == "natural") & (table["measure"] == "hits")].set_index("score")
-    assert set(natural["heads"]) == {4} and natural.loc["induction", "rank_correlation"] > 0.9
 
 
 def test_rank_correlation_is_spearmans() -> None:

@@ -103,11 +103,11 @@ class Planted:
 
     def ranked(self) -> dict[str, list[Path]]:
         """Rows without heads and without sublayers, by these stages themselves."""
-        drawing = OPTIONS | {"domain": "code", "first": 0, "classes": {"memorized": 99}}
+        drawing = OPTIONS | {"domain": "code", "first": 0, "classes": {"memorized": 99}, "looks": []}
         both = [self.scores], [self.shard], self.checkpoint
         drawn, ablated = self.folder / "drawn.parquet", self.folder / "ablated.parquet"
         draw_rows(drawing, [self.scores], drawn)
-        options = OPTIONS | {"replacement": "mean_of_others", "layers": [0, None]}
+        options = OPTIONS | {"replacement": "mean_of_others", "layers": [0, None], "round": 0}
         measure_heads(options, [self.shard], [drawn], self.checkpoint, None, None, ablated, 1)
         means, without = self.folder / "means.parquet", self.folder / "without.parquet"
         measure_means(drawing, *both, means, 1)

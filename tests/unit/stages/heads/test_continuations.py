@@ -169,7 +169,7 @@ def test_bits_do_not_depend_on_shards_or_layers(
         assert list(part) == layers
         for layer in layers:
             for found, expected in zip(part[layer], whole[layer], strict=True):
-                assert torch.equal(found, expected[rows])
+                assert torch.equal(found.nan_to_num(), expected[rows].nan_to_num())
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU passes have the usual number of rows")

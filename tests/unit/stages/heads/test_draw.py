@@ -15,9 +15,8 @@ from recite.engine.rows import Rows, donors_of, taken
 from recite.files import hash64
 from recite.stages.heads.draw import draw_rows
 from recite.stages.heads.measure.ablation import measure_heads, measure_means, read_means
-from recite.stages.heads.measure.chosen import read_chosen
-from recite.stages.heads.measure.screening import screen_heads
-from recite.stages.heads.rows import ABLATED, ABLATION_ROWS, SCREENED
+from recite.stages.heads.measure.chosen import heads_of_rows, read_chosen
+from recite.stages.heads.rows import ABLATED, ABLATION_ROWS, OPEN_HEADS
 from recite.stages.heads.summarize.ranking import aggregate_ablation
 from recite.stages.heads.tables import HEADS as HEADS_TABLE
 from recite.stages.scoring.rows import SCORES
@@ -41,7 +40,7 @@ def scored() -> pd.DataFrame:
 
 
 def options_of(**changes: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {"model": "a-s", "seed": 3, "first": 0, "classes": {"memorized": 4}}
+    made: dict[str, Any] = {"model": "a-s", "seed": 3, "first": 0, "classes": {"memorized": 4}, "looks": []}
     return made | {"memorized": 1.0, "half": 0.5, "unmemorized": 0.0} | changes
 
 
@@ -109,6 +108,69 @@ def test_first_rows(tmp_path: Path, scored: pd.DataFrame) -> None:
     assert set(whole["row_id"]) == set(scored["row_id"]) and (whole["inclusion_probability"] == 1).all()
 
 
+def test_rounds(tmp_path: Path, scored: pd.DataFrame) -> None:
+    """A round begins with so many rows of a class by their hashes, or of a domain as they stand; rows are the same."""
+    plain = drawn_from(tmp_path, scored, classes=dict.fromkeys(CLASSES, 9))
+    table = drawn_from(tmp_path, scored, classes=dict.fromkeys(CLASSES, 9), looks=[2, 5])
+    pd.testing.assert_frame_equal(table.drop(columns="round"), plain.drop(columns="round"))
+    assert not plain["round"].any() and set(table["round"]) == {0, 1, 2}
+    for (domain, group), part in table.groupby(["domain", "group"]):
+        for number, count in enumerate((2, 5)):
+            assert set(part.loc[part["round"] <= number, "row_id"]) == by_hand(scored, domain, group, count)[0]
+    first = drawn_from(tmp_path, scored, first=7, classes={}, looks=[3]).set_index("row_id")["round"]
+    for domain in DOMAINS:
+        rows = scored.loc[scored["domain"] == domain, "row_id"].head(7)
+        assert first.loc[rows].tolist() == [0] * 3 + [1] * 4
+
+
+def test_rows_of_a_round(tmp_path: Path, shards: list[Path]) -> None:
+    """Each row is run in the first of its groups' rounds, without the heads that are open for these."""
+    rows = [(50, "code", "half"), (52, "code", "memorized"), (52, "code", "half"), (51, "code", "memorized")]
+    rows += [(57, "prose", "memorized"), (56, "prose", "half")]
+    drawn = write_drawn(tmp_path / "drawn.parquet", rows, rounds=[0, 1, 1, 1, 1, 0])
+    assert [read_chosen(shards, [drawn], round_=n).rows.ids for n in (0, 1, 2)] == [[50, 56], [51, 52, 57], []]
+    told = [("code", "memorized", 1), ("code", "memorized", 4), ("code", "half", 5), ("prose", "memorized", 0)]
+    told += [("prose", "half", 2)]
+    columns: dict[str, Any] = {"domain": [], "group": [], "head": [], "n": [], "probability": [], "open": []}
+    for line in [*((*line, True) for line in told), ("code", "memorized", 3, False)]:
+        for name, value in zip(columns, (*line[:3], 1, 0.5, line[3]), strict=True):
+            columns[name].append(value)
+    OPEN_HEADS.write(tmp_path / "open.parquet", columns, {})
+    chosen = read_chosen(shards, [drawn], round_=1)
+    found = {
+        chosen.rows.ids[place]: heads
+        for heads, places in heads_of_rows(chosen, tmp_path / "open.parquet", range(6)).items()
+        for place in places
+    }
+    assert found == {51: (1, 4), 52: (1, 4, 5), 57: (0,)}
+    some = heads_of_rows(chosen, tmp_path / "open.parquet", range(2, 5))
+    assert some == {(4,): [0, 1], (): [2]}
+    assert heads_of_rows(chosen, None, range(2, 5)) == {(2, 3, 4): [0, 1, 2]}
+
+
+def test_a_round_is_as_in_one(tmp_path: Path, shards: list[Path], checkpoint_folder: Callable[[str], Path]) -> None:
+    """Rows and heads of two rounds have the numbers of a study that runs all of them at once."""
+    weights = checkpoint_folder("pythia") / "model.safetensors"
+    rows = [(50, "code", "half"), (51, "code", "memorized"), (55, "prose", "half"), (57, "prose", "memorized")]
+    drawn = write_drawn(tmp_path / "drawn.parquet", rows, rounds=[0, 1, 0, 1])
+    columns = {"domain": ["code", "prose", "prose"], "group": ["memorized"] * 3, "head": [4, 0, 7], "n": [1] * 3}
+    told = tmp_path / "open.parquet"
+    OPEN_HEADS.write(told, columns | {"probability": [0.5] * 3, "open": [True] * 3}, {})
+    once = write_drawn(tmp_path / "once.parquet", rows)
+    measure_heads(job(), shards, [once], weights, None, None, tmp_path / "whole.parquet", threads=1)
+    whole = ABLATED.read(tmp_path / "whole.parquet").to_pandas().set_index("row_id")
+    expected = {0: {50: [*range(9)], 55: [*range(9)]}, 1: {51: [4], 57: [0, 7]}}
+    for number, heads_of in expected.items():
+        path = tmp_path / f"{number}.parquet"
+        measure_heads(job(round=number), shards, [drawn], weights, None, told if number else None, path, threads=1)
+        table = ABLATED.read(path).to_pandas().set_index("row_id")
+        assert {row: list(heads) for row, heads in table["heads"].items()} == heads_of
+        for row, heads in heads_of.items():
+            for name in ("hits", "log_probability"):
+                assert table[name][row].tolist() == [whole[name][row][head] for head in heads]
+            assert table["clean_log_probability"][row] == whole["clean_log_probability"][row]
+
+
 def test_every_row_once(tmp_path: Path, shards: list[Path]) -> None:
     """Prevents a row of two groups from being ablated twice, another order, and a row of that id elsewhere."""
     rows = [(52, "code", "all"), (50, "code", "all"), (50, "code", "memorized"), (51, "prose", "all")]
@@ -139,14 +201,12 @@ def test_no_row_was_drawn(
     drawn, means = write_drawn(tmp_path / "drawn.parquet", []), tmp_path / "means.parquet"
     measure_means(job(), [*shards, equal], [drawn], weights, means, threads=1)
     assert len(read_means(means)) == LAYERS and not any(mean.any() for mean in read_means(means))
-    given, paths = means if by == "dataset_mean" else None, [tmp_path / name for name in ("screened", "a", "b")]
-    screen_heads(options, [*shards, equal], [drawn], weights, given, paths[0], threads=1)
-    assert not len(SCREENED.read(paths[0]))
-    for path, screened in ((paths[1], None), (paths[2], paths[0])):
-        measure_heads(job(**options, share=0.5), [equal], [drawn], weights, given, screened, path, threads=1)
+    given, open_heads = means if by == "dataset_mean" else None, tmp_path / "open.parquet"
+    OPEN_HEADS.write(open_heads, {name: [] for name in OPEN_HEADS.names}, {})
+    for path, told in ((tmp_path / "a", None), (tmp_path / "b", open_heads)):
+        measure_heads(options, [equal], [drawn], weights, given, told, path, threads=1)
         assert not len(ABLATED.read(path)) and as_array(ABLATED.read(path)["hits"]).shape == (0, 0)
         made = read_metadata(path)
-        assert made["ablated"] == ([] if screened else list(range(LAYERS * HEADS)))
         assert (made["continuation_tokens"], made["layers"], made["heads"]) == (STEPS, LAYERS, HEADS)
 
 
@@ -169,7 +229,7 @@ def test_a_part_without_rows_beside_one_with_them(
             measure_heads(job(), [shard], drawn, weights, None, None, path, threads=1)
         study = {"seed": 1, "kinds": {"texts": {"code": "structural", "prose": "free_text"}}, "corpora": {"m": "texts"}}
         study |= {"confidence": 0.9, "resamples": 100, "estimand": "texts"}
-        aggregate_ablation(study, paths, drawn, {"heads": tmp_path / "heads.parquet"})
+        aggregate_ablation(study, paths, drawn, tmp_path / "heads.parquet")
         table = HEADS_TABLE.read(tmp_path / "heads.parquet").to_pandas()
         counts = table.groupby(["group", "domain"])["n"].first().to_dict()
         if drawn == few:

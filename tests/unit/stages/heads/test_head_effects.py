@@ -133,51 +133,80 @@ def test_log_probability_with_other_numbers(
             torch.testing.assert_close(found.ablated[:, layer, head].double(), expected, atol=2e-4, rtol=0)
 
 
-def test_hits_by_hand(family: str, checkpoint: Checkpoint, reference: PreTrainedModel, text: Tensor) -> None:
-    """Hits of the naive way: one full generation for every head; a row with a near-tie may differ."""
-    # Continuations of the model itself with a few other tokens, so that there are hits to lose.
-    clean = generate(reference, text[:, :-STEPS], STEPS)
-    true = clean.clone()
-    true[:, 7] = (true[:, 7] + 1) % 300
-    found = effects(checkpoint, torch.cat([text[:, :-STEPS], true], dim=1), STEPS, 4, range(LAYERS))
-    assert torch.equal(found.clean_hits.long(), (clean == true).sum(dim=1))
+@pytest.fixture
+def recited(reference: PreTrainedModel, text: Tensor) -> Tensor:
+    """Three rows that are recited whole, three but for a token, and one of which no token is."""
+    true = generate(reference, text[:, :-STEPS], STEPS)
+    true[3:6, 7] = (true[3:6, 7] + 1) % 300
+    true[6] = (true[6] + 1) % 300
+    return torch.cat([text[:, :-STEPS], true], dim=1)
+
+
+def test_hits_and_likelihoods_by_hand(
+    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, recited: Tensor
+) -> None:
+    """The naive way: a full generation and a pass over the text for every head; a row with a near-tie may differ."""
+    context, true = recited[:, :-STEPS], recited[:, -STEPS:]
+    found = effects(checkpoint, recited, STEPS, 4, range(LAYERS))
+    assert found.clean_hits.tolist()[:3] == [STEPS] * 3 and found.clean_hits.tolist()[6] == 0
+    assert torch.equal(found.clean_hits.long(), (generate(reference, context, STEPS) == true).sum(dim=1))
+    torch.testing.assert_close(
+        found.clean.double(), likelihood(true_logits(reference, recited), recited), atol=2e-4, rtol=0
+    )
     differing = 0
     for layer in range(LAYERS):
         for head in range(HEADS):
             with changed(family, reference, layer, head, without("mean_of_others", head)):
-                expected = (generate(reference, text[:, :-STEPS], STEPS) == true).sum(dim=1)
-            differing += int((found.hits[:, layer, head].long() != expected).sum())
+                hits = (generate(reference, context[:6], STEPS) == true[:6]).sum(dim=1)
+                expected = likelihood(true_logits(reference, recited), recited)
+            differing += int((found.hits[:6, layer, head].long() != hits).sum())
+            torch.testing.assert_close(found.log_probability[:, layer, head].double(), expected, atol=2e-4, rtol=0)
     assert differing <= 1
-    assert len(found.hits.unique()) > 3
+    assert len(found.hits[:3].unique()) > 3 and not found.hits[6].any()
 
 
-def test_jobs_leave_no_mark(family: str, checkpoint: Checkpoint, text: Tensor) -> None:
+def test_a_recited_row_takes_one_pass(checkpoint: Checkpoint, recited: Tensor) -> None:
+    """What is continued tells its likelihood, what has no hits is fed alone: no position is run twice."""
+    fed: list[int] = []
+    handle = checkpoint.layers[-1].register_forward_hook(lambda _, given, __: fed.append(given[0].shape[1]))
+    counts = []
+    try:
+        for rows in (recited[:1], recited[3:4], recited[6:]):
+            fed.clear()
+            effects(checkpoint, rows, STEPS, 1, range(LAYERS - 1, LAYERS), by="zero")
+            counts.append(sum(positions == rows.shape[1] - 1 for positions in fed))
+    finally:
+        handle.remove()
+    # The clean passes: continued, and traced or fed, or both; then one for each head.
+    assert counts == [2 + HEADS, 2 + HEADS, 2 + HEADS]
+
+
+def test_jobs_leave_no_mark(family: str, checkpoint: Checkpoint, recited: Tensor) -> None:
     """Neither the layers of a job nor the rows beside a row change a bit."""
     by: Replacement = in_turn(family, ["mean_of_others", "resample"])
-    donors = text.roll(3, dims=0)
-    whole = effects(checkpoint, text, STEPS, 4, range(LAYERS), by=by, donors=donors)
-    for rows, layers in ((slice(0, 3), range(2, 3)), (slice(3, 7), range(0, 2)), (slice(6, 7), range(1, 3))):
-        part = effects(checkpoint, text[rows], STEPS, 4, layers, by=by, donors=donors[rows])
+    donors = recited.roll(3, dims=0)
+    whole = effects(checkpoint, recited, STEPS, 4, range(LAYERS), by=by, donors=donors)
+    for rows, layers in ((slice(0, 4), range(2, 3)), (slice(2, 7), range(0, 2)), (slice(5, 6), range(1, 3))):
+        part = effects(checkpoint, recited[rows], STEPS, 4, layers, by=by, donors=donors[rows])
         chosen = slice(layers.start, layers.stop)
         assert torch.equal(part.clean_hits, whole.clean_hits[rows])
         assert torch.equal(part.hits, whole.hits[rows, chosen])
-        assert torch.equal(part.likelihoods.clean, whole.likelihoods.clean[rows])
-        assert torch.equal(part.likelihoods.ablated, whole.likelihoods.ablated[rows, chosen])
-        assert torch.equal(part.estimates, whole.estimates[rows, chosen])
+        assert torch.equal(part.clean, whole.clean[rows])
+        assert torch.equal(part.log_probability, whole.log_probability[rows, chosen])
 
 
-def test_chosen_heads_are_as_among_all(family: str, checkpoint: Checkpoint, text: Tensor) -> None:
+def test_chosen_heads_are_as_among_all(family: str, checkpoint: Checkpoint, recited: Tensor) -> None:
     """Prevents a head's numbers in another one's place; heads that are left out must leave no mark on the others."""
     by: Replacement = in_turn(family, ["resample", "mean_of_others"])
-    donors = text.roll(3, dims=0)
-    whole = effects(checkpoint, text, STEPS, 4, range(LAYERS), by=by, donors=donors)
+    donors = recited.roll(3, dims=0)
+    whole = effects(checkpoint, recited, STEPS, 4, range(LAYERS), by=by, donors=donors)
     chosen = {0: torch.tensor([1]), 1: torch.tensor([], dtype=torch.int64), 2: torch.tensor([0, 2])}
-    found = effects(checkpoint, text, STEPS, 4, range(LAYERS), by=by, donors=donors, chosen=chosen)
+    found = effects(checkpoint, recited, STEPS, 4, range(LAYERS), by=by, donors=donors, chosen=chosen)
     assert torch.equal(found.clean_hits, whole.clean_hits)
     for layer, heads in chosen.items():
         assert torch.equal(found.hits[:, layer, heads], whole.hits[:, layer, heads])
-        assert torch.equal(found.likelihoods.ablated[:, layer, heads], whole.likelihoods.ablated[:, layer, heads])
-    assert int(found.likelihoods.ablated.isnan().sum()) == 6 * len(text)
+        assert torch.equal(found.log_probability[:, layer, heads], whole.log_probability[:, layer, heads])
+    assert int(found.log_probability.isnan().sum()) == 6 * len(recited)
 
 
 def test_layers_below_are_not_run_again(checkpoint: Checkpoint, text: Tensor) -> None:
@@ -213,7 +242,7 @@ def sample(context: Tensor) -> Rows:
 
 def job(**options: Any) -> dict[str, Any]:
     made = {"model": "m", "family": "f", "bos": None, "dtype": "float32", "batch_rows": 4}
-    return made | {"layers": [0, None], "replacement": "mean_of_others"} | options
+    return made | {"layers": [0, None], "replacement": "mean_of_others", "round": 0} | options
 
 
 @pytest.fixture
@@ -255,13 +284,12 @@ def test_the_stage(
     assert table["sequence_id"].to_pylist() == [rows.sequences[row] for row in chosen]
     assert table["domain"].to_pylist() == [rows.domains[row] for row in chosen]
     assert np.array_equal(as_array(table["hits"]), expected.hits.flatten(1))
-    assert np.array_equal(as_array(table["log_probability"]), expected.likelihoods.ablated.flatten(1))
-    assert np.array_equal(as_array(table["estimate"]), expected.estimates.flatten(1))
-    assert np.array_equal(table["clean_log_probability"].to_numpy(), expected.likelihoods.clean)
+    assert np.array_equal(as_array(table["log_probability"]), expected.log_probability.flatten(1))
+    assert np.array_equal(table["clean_log_probability"].to_numpy(), expected.clean)
     assert np.array_equal(table["clean_hits"].to_numpy(), expected.clean_hits)
     made = read_metadata(tmp_path / "ablated.parquet")
     assert (made["first_layer"], made["layers"], made["heads"]) == (1, LAYERS, HEADS)
-    assert (made["ablated"], made["ablated_of_model"]) == (list(range(HEADS, LAYERS * HEADS)), LAYERS * HEADS)
+    assert as_array(table["heads"]).tolist() == [list(range(HEADS, LAYERS * HEADS))] * 7
     assert made["options"]["replacement"] == "mean_of_others"
 
 
@@ -281,9 +309,9 @@ def test_replaced_by_means_over_the_rows(
     loaded = load_checkpoint(weights, "float32", 4)
     expected = effects(loaded, text, STEPS, 4, range(LAYERS), by="dataset_mean", means=read_means(means))
     table = ABLATED.read(tmp_path / "ablated.parquet")
-    assert np.array_equal(as_array(table["log_probability"]), expected.likelihoods.ablated.flatten(1))
+    assert np.array_equal(as_array(table["log_probability"]), expected.log_probability.flatten(1))
     others = effects(loaded, text, STEPS, 4, range(LAYERS))
-    assert not np.allclose(as_array(table["log_probability"]), others.likelihoods.ablated.flatten(1), atol=1e-3)
+    assert not np.allclose(as_array(table["log_probability"]), others.log_probability.flatten(1), atol=1e-3)
 
 
 def test_equal_texts_are_run_once(
@@ -302,7 +330,7 @@ def test_equal_texts_are_run_once(
     table = ABLATED.read(tmp_path / "ablated.parquet")
     assert table["row_id"].to_pylist() == again.ids
     assert np.array_equal(as_array(table["hits"]), expected.hits.flatten(1))
-    np.testing.assert_allclose(as_array(table["log_probability"]), expected.likelihoods.ablated.flatten(1), atol=1e-5)
+    np.testing.assert_allclose(as_array(table["log_probability"]), expected.log_probability.flatten(1), atol=1e-5)
     assert run_once(again, alone=False) == ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4])
 
 

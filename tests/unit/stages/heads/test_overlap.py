@@ -10,13 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, Rows, drawn_of, options_of, write_ablated
+from ablated import COUNT, HEADS_OF_A_LAYER, KINDS, LAYERS, ROWS, Rows, drawn_of, in_rounds, options_of, write_ablated
 from recite.files import hash64
 from recite.outcomes.frame import read_frame
-from recite.stages.heads.summarize.importance import MEASURES, Ablated, read_ablated
+from recite.outcomes.means import bags_of
+from recite.stages.heads.ablated import Ablated, Group, groups_of, read_ablated
+from recite.stages.heads.summarize.importance import weighted_means
 from recite.stages.heads.summarize.overlap import (
     OF_A_RESAMPLE,
-    SHARES,
     SPLITS,
     half_weights,
     measure_overlap,
@@ -121,7 +122,8 @@ def test_halves_share_no_text(tmp_path: Path) -> None:
     assert set(members.sum(axis=1)) <= {4, 5}
     assert len(np.unique(members, axis=0)) > 50
     read = read_ablated(write_ablated(tmp_path, Rows()), options_of(THREE))
-    first, second = ranked_domains(read, options_of(THREE))["hits"]["code"].halves
+    (group,) = groups_of(read, [drawn_of(tmp_path, Rows())])
+    first, second = ranked_domains(group, options_of(THREE))["hits"]["code"].halves
     assert first.shape == (SPLITS + 800, COUNT)
     assert not np.array_equal(first, second)
 
@@ -178,7 +180,7 @@ def test_random_sets() -> None:
     assert tops.mean(axis=(0, 1)) == pytest.approx(np.full(10, 0.3), abs=0.03)
 
 
-def noise(seed: int, options: dict[str, Any]) -> Ablated:
+def noise(seed: int, options: dict[str, Any]) -> Group:
     """Rows of one domain each with heads of known importance, the same in both, under noise."""
     rng = np.random.default_rng(seed)
     rows, heads = 60, 20
@@ -191,14 +193,16 @@ def noise(seed: int, options: dict[str, Any]) -> Ablated:
     columns = {"row_id": ids, "sequence_id": ids, "domain": domains, "inclusion_probability": shares}
     order, frame = read_frame(pa.table(columns), "a-s", options, whole=False)
     assert np.array_equal(frame.texts, ids.to_numpy()[order])
-    shape, numbers = (2, heads // 2), np.arange(heads)
-    return Ablated("a-s", "a", 9, shape, numbers, 1.0, 8, frame, hits, *[log_probability] * 3)
+    measured = np.ones((rows, heads), bool)
+    read = Ablated("a-s", "a", 9, (2, heads // 2), 8, frame, measured, hits, *[log_probability] * 2)
+    rounds = {domain: np.ones(heads, int) for domain in frame.starts}
+    return Group("all", read, np.zeros(rows, int), rounds, dict.fromkeys(frame.starts, rows // 2))
 
 
 def overlaps_of(seed: int, options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Lines of a simulated study, of all domains and three tenths of the heads, by comparison."""
-    read = noise(seed, options)
-    lines = overlap_lines(ranked_domains(read, options)["hits"], read, options)
+    group = noise(seed, options)
+    lines = overlap_lines(ranked_domains(group, options)["hits"], group, options)
     return {line["comparison"]: line for line in lines if line["share"] == 0.3 and line["domain_a"] == "all"}
 
 
@@ -236,16 +240,36 @@ def test_domains_of_few_texts(tmp_path: Path) -> None:
     assert table_of(tmp_path, write_ablated(tmp_path, rows)).empty
 
 
-def test_heads_that_were_screened(tmp_path: Path) -> None:
-    """Prevents shares of the screened heads for shares of all, and sets that are alike because nothing else is left."""
-    whole = table_of(tmp_path, write_ablated(tmp_path / "whole", Rows()))
+@pytest.mark.parametrize("name", ["memorized", "unmemorized"])
+def test_heads_that_were_left(tmp_path: Path, name: str) -> None:
+    """Sets are of a fifth, by the group's own measure, and from the rows that each head has."""
     rows = Rows()
-    domains = [(rows.frame["domain"] == name).to_numpy() for name in THREE]
-    kept = sorted({head for chosen in domains for m in MEASURES for head in tops_of(rows, chosen, 2, m)})
-    assert len(kept) < COUNT
-    found = table_of(tmp_path, write_ablated(tmp_path / "few", rows, heads=kept, share=0.3))
-    assert set(found["share"]) == {share for share in SHARES if share <= 0.3}
-    exact = ["measure", "comparison", "domain_a", "domain_b", "share", "k", "heads", "overlap", "chance", "n"]
-    expected = whole[(whole["share"] <= 0.3) & (whole["comparison"] == "universal")]
-    found = found[found["comparison"] == "universal"]
-    pd.testing.assert_frame_equal(found[exact].reset_index(drop=True), expected[exact].reset_index(drop=True))
+    rounds, measured = in_rounds(rows)
+    drawn = drawn_of(tmp_path, rows, rounds=rounds, **{name: np.ones(ROWS, bool)})
+    outputs = {table: tmp_path / f"{table}.parquet" for table in ("overlap", "draws")}
+    measure_overlap(options_of(THREE), write_ablated(tmp_path, rows, measured=measured), [drawn], outputs)
+    table = OVERLAP.read(outputs["overlap"]).to_pandas()
+    measure = "hits" if name == "memorized" else "log_probability"
+    assert set(table["measure"]) == {measure} and set(table["share"]) == {0.2}
+    lost = rows.clean_hits[:, None] - rows.hits if measure == "hits" else rows.clean[:, None] - rows.log_probability
+    tops = []
+    for domain in THREE:
+        known = measured & (rows.frame["domain"] == domain).to_numpy()[:, None]
+        tops.append(int(((lost * known).sum(axis=0) / known.sum(axis=0)).argmax()))
+    universal = table[table["comparison"] == "universal"].iloc[0]
+    assert universal["k"] == 1 and universal["overlap"] == (len(set(tops)) == 1) / COUNT
+    assert table["overlap"].between(0, 1).all()
+
+
+def test_halves_of_heads_that_were_left(tmp_path: Path) -> None:
+    """Each half's mean is over the rows in it that were run without the head, by hand."""
+    rows = Rows()
+    rounds, measured = in_rounds(rows)
+    read = read_ablated(write_ablated(tmp_path, rows, measured=measured), options_of(THREE))
+    (group,) = groups_of(read, [drawn_of(tmp_path, rows, rounds=rounds)])
+    bags = bags_of(group.rows.frame, np.arange(*group.rows.frame.starts["code"].indices(ROWS)[:2]), options_of(THREE))
+    weights = np.random.default_rng(1).integers(0, 3, (5, bags.bags)).astype(float)
+    found = weighted_means(group, "code", bags, weights, group.rows.hits)
+    of_rows = weights[:, bags.places][..., None] * group.rows.measured[bags.rows]
+    expected = (of_rows * group.rows.hits[bags.rows]).sum(axis=1) / of_rows.sum(axis=1)
+    np.testing.assert_allclose(found, expected)

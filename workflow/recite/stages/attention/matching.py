@@ -15,8 +15,9 @@ from recite.outcomes.means import FEWEST, bags_of
 from recite.outcomes.rates import Line
 from recite.stages.attention.rows import INDUCED
 from recite.stages.attention.tables import INDUCTION, INDUCTION_OVERLAP
-from recite.stages.heads.shortlist import count_of, first
-from recite.stages.heads.summarize.importance import ALL, MEASURES, Ablated, both_drawn, groups_of, ranks, read_models
+from recite.stages.heads.ablated import Group
+from recite.stages.heads.first import count_of, first
+from recite.stages.heads.summarize.importance import ALL, both_drawn, kinds_of, ranks, read_models
 from recite.statistics.intervals import around, around_mean, with_ends
 from recite.statistics.tests import correlation
 from recite.tables import read_metadata
@@ -54,8 +55,9 @@ def aggregate_induction(
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
     for one in scored.values():
         lines[INDUCTION.name] += head_lines(one, options)
-    for about, read in read_models(ablated, drawn, options):
-        lines[INDUCTION_OVERLAP.name] += [about | line for line in overlap_lines(read, scored[read.model], options)]
+    for about, group in read_models(ablated, drawn, options):
+        one = scored[group.rows.model]
+        lines[INDUCTION_OVERLAP.name] += [about | line for line in overlap_lines(group, one, options)]
     for table in (INDUCTION, INDUCTION_OVERLAP):
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
@@ -82,26 +84,27 @@ def head_lines(scored: Scored, options: Mapping[str, Any]) -> Iterator[Line]:
         yield about | line | {"even": made["even"]}
 
 
-def overlap_lines(read: Ablated, scored: Scored, options: Mapping[str, Any]) -> Iterator[Line]:
+def overlap_lines(group: Group, scored: Scored, options: Mapping[str, Any]) -> Iterator[Line]:
     """Lines of the table induction_overlap of one model and group, by measure of importance and by score.
 
     Resample b of the rows meets resample b of the sequences.
     """
-    heads, k = len(read.heads), count_of(FIFTH, len(read.heads))
+    read = group.rows
+    heads = read.measured.shape[1]
+    k, layers = count_of(FIFTH, heads), np.arange(heads) // read.shape[1]
     by_chance, tails = stats.hypergeom(heads, k, k), (0.5 - options["confidence"] / 2, 0.5 + options["confidence"] / 2)
     low, high = (float(by_chance.ppf(tail)) / k for tail in tails)
     chance = {"chance": k / heads, "chance_low": low, "chance_high": high}
-    for kind, domain, rows in groups_of(read):
+    for kind, domain, rows in kinds_of(read):
         bags = bags_of(read.frame, rows, options)
         if domain != ALL or bags.distinct < FEWEST:
             continue
-        drops = both_drawn(read, bags)
+        drops = both_drawn(group, rows, options)
         about: Line = {"rows": kind, "n": len(rows), "distinct": bags.distinct, "heads": heads, "k": k}
-        for measure in MEASURES:
+        for measure in group.measures:
             ranked = ranks(*drops, measure)
             for name, values in scored.drawn.items():
-                found = values[:, read.heads]
-                line = matched(ranked, found, read.heads // read.shape[1], k, options["confidence"])
+                line = matched(ranked, values, layers, k, options["confidence"])
                 yield about | {"measure": measure, "score": name} | line | chance
 
 

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from recite.errors import ReciteError
+from recite.outcomes.means import ALL
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of, known
 from recite.study.study import Study
@@ -21,9 +22,15 @@ def needs_means(study: Study) -> bool:
     return bool(models(study)) and study.config[SECTION]["replacement"] == "dataset_mean"
 
 
-def screens(study: Study) -> bool:
-    """Whether only those heads are ablated that an estimate puts forward."""
-    return bool(models(study)) and "screening" in study.config[SECTION]
+def looks(study: Study) -> list[int]:
+    """After how many rows of a group and domain heads may be left, ascending; none if all are run on all rows."""
+    most = max([*classes(study).values(), *(first_rows(study, model) for model in models(study))], default=0)
+    return [rows for rows in study.config[SECTION]["looks"] if rows < most]
+
+
+def rounds(study: Study) -> range:
+    """The rounds of ablation: one, and one after each look."""
+    return range(len(looks(study)) + 1)
 
 
 def first_rows(study: Study, model: str) -> int:
@@ -43,16 +50,26 @@ def parts(study: Study, model: str) -> dict[str, dict[str, int]]:
     return {part: shards for part in study.parts(model) if (shards := rows(study, model, part))}
 
 
-def rows(study: Study, model: str, part: str) -> dict[str, int]:
-    """The rows of one part to expect: shard -> how many; those of a class are spread evenly over a domain's shards."""
+def rows(study: Study, model: str, part: str, round_: int | None = None) -> dict[str, int]:
+    """The rows of one part to expect, of all rounds or one: shard -> how many; those of a class are spread evenly."""
+    return {
+        shard: count
+        for shard in study.parts(model)[part]
+        if (count := sum(of_class(study, model, shard, round_).values()))
+    }
+
+
+def of_class(study: Study, model: str, shard: str, round_: int | None = None) -> dict[str, int]:
+    """The rows of one shard to expect, of all rounds or one, by class; the first, whatever their class, by ALL."""
     size, total = study.config["sampling"]["shard_rows"], study.config["sampling"]["rows_per_domain"]
-    most, drawn = first_rows(study, model), sum(min(count, total) for count in classes(study).values())
-    found: dict[str, int] = {}
-    for shard in study.parts(model)[part]:
-        before = size * int(shard.rpartition("-")[2])
-        held = min(size, total - before)
-        count = min(held, min(held, max(0, most - before)) + math.ceil(drawn * held / total))
-        found |= {shard: count} if count else {}
+    before = size * int(shard.rpartition("-")[2])
+    held = min(size, total - before)
+    edges = [0, *looks(study), total]
+    low, high = (0, total) if round_ is None else edges[round_ : round_ + 2]
+    found = {ALL: max(0, min(first_rows(study, model), high, before + held) - max(low, before))}
+    for name, count in classes(study).items():
+        drawn = max(0, min(count, high) - low)
+        found[name] = min(held, math.ceil(drawn * held / total))
     return found
 
 
@@ -84,7 +101,7 @@ def batch_rows(study: Study, model: str) -> int:
 
 def drawing_options(study: Study, model: str, domain: str) -> dict[str, Any]:
     """How many rows of a domain, and where there are classes, what makes them and decides their rows."""
-    own = {"first": first_rows(study, model), "classes": classes(study), "domain": domain}
+    own = {"first": first_rows(study, model), "classes": classes(study), "domain": domain, "looks": looks(study)}
     thresholds = {name: study.config["aggregation"][name] for name in ("memorized", "half", "unmemorized")}
     return {"model": model} | own | ({"seed": study.seed, **thresholds} if classes(study) else {})
 
@@ -94,16 +111,17 @@ def run_options(study: Study, model: str) -> dict[str, Any]:
     return study.run_options(model) | {"batch_rows": batch_rows(study, model)}
 
 
-def ablation_options(study: Study, model: str, first: int) -> dict[str, Any]:
-    """The same with some layers and what heads are replaced by."""
-    own = {"layers": [first, block_end(study, model, first)]}
-    share = {"share": study.config[SECTION]["screening"]["share"]} if screens(study) else {}
-    return run_options(study, model) | own | _replacement(study) | share
+def ablation_options(study: Study, model: str, first: int, round_: int) -> dict[str, Any]:
+    """The same with some layers, a round, and what heads are replaced by."""
+    own = {"layers": [first, block_end(study, model, first)], "round": round_}
+    return run_options(study, model) | own | _replacement(study)
 
 
-def screening_options(study: Study, model: str) -> dict[str, Any]:
-    """The same for all layers; not how many heads are then ablated."""
-    return run_options(study, model) | _replacement(study) | {"kinds": study.domains_of(model)}
+def looking_options(study: Study, model: str, round_: int) -> dict[str, Any]:
+    """Of a look at a model's heads: how rows were sampled, and the looks."""
+    summary = study.summary_options()
+    own = {name: summary[name] for name in ("kinds", "corpora", "estimand")}
+    return own | {"model": model, "round": round_, "looks": looks(study)}
 
 
 def _replacement(study: Study) -> dict[str, Any]:
@@ -116,6 +134,13 @@ def check(study: Asked, source: str) -> None:
     """Settings of single models are of models that there are; layers are cut into jobs where their number is known."""
     check_models_of(study, SECTION, source)
     section = study.config[SECTION]
+    if section["looks"] != sorted(set(section["looks"])):
+        raise ReciteError(f"{source}: ablation.looks: {section['looks']} do not ascend; put the smallest first.")
+    if section["looks"] and "classes" in section and "rows_per_domain" in section:
+        raise ReciteError(
+            f"{source}: ablation.looks: heads are left by the rows of a class or by a domain's first rows, not by "
+            "both; leave out `classes`, `rows_per_domain` or `looks`."
+        )
     for key in ("rows_per_domain_of", "layers_per_job_of", "batch_rows_of"):
         for name in section[key]:
             known(name, study.known_models, f"{source}: ablation.{key}", "model that there is")

@@ -1,30 +1,36 @@
 """What ablating heads costs."""
 
+from recite.outcomes.means import ALL, HALF, MEMORIZED, UNMEMORIZED
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
 from recite.stages.heads.asked import (
-    SECTION,
     batch_rows,
     block_end,
     blocks,
     classes,
     first_rows,
     models,
+    of_class,
     parts,
-    screens,
+    rounds,
 )
-from recite.stages.heads.asked import rows as rows_of
 from recite.study.declaration import Cost, Wildcards
 
-LISTED = 1.5
-"""Heads that all domains put forward, over those of each: 1.1 to 1.6 in the largest models of the mini study."""
+OPEN = (1.0, 0.6, 0.25, 0.1)
+"""Share of the heads that go into each round, the last for all that follow.
+
+Simulated from the mini study's variances over 150, 400 and 1,000 rows, each head's effect a third of what it is there
+(`make bench-looks`); as large as there 0.12, 0.03 and 0.01 go on, a tenth as large 0.9, 0.8 and 0.3.
+"""
+PASSES = {ALL: 2, MEMORIZED: 1, HALF: 2, UNMEMORIZED: 1}
+"""Passes of a row for each head: one where it is recited whole, or recites nothing."""
 PACE = 0.32
 """What it reaches on a GPU, over scoring, in batches of 128 rows (`make bench-gpu`)."""
-HEAD_BYTES = 9
+HEAD_BYTES = 7
 """Bytes that each head adds to an ablated row."""
-ESTIMATE_BYTES = 20
-"""Bytes of how much a head is estimated to matter in a domain."""
+OPEN_BYTES = 8
+"""Bytes that a look tells of a head for the rows of a group and domain."""
 HEAD_SECONDS = 1e-7
 """Reading a row's number of one head, on one core: 20,000 and 300,000 rows."""
 HALVES_SECONDS = 3.5e-6
@@ -38,25 +44,19 @@ DRAWING_SECONDS = 2
 
 
 def ablation_flops(facts: Facts, context: int, continuation: int, layers: range) -> int:
-    """Operations to run one row twice for every head of some layers, each time from the head's layer on."""
+    """Operations to run one row once for every head of some layers, each time from the head's layer on."""
     return facts.heads * costs.restarted_flops(facts, context, continuation, layers)
 
 
-def listed_share(share: float) -> float:
-    """Share of a model's heads that are ablated where each domain puts forward so many: LISTED times that, or all."""
-    return min(1.0, LISTED * share)
+def open_share(round_: int) -> float:
+    """Share of the heads that go into a round."""
+    return OPEN[min(round_, len(OPEN) - 1)]
 
 
 def traced_bytes(facts: Facts, size: int, rows: int, positions: int) -> int:
     """What a run of the whole model leaves: every layer's input, heads, keys and values, of `size` bytes a number."""
     numbers = 2 * facts.width + 2 * facts.shared_heads * (facts.width // facts.heads)
     return facts.layers * rows * positions * numbers * size
-
-
-def _share(planner: Planner) -> float:
-    """Share of the heads that are ablated."""
-    section = planner.study.config[SECTION]
-    return listed_share(section["screening"]["share"]) if screens(planner.study) else 1.0
 
 
 def _peak(planner: Planner, model: str) -> int:
@@ -95,41 +95,53 @@ def means(planner: Planner, wildcards: Wildcards) -> Cost:
     return _twice(planner, wildcards["model"], costs.NUMBER_BYTES * facts.layers * facts.width)
 
 
-def screening(planner: Planner, wildcards: Wildcards) -> Cost:
-    """Of an estimate for every head of a model."""
-    model = wildcards["model"]
-    facts, domains = planner.costs[model].facts, len(planner.study.domains_of(model))
-    return _twice(planner, model, ESTIMATE_BYTES * facts.layers * facts.heads * (domains + 1))
-
-
 def _heads(planner: Planner, model: str, first: int) -> tuple[range, int]:
-    """The layers of a job, and how many of their heads are ablated."""
+    """The layers of a job, and how many heads they have."""
     facts, stop = planner.costs[model].facts, block_end(planner.study, model, first)
     layers = range(first, facts.layers if stop is None else stop)
-    return layers, round(_share(planner) * len(layers) * facts.heads)
+    return layers, len(layers) * facts.heads
 
 
 def ablation(planner: Planner, wildcards: Wildcards) -> Cost:
-    """Of one part of the rows without each head of some layers."""
-    model, study = wildcards["model"], planner.study
+    """Of one part of the rows of one round without each head of some layers."""
+    model, study, number = wildcards["model"], planner.study, int(wildcards["round"])
     cost = planner.costs[model]
     layers, heads = _heads(planner, model, int(wildcards["first"]))
-    rows = sum(rows_of(study, model, wildcards["part"]).values())
-    row = _share(planner) * ablation_flops(cost.facts, *planner.tokens_of(model), layers) + 2 * cost.row
-    seconds = cost.seconds(rows, batch_rows(study, model), row, PACE)
-    written = rows * (costs.LAYERED_BYTES + heads * HEAD_BYTES)
+    passes = rows = 0
+    for shard in study.parts(model)[wildcards["part"]]:
+        for name, count in of_class(study, model, shard, number).items():
+            rows += count
+            passes += count * PASSES[name]
+    each = open_share(number) * ablation_flops(cost.facts, *planner.tokens_of(model), layers) * passes / max(1, rows)
+    seconds = cost.seconds(rows, batch_rows(study, model), each + 2 * cost.row, PACE)
+    written = rows * (costs.LAYERED_BYTES + round(open_share(number) * heads) * HEAD_BYTES)
     return Cost(seconds, cost.gpus, 1, written, _peak(planner, model))
+
+
+def looking(planner: Planner, wildcards: Wildcards) -> Cost:
+    """Of looking at which heads of a model go on."""
+    model, study = wildcards["model"], planner.study
+    heads = _ablated_heads(planner, model)
+    seen = sum(open_share(n) * _rows(planner, model, n) for n in range(int(wildcards["round"]) + 1))
+    written = heads * OPEN_BYTES * (len(classes(study)) or 1) * len(study.domains_of(model))
+    return Cost(costs.START_SECONDS + seen * heads * HEAD_SECONDS, written=written)
 
 
 def summary(planner: Planner, wildcards: Wildcards) -> Cost:
     """Of what reads all ablated rows."""
     study = planner.study
-    numbers = 0
+    numbers = 0.0
     for model in models(study):
-        rows = sum(sum(shards.values()) for shards in parts(study, model).values())
+        rows = sum(open_share(n) * _rows(planner, model, n) for n in rounds(study))
         numbers += rows * _ablated_heads(planner, model)
     resampled = sum(_resampled(planner, model) for model in models(study))
     return Cost(costs.START_SECONDS + numbers * HEAD_SECONDS + resampled * DRAWING_SECONDS)
+
+
+def _rows(planner: Planner, model: str, round_: int) -> int:
+    """Rows of a model that are run in a round."""
+    shards = [shard for part in parts(planner.study, model).values() for shard in part]
+    return sum(sum(of_class(planner.study, model, shard, round_).values()) for shard in shards)
 
 
 def overlap(planner: Planner, wildcards: Wildcards) -> Cost:
@@ -141,7 +153,7 @@ def overlap(planner: Planner, wildcards: Wildcards) -> Cost:
 
 
 def _ablated_heads(planner: Planner, model: str) -> int:
-    """Heads of a model that are ablated."""
+    """Heads of a model."""
     return sum(_heads(planner, model, first)[1] for first in blocks(planner.study, model))
 
 

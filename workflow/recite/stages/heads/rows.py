@@ -1,11 +1,11 @@
-"""Which rows are ablated; what each loses by each attention head, estimated and exactly; each head's mean output."""
+"""Which rows are ablated, what each loses by each attention head, which heads go on, and each head's mean output."""
 
 import pyarrow as pa
 
 from recite.tables import CATEGORY, Column, Table
 from recite.tables.columns import INCLUSION
 
-_WITHOUT = "without each head that was ablated, by layer of the file and then by head"
+_WITHOUT = "without each of `heads`"
 
 ABLATION_ROWS = Table(
     "ablation_rows",
@@ -24,6 +24,7 @@ ABLATION_ROWS = Table(
             "",
             "share of the model's scored rows of that group in that domain that was drawn",
         ),
+        Column("round", pa.uint8(), "", "round in which the row is ablated for its group, from 0"),
     ),
 )
 
@@ -38,25 +39,36 @@ ABLATED = Table(
             "clean_hits", pa.uint8(), "token", "tokens of the whole model's greedy continuation that are the true ones"
         ),
         Column("clean_log_probability", pa.float32(), "nat", "of the true continuation under the whole model"),
-        Column("hits", pa.list_(pa.uint8()), "token", f"the same number {_WITHOUT}"),
+        Column(
+            "heads",
+            pa.list_(pa.uint16()),
+            "",
+            "the heads that were ablated: heads of a layer x layer, from 0, + head of the layer, from 0",
+        ),
+        Column(
+            "hits",
+            pa.list_(pa.uint8()),
+            "token",
+            f"the same number {_WITHOUT}; a row that has none to lose is not continued, and keeps none",
+        ),
         Column("log_probability", pa.list_(pa.float32()), "nat", f"of the true continuation {_WITHOUT}"),
-        Column("estimate", pa.list_(pa.float32()), "nat", f"size of its change to first order {_WITHOUT}"),
     ),
 )
 
-SCREENED = Table(
-    "screened",
+OPEN_HEADS = Table(
+    "open_heads",
     (
-        Column("domain", pa.string(), "", "domain of the rows, or all: every natural domain"),
-        Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
-        Column("head", pa.uint16(), "head", "attention head of the layer, from 0"),
-        Column("n", pa.uint64(), "row", "rows of that domain"),
+        Column("domain", pa.string(), "", "domain of the rows"),
+        Column("group", pa.string(), "", "group of the rows"),
+        Column("head", pa.uint16(), "", "heads of a layer x layer + head of the layer, both from 0"),
+        Column("n", pa.uint64(), "row", "rows of that group in that domain that were continued without the head"),
         Column(
-            "estimate",
+            "probability",
             pa.float64(),
-            "nat",
-            "mean size of the change of the true continuation's log-probability without the head, to first order",
+            "",
+            "that the head is in the fifth that matters most by all rows drawn, when its place was last looked at",
         ),
+        Column("open", pa.bool_(), "", "whether the next round goes on with the head"),
     ),
 )
 

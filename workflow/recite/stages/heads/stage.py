@@ -15,11 +15,17 @@ def _models(study: Study) -> list[Wildcards]:
 
 def _jobs(study: Study) -> list[Wildcards]:
     return [
-        {"model": model, "first": str(first), "part": part}
+        {"model": model, "round": str(number), "first": str(first), "part": part}
         for model in asked.models(study)
+        for number in asked.rounds(study)
         for first in asked.blocks(study, model)
         for part in asked.parts(study, model)
     ]
+
+
+def _looks(study: Study) -> list[Wildcards]:
+    """One after every round but the last."""
+    return [{"model": model, "round": str(n)} for model in asked.models(study) for n in asked.rounds(study)[:-1]]
 
 
 def _means(study: Study, model: str) -> dict[str, str]:
@@ -50,12 +56,28 @@ def _all_rows(study: Study, wildcards: Wildcards) -> Files:
     return checkpoint(study, model) | ready(study) | rows | _drawn(study, model, names)
 
 
+def _open_heads(study: Study, wildcards: Wildcards, name: str) -> dict[str, str]:
+    """What the look before a round told, if there was one."""
+    before = int(wildcards["round"]) - 1
+    known = {"model": wildcards["model"], "round": str(before)}
+    return {name: study.file("open_heads", "open_heads", known)} if before >= 0 else {}
+
+
 def _inputs(study: Study, wildcards: Wildcards) -> Files:
     model = wildcards["model"]
     names = asked.rows(study, model, wildcards["part"])
     rows = {"shards": shard_files(study, study.models[model].family, names)} | _drawn(study, model, names)
-    screened = {"screened": study.file("screening", "screened", wildcards)} if asked.screens(study) else {}
-    return checkpoint(study, model) | ready(study) | rows | _means(study, model) | screened
+    told = _open_heads(study, wildcards, "open_heads")
+    return checkpoint(study, model) | ready(study) | rows | _means(study, model) | told
+
+
+def _looked_at(study: Study, wildcards: Wildcards) -> Files:
+    """All that a model's rounds have told up to one."""
+    model = wildcards["model"]
+    rounds = range(int(wildcards["round"]) + 1)
+    ablated = [file for n in rounds for file in study.files("ablation", model=model, round=str(n))]
+    drawn = study.files("ablation_rows", model=model)
+    return {"ablated": ablated, "drawn": drawn} | _open_heads(study, wildcards, "before")
 
 
 def _ablated(study: Study, wildcards: Wildcards) -> Files:
@@ -85,33 +107,34 @@ RULES = (
         cost=cost.means,
     ),
     Rule(
-        "screening",
-        place="{model}",
-        run="recite.stages.heads.measure.screening:screen_heads",
-        jobs=lambda study: _models(study) if asked.screens(study) else (),
-        inputs=lambda study, wildcards: {**_all_rows(study, wildcards), **_means(study, wildcards["model"])},
-        outputs={"screened": "screening/{model}.parquet"},
-        options=lambda study, wildcards: asked.screening_options(study, wildcards["model"]),
-        runs_model=True,
-        cost=cost.screening,
-    ),
-    Rule(
         "ablation",
-        place="{model}/layers-{first}/{part}",
+        place="{model}/round-{round}/layers-{first}/{part}",
         run="recite.stages.heads.measure.ablation:measure_heads",
         jobs=_jobs,
         inputs=_inputs,
-        outputs={"ablated": "ablation/{model}/layers-{first}/{part}.parquet"},
-        options=lambda study, wildcards: asked.ablation_options(study, wildcards["model"], int(wildcards["first"])),
+        outputs={"ablated": "ablation/{model}/round-{round}/layers-{first}/{part}.parquet"},
+        options=lambda study, wildcards: asked.ablation_options(
+            study, wildcards["model"], int(wildcards["first"]), int(wildcards["round"])
+        ),
         runs_model=True,
         cost=cost.ablation,
+    ),
+    Rule(
+        "open_heads",
+        place="{model}/{round}",
+        run="recite.stages.heads.places:tell_open_heads",
+        jobs=_looks,
+        inputs=_looked_at,
+        outputs={"open_heads": "open_heads/{model}/{round}.parquet"},
+        options=lambda study, wildcards: asked.looking_options(study, wildcards["model"], int(wildcards["round"])),
+        cost=cost.looking,
     ),
     Rule(
         "ablation_aggregation",
         run="recite.stages.heads.summarize.ranking:aggregate_ablation",
         jobs=lambda study: ONCE if asked.models(study) else (),
         inputs=_ablated,
-        tables=lambda study: ("heads",) if asked.screens(study) else ("heads", "screening"),
+        tables=("heads",),
         options=lambda study, wildcards: study.summary_options(),
         cost=cost.summary,
     ),
@@ -141,7 +164,7 @@ STAGE = Stage(
     RULES,
     section=SECTION,
     check=asked.check,
-    profiles=lambda study: () if asked.screens(study) else ("heads",),
+    profiles=("heads",),
     claims=("heads_shared", "heads_shared_unmemorized"),
     words=True,
     figures={
@@ -155,9 +178,8 @@ STAGE = Stage(
                 "score M of the greedy continuation, in points; right, that of the log-probability of the true "
                 "continuation, which the model is fed. Natural rows of all domains under each family's largest "
                 "model, memorized ones beside unmemorized ones where rows were drawn by class; unmemorized ones have "
-                "no hits to lose. The colour scale is one for all, blue heads are in the way, and grey ones were "
-                "screened out. Bootstrap intervals {about}, tests, ranks and single domains are in the table "
-                "`heads`."
+                "no hits to lose. The colour scale is one for all, and blue heads are in the way. Bootstrap "
+                "intervals {about}, tests, ranks and single domains are in the table `heads`."
             ),
         ),
         "overlap": Figure(
@@ -166,7 +188,8 @@ STAGE = Stage(
             ("overlap",),
             (
                 "Jaccard index of the sets of most important heads, by the drop in hits, of unmemorized rows, which "
-                "have none to lose, in log-probability, against the share of heads that a set has: of halves of one "
+                "have none to lose, in log-probability, against the share of heads that a set has (a fifth alone where "
+                "heads were left once their place in it was known): of halves of one "
                 "domain's texts (mean over splits and domains), of a half of one domain's texts and a half of "
                 "another's (mean over splits and pairs), and the share of heads that are in the sets of all domains, "
                 "by all of their texts. Rows rank heads by chance in part, so that the first is the most that the "
@@ -185,20 +208,6 @@ STAGE = Stage(
                 "texts measured here, texts recurring as they do here. Points are the median over a model's "
                 "heads; bars reach from the head that varies least to the one that varies most. Natural rows of "
                 "all domains, the memorized ones where rows were drawn by class, each family's largest model."
-            ),
-        ),
-        "screening": Figure(
-            "Heads that a first-order estimate puts forward",
-            "Heads",
-            ("screening",),
-            (
-                "Of the fifth of the heads that matters most, by exact ablation, the share that is among the "
-                "heads put forward by an estimate: the size of gradient of the true continuation's "
-                "log-probability x difference of the head's output, summed over positions; one pass forward and "
-                "one backward for all heads. All natural rows, the memorized ones where rows were drawn by class, each "
-                "family's largest model; bars are normal "
-                "intervals by a bootstrap {about}; points are set a little apart. What the estimate costs, and "
-                "every domain, are in the table `screening`."
             ),
         ),
     },

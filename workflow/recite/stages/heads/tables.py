@@ -1,4 +1,4 @@
-"""The importance of heads: effects, screening, overlap, power."""
+"""The importance of heads: effects, overlap, power."""
 
 import pyarrow as pa
 
@@ -29,8 +29,13 @@ HEADS = Table(
         Column("layer", pa.uint16(), "layer", "decoder layer, from 0"),
         Column("head", pa.uint16(), "head", "attention head of the layer, from 0"),
         Column("depth", pa.float64(), "", "(layer + 1) / layers of the model"),
-        Column("heads", pa.uint32(), "head", "heads of the model; a screening leaves some without a line"),
-        Column("n", pa.uint64(), "row", "rows that were continued without the head"),
+        Column("heads", pa.uint32(), "head", "heads of the model"),
+        Column(
+            "n",
+            pa.uint64(),
+            "row",
+            "rows that were run without the head: fewer where its place was known before all were",
+        ),
         Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
         *with_interval("hits_drop", "mean drop of the memorization score M without the head"),
         *_tested("hits_drop"),
@@ -50,41 +55,12 @@ HEADS = Table(
             "rank",
             pa.uint32(),
             "",
-            "rank of the head among those ablated of the model, from 1, by hits_drop, of equal ones by "
-            "log_probability_drop",
+            "rank of the head among those of the model, from 1, by hits_drop, of equal ones by log_probability_drop",
         ),
     ),
 )
 _MEASURE = Column(
     "measure", pa.string(), "", "importance by hits, ties by log-probability; or by log_probability alone"
-)
-SCREENING = Table(
-    "screening",
-    (
-        *MODEL,
-        GROUP,
-        ROWS,
-        Column("domain", pa.string(), "", "domain of the rows, or all: every domain of that kind of rows"),
-        _MEASURE,
-        Column("n", pa.uint64(), "row", "rows that were continued without each head"),
-        Column("distinct", pa.uint64(), "text", "distinct texts among the rows"),
-        Column("heads", pa.uint32(), "head", "heads of the model, all of which were ablated"),
-        Column("k", pa.uint32(), "head", "heads that matter most, a fifth"),
-        Column("share", pa.float64(), "", "share of the heads that the estimate puts forward"),
-        *with_interval("recall", "share of the k heads that is among those"),
-        Column("chance", pa.float64(), "", "recall of as many heads taken at random"),
-        Column(
-            "rank_correlation",
-            pa.float64(),
-            "",
-            "Spearman correlation of estimate and measured importance; NaN where a model has one head",
-            finite=False,
-        ),
-        Column("ablated", pa.uint32(), "head", "heads that are put forward by any domain or by all natural rows"),
-        Column(
-            "cost", pa.float64(), "", "of estimating, then ablating those, over ablating all: passes of rows by layers"
-        ),
-    ),
 )
 OVERLAP = Table(
     "overlap",
@@ -125,10 +101,12 @@ POWER = Table(
             "measure", pa.string(), "", "drop in hits, as a share of the continuation's tokens, or in log_probability"
         ),
         Column("n", pa.uint64(), "row", "number of rows that is asked about"),
-        Column("own", pa.bool_(), "", "whether that is the number of rows ablated here"),
-        Column("measured_n", pa.uint64(), "row", "rows from which the variance is"),
+        Column("own", pa.bool_(), "", "whether that is the number of rows drawn here"),
+        Column(
+            "measured_n", pa.uint64(), "row", "rows from which the variance is: those that were run without every head"
+        ),
         Column("measured_distinct", pa.uint64(), "text", "distinct texts among them"),
-        Column("heads", pa.uint32(), "head", "heads of the model that were ablated"),
+        Column("heads", pa.uint32(), "head", "heads of the model"),
         Column("smallest", pa.float64(), "", f"{_SEEN}; of the head that varies least"),
         Column("median", pa.float64(), "", "the same, median over the heads"),
         Column("largest", pa.float64(), "", "the same, of the head that varies most"),

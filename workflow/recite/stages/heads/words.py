@@ -9,8 +9,6 @@ from recite.stages.heads.shown import telling
 
 FIFTH = 0.2
 """The paper's share of heads."""
-SCREENED = (0.2, 0.3, 0.5)
-"""Shares of heads that an estimate puts forward."""
 COMPARED = {
     "within": "halves of a domain",
     "between": "halves of two domains",
@@ -25,10 +23,8 @@ def sections(told: Told) -> list[str]:
     tables = told.tables
     if "heads" not in tables:
         return []
-    screening = [screening_section(tables["screening"])] if "screening" in tables else []
     return [
         heads_section(tables["heads"]),
-        *screening,
         overlap_section(tables["overlap"]),
         power_section(tables["power"]),
     ]
@@ -41,8 +37,11 @@ def heads_section(table: pd.DataFrame) -> str:
         return ""
     lines = ["## Head ablation\n", "What natural rows lose without one attention head; layers and heads from 0:\n"]
     by_rows = table.groupby(["model", "group"], sort=False)
-    if (by_rows.size() < by_rows["heads"].first()).any():
-        lines[-1] += "\nOnly the heads that a first-order estimate put forward were ablated.\n"
+    if (by_rows["n"].min() < by_rows["n"].max()).any():
+        lines[-1] += (
+            "\nA head was left once it was known whether it is in the fifth that matters most, domain by domain: rows "
+            "are those of the head that has most, and their mean over heads.\n"
+        )
     lines.append(
         "| model | by score | rows | texts | heads | matter for hits | for log-probability | for one draw | first head "
         "| points | interval |"
@@ -51,7 +50,7 @@ def heads_section(table: pd.DataFrame) -> str:
     for (model, group), part in by_rows:
         first = next(part[part["rank"] == 1].itertuples())
         lines.append(
-            f"| {model} | {group} | {first.n} | {first.distinct} | {_heads(len(part), first.heads)} "
+            f"| {model} | {group} | {_rows(part)} | {part['distinct'].max()} | {len(part)} "
             f"| {_matter(part, 'hits_drop')} | {_matter(part, 'log_probability_drop')} "
             f"| {_matter(part, 'probability_drop')} "
             f"| layer {first.layer}, head {first.head} | {100 * first.hits_drop:.1f} | {between(first, 'hits_drop')} |"
@@ -68,33 +67,10 @@ def _matter(table: pd.DataFrame, name: str) -> int:
     return int(((table[name] > 0) & (table[f"{name}_q_value"] < LEVEL)).sum())
 
 
-def _heads(ablated: int, heads: int) -> str:
-    return str(heads) if ablated == heads else f"{ablated} of {heads}"
-
-
-def screening_section(table: pd.DataFrame) -> str:
-    """How much of the most important fifth an estimate would have put forward, and at what cost."""
-    table = table[(table["rows"] == NATURAL) & (table["domain"] == "all")]
-    if table.empty:
-        return ""
-    shares = " | ".join(f"{100 * share:.0f}%" for share in SCREENED)
-    lines = ["## Screening of heads\n"]
-    lines.append(
-        "Of the most important fifth by exact ablation, found among so many heads by a first-order estimate; cost of "
-        f"screening by {100 * SCREENED[-1]:.0f}% over that of ablating all:\n"
-    )
-    lines.append(f"| model | by score | heads | measure | {shares} | interval | rank correlation | cost |")
-    lines.append("|---|---|---:|---|" + "---:|" * len(SCREENED) + "---|---:|---:|")
-    for (model, group, measure), part in table.groupby(["model", "group", "measure"], sort=False):
-        by_share = {line.share: line for line in part.itertuples()}
-        found = " | ".join(f"{100 * by_share[share].recall:.0f}%" for share in SCREENED)
-        last = by_share[SCREENED[-1]]
-        lines.append(
-            f"| {model} | {group} | {last.heads} | {measure} | {found} "
-            f"| {100 * last.recall_low:.0f} to {100 * last.recall_high:.0f} "
-            f"| {last.rank_correlation:.2f} | {last.cost:.2f} |"
-        )
-    return "\n".join(lines) + "\n"
+def _rows(table: pd.DataFrame) -> str:
+    """Rows of the head that has most and, where others have fewer, of a head on average."""
+    most, mean = table["n"].max(), table["n"].mean()
+    return str(most) if mean == most else f"{most}, {mean:.0f}"
 
 
 def overlap_section(table: pd.DataFrame) -> str:

@@ -78,7 +78,7 @@ STAGE = Stage(
     RULES,
     section=SECTION,
     check=lambda study, source: check_models_of(study, SECTION, source),
-    profiles=lambda study: ("lens",),
+    profiles=("lens",),
     claims=("shared_decoding", "shared_parting"),
     words=True,
     figures={

@@ -110,7 +110,7 @@ STAGE = Stage(
     RULES,
     section=SECTION,
     check=_check,
-    profiles=lambda study: ("recovery",),
+    profiles=("recovery",),
     claims=("noise_removed", "memorized_recover_less", "memorized_regain_less"),
     words=True,
     figures={

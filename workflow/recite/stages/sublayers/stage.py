@@ -79,7 +79,7 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     domains = len(domains_of_part(study, model, wildcards["part"]))
     rows, (context, continuation) = _rows(study, domains), planner.tokens_of(model)
     layers, fed = range(cost.facts.layers), context + continuation - 1
-    row = SUBLAYERS * costs.restarted_flops(cost.facts, context, continuation, layers) + 3 * cost.row
+    row = 2 * SUBLAYERS * costs.restarted_flops(cost.facts, context, continuation, layers) + 3 * cost.row
     seconds = cost.seconds(rows, batch, row, PACE) + _reading(planner, domains)
     written = rows * (costs.LAYERED_BYTES + SUBLAYERS * cost.facts.layers * LOST_BYTES)
     if not cost.gpus:

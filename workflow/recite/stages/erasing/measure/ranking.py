@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
@@ -32,16 +33,22 @@ class Ranking(NamedTuple):
 
 
 def heads_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:
-    """The ablated heads by the log-probability that rows lose in sum; none where no row of all `paths` ranks."""
-    lost: dict[int, float] = {}
+    """The heads by the log-probability that a row loses on average; none where no row of all `paths` ranks."""
+    sums: Any = 0.0
+    counts: Any = 0
     for path in sorted(paths):
         made = read_metadata(path)
-        table = ABLATED.read(path, ["sequence_id", "clean_hits", "clean_log_probability", "log_probability"])
-        drops = _drops(table, len(made["ablated"]))[kept(table, made["continuation_tokens"])]
-        for number, drop in zip(made["ablated"], drops.sum(axis=0).tolist(), strict=True) if len(drops) else ():
-            lost[number] = lost.get(number, 0.0) + drop
-    order = sorted(lost, key=lambda number: (-lost[number], number))
-    return Ranking([divmod(number, made["heads"]) for number in order], made["layers"] * made["heads"])
+        total = made["layers"] * made["heads"]
+        table = ABLATED.read(path, ["sequence_id", "clean_hits", "clean_log_probability", "heads", "log_probability"])
+        table = table.filter(pa.array(kept(table, made["continuation_tokens"])))
+        heads, logs = (table[name].combine_chunks().flatten().to_numpy() for name in ("heads", "log_probability"))
+        of_rows = pc.list_value_length(table["heads"]).to_numpy()
+        lost = np.repeat(table["clean_log_probability"].to_numpy().astype(float), of_rows) - logs
+        sums = sums + np.bincount(heads, weights=lost, minlength=total)
+        counts = counts + np.bincount(heads, minlength=total)
+    means = sums[counts > 0] / counts[counts > 0]
+    order = np.flatnonzero(counts)[np.argsort(-means, kind="stable")].tolist()
+    return Ranking([divmod(number, made["heads"]) for number in order], total)
 
 
 def sublayers_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:

@@ -43,6 +43,7 @@ def ablate_heads(
     donors: Tensor | None = None,
     layers: Sequence[int] | None = None,
     chosen: Mapping[int, Tensor] | None = None,
+    likelihood: bool = False,
     block_batches: int | None = None,
     done: Done = unseen,
 ) -> Iterator[Ablation]:
@@ -51,16 +52,16 @@ def ablate_heads(
     With `chosen`, layer -> numbers of its heads, only those; layers without any are passed over. `done` is told the
     number of rows that have been continued, each once for every head. Layers come in the order asked for; those that
     are asked for before a later layer wait until that is done. `context` (rows, length) and `clean`, its undisturbed
-    continuation (rows, steps), are int64 token ids. With `by="dataset_mean"`, `means` gives each layer's (heads x
-    width), see `mean_outputs`; with `"resample"`, `donors` (rows, length + steps) the text whose heads' outputs each
-    row takes.
+    continuation (rows, steps), are int64 token ids; with `likelihood` the log-probability of the latter is told, too.
+    With `by="dataset_mean"`, `means` gives each layer's (heads x width), see `mean_outputs`; with `"resample"`,
+    `donors` (rows, length + steps) the text whose heads' outputs each row takes.
     """
     prompt, steps = context.shape[1], clean.shape[1]
     heads = _all_heads(checkpoint) if chosen is None else chosen
     for start in range(0, len(context), batch_rows):
         rows = range(start, min(start + batch_rows, len(context)))
         part = slice(rows.start, rows.stop)
-        traced = trace(checkpoint, context[part], clean[part], batch_rows)
+        traced = trace(checkpoint, context[part], clean[part], batch_rows, whole=likelihood)
         traced.branches.most = 2 * BLOCK_BATCHES * batch_rows * (steps - 1)
         values: Any = means if by != "resample" else _outputs(checkpoint, donors, part, prompt, batch_rows)
         ready: dict[int, Ablation] = {}
@@ -76,6 +77,7 @@ def ablate_heads(
                     draft=clean[part][row],
                     intervention=HeadReplacement(checkpoint, layer, head, by, values[layer] if values else None, row),
                     restart=Restart(traced, layer, row),
+                    likelihood=likelihood,
                     block_batches=block_batches or _batches(checkpoint, layer, batch_rows),
                     done=done,
                 )

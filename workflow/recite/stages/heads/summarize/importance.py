@@ -1,4 +1,8 @@
-"""What a model's rows of each group lose by each of its heads: mean drops, as seen and under resamples of the texts."""
+"""What a model's rows of each group lose by each of its heads: mean drops, as seen and under resamples of the texts.
+
+A head that was left after some rounds has fewer rows than others. Those of a domain that it has stand for all that were
+drawn there, so that domains count as they do for other heads.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -6,61 +10,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from recite.errors import ReciteError
-from recite.outcomes import means as outcomes
-from recite.outcomes.frame import Frame, read_frame
-from recite.outcomes.means import Bags, bags_of
-from recite.outcomes.rows import files_by_model, one_table
-from recite.stages.heads.rows import ABLATED, ABLATION_ROWS
+from recite.outcomes.means import Bags, totals
+from recite.outcomes.rows import files_by_model
+from recite.stages.heads.ablated import LOST, Ablated, Group, groups_of, read_ablated
 from recite.tables import read_metadata
-from recite.tables.lists import as_array
 
 ALL = "all"
 """In place of a domain: all domains of that kind of rows."""
-GROUPS = (outcomes.ALL, outcomes.MEMORIZED, outcomes.HALF, outcomes.UNMEMORIZED)
-"""Rows by their score, in the order of the tables."""
 COLUMNS = 256
 """Heads that are summed up at once."""
 DECIMALS = 9
 """Of a mean number of hits."""
-MEASURES = ("hits", "log_probability")
-"""What a head's importance is taken by."""
-LOST = ("hits", "log_probability", "probability", "estimate")
-"""What is read of each row and head."""
-
-
-class Ablated(NamedTuple):
-    """One model's rows without each of its heads, all or those of one group, in the order of their frame.
-
-    shape: layers, and heads of a layer. heads: (heads,) numbers, layer x heads of a layer + head, of those that were
-    ablated. share: by which share they were screened, 1 where all were ablated. steps: tokens of the continuation.
-    hits: (rows, heads) int16, hits lost by each head. log_probability: the same shape, float32, log-probability lost of
-    the true continuation, nats; probability: what it loses itself, which a draw meets with it; estimate: size of the
-    change of its logarithm to first order.
-    """
-
-    model: str
-    family: str
-    parameters: int
-    shape: tuple[int, int]
-    heads: np.ndarray
-    share: float
-    steps: int
-    frame: Frame
-    hits: np.ndarray
-    log_probability: np.ndarray
-    probability: np.ndarray
-    estimate: np.ndarray
 
 
 class Drops(NamedTuple):
     """Mean drops of some rows, as seen and then under resamples of their texts, by head.
 
-    distinct: texts. hits: (1 + resamples, heads), share of a continuation's tokens. log_probability: the same shape,
-    nats per token. probability: of the whole continuation.
+    n: (heads,) rows that were run without each head; distinct: their texts. hits: (1 + resamples, heads), share of a
+    continuation's tokens. log_probability: the same shape, nats per token. probability: of the whole continuation.
     """
 
-    distinct: int
+    n: np.ndarray
+    distinct: np.ndarray
     hits: np.ndarray
     log_probability: np.ndarray
     probability: np.ndarray
@@ -68,7 +39,7 @@ class Drops(NamedTuple):
 
 def read_models(
     paths: Sequence[Path], drawn: Sequence[Path], options: Mapping[str, Any]
-) -> Iterator[tuple[dict[str, Any], Ablated]]:
+) -> Iterator[tuple[dict[str, Any], Group]]:
     """Each model of some parts of the table, and each group of its rows: their names elsewhere, and the rows.
 
     `drawn` are the tables of the ablated rows, each of a model and a domain. Groups without rows are left out; one
@@ -80,105 +51,71 @@ def read_models(
     for parts in files_by_model(paths).values():
         read = read_ablated(parts, options)
         who = {"model": read.model, "family": read.family, "parameters": read.parameters}
-        for group, part in drawn_groups(read, drawn_of[read.model]):
-            yield who | {"group": group}, part
+        for group in groups_of(read, drawn_of[read.model]):
+            yield who | {"group": group.name}, group
 
 
-def drawn_groups(read: Ablated, drawn: Sequence[Path]) -> Iterator[tuple[str, Ablated]]:
-    """The rows that were drawn for each group; ReciteError where they were not all ablated.
-
-    Their share of the corpus is that of the sample, times that of the group's rows in the sample.
-    """
-    table = one_table(ABLATION_ROWS.read(path) for path in drawn).to_pandas()
-    for group in GROUPS:
-        part = table[table["group"] == group]
-        chosen, shares = np.zeros(len(read.hits), bool), {}
-        for domain, lines in part.groupby("domain", observed=True):
-            rows = read.frame.starts.get(domain, slice(0))
-            chosen[rows] = np.isin(read.frame.row_ids[rows], lines["row_id"])
-            shares[domain] = float(lines["inclusion_probability"].iloc[0])
-        if chosen.sum() != len(part):
-            raise ReciteError(f"not all rows that {drawn[0].parent} names were ablated; delete it and run again.")
-        if len(part):
-            fractions = {domain: read.frame.fractions[domain] * share for domain, share in shares.items()}
-            values = {name: getattr(read, name)[chosen] for name in LOST}
-            yield group, read._replace(frame=read.frame.part(chosen)._replace(fractions=fractions), **values)
-
-
-def read_ablated(paths: Sequence[Path], options: Mapping[str, Any]) -> Ablated:
-    """All parts and layers of one model; ReciteError where a layer is missing or is there of other rows."""
-    blocks: dict[int, list[Path]] = {}
-    for path in paths:
-        blocks.setdefault(read_metadata(path)["first_layer"], []).append(path)
-    made = read_metadata(paths[0])
-    model = made["options"]["model"]
-    lost: dict[str, list[np.ndarray]] = {name: [] for name in LOST}
-    heads: list[int] = []
-    row_ids, whole = None, True
-    for first in sorted(blocks):
-        table = one_table(ABLATED.read(path) for path in blocks[first])
-        order, frame = read_frame(table, model, options, whole=False)
-        whole = whole and (row_ids is None or np.array_equal(frame.row_ids, row_ids))
-        clean = table["clean_hits"].to_numpy()[order].astype(np.int16)
-        here = read_metadata(blocks[first][0])["ablated"]
-        names = ("hits", "log_probability", "estimate")
-        values = {name: as_array(table[name]).reshape(len(table), len(here))[order] for name in names}
-        lost["hits"].append(clean[:, None] - values["hits"].astype(np.int16))
-        clean = table["clean_log_probability"].to_numpy()[order]
-        lost["log_probability"].append(clean[:, None] - values["log_probability"])
-        lost["probability"].append(np.exp(clean)[:, None] - np.exp(values["log_probability"]))
-        lost["estimate"].append(values["estimate"])
-        heads += here
-        row_ids = frame.row_ids
-    if not whole or len(heads) != made["ablated_of_model"] or len(set(heads)) < len(heads):
-        raise ReciteError(f"the layers of {model} were not all ablated on the same rows; delete them and run again.")
-    return Ablated(
-        model,
-        made["options"]["family"],
-        made["parameters"],
-        (made["layers"], made["heads"]),
-        np.array(heads),
-        made["options"].get("share", 1.0),
-        made["continuation_tokens"],
-        frame,
-        *(np.concatenate(parts, axis=1) for parts in lost.values()),
-    )
-
-
-def groups_of(read: Ablated) -> Iterator[tuple[str, str, np.ndarray]]:
+def kinds_of(read: Ablated) -> Iterator[tuple[str, str, np.ndarray]]:
     """Natural and planted rows, of all their domains and of each: (kind, domain or ALL, indices)."""
     return read.frame.by_kind(ALL)
 
 
-def drops_of(read: Ablated, rows: np.ndarray, options: Mapping[str, Any]) -> Drops:
+def drops_of(group: Group, rows: np.ndarray, options: Mapping[str, Any]) -> Drops:
     """Mean drops of some rows; NaN in a resample that has none of them."""
-    bags = bags_of(read.frame, rows, options)
-    return Drops(
-        bags.distinct,
-        drawn_means(bags, read.hits) / read.steps,
-        drawn_means(bags, read.log_probability) / read.steps,
-        drawn_means(bags, read.probability),
-    )
+    read = group.rows
+    values = [drawn_means(group, rows, getattr(read, name), options) for name in LOST]
+    return Drops(*counts_of(group, rows), values[0] / read.steps, values[1] / read.steps, values[2])
 
 
-def drawn_means(bags: Bags, values: np.ndarray) -> np.ndarray:
-    """Means of `values` (rows of the model, heads) as seen and under resamples, (1 + resamples, heads)."""
-    return np.concatenate([bags.means(bags.sums(block)) for block in blocks(values)], axis=1)
+def counts_of(group: Group, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many of some rows, and of how many texts, were run without each head, both (heads,)."""
+    frame, count = group.rows.frame, group.rows.measured.shape[1]
+    n, distinct = np.zeros(count, np.int64), np.zeros(count, np.int64)
+    domains = [domain for domain, _ in frame.domains_of(rows)]
+    patterns, places = np.unique([group.rounds[domain] for domain in domains], axis=1, return_inverse=True)
+    for place, pattern in enumerate(patterns.T):
+        limits = {domain: int(limit) for domain, limit in zip(domains, pattern, strict=True)}
+        parts = [frame.starts[domain] for domain in domains]
+        known = [group.round[part] < limits[domain] for domain, part in zip(domains, parts, strict=True)]
+        texts = np.concatenate([frame.texts[part][chosen] for part, chosen in zip(parts, known, strict=True)])
+        n[places.ravel() == place], distinct[places.ravel() == place] = len(texts), len(np.unique(texts))
+    return n, distinct
 
 
-def weighted_means(bags: Bags, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The same under weights of the bags, (weights, bags), each with some that are not 0: (weights, heads)."""
-    sizes = (weights @ bags.sizes)[:, None]
-    return np.concatenate([weights @ bags.sums(block) / sizes for block in blocks(values)], axis=1)
+def drawn_means(group: Group, rows: np.ndarray, values: np.ndarray, options: Mapping[str, Any]) -> np.ndarray:
+    """Means of `values` (rows of the group, heads) as seen and under resamples, (1 + resamples, heads).
+
+    `rows` are whole domains. NaN in a resample that has none of the rows.
+    """
+    frame, shape = group.rows.frame, (1 + options["resamples"], values.shape[1])
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    for domain, own in frame.domains_of(rows):
+        for heads, known in group.patterns(domain):
+            for block in np.split(heads, range(COLUMNS, len(heads), COLUMNS)):
+                found = totals(frame, rows[own], known, values[np.ix_(known, block)], options)
+                sums[:, block] += found.sums
+                counts[:, block] += found.rows
+    return np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
 
 
-def blocks(values: np.ndarray) -> list[np.ndarray]:
-    """Some columns at a time, so that no more are held as sums."""
-    return np.split(values, range(COLUMNS, values.shape[1], COLUMNS), axis=1)
+def weighted_means(group: Group, domain: str, bags: Bags, weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Means over a domain's rows under weights of their bags, (weights, bags): (weights, heads).
+
+    A head of whose rows nothing has a weight has its mean over all of them.
+    """
+    found = np.empty((len(weights), values.shape[1]))
+    for heads, known in group.patterns(domain):
+        part = bags._replace(rows=known, places=bags.places[np.searchsorted(bags.rows, known)])
+        sizes = (weights @ np.bincount(part.places, minlength=bags.bags))[:, None]
+        for block in np.split(heads, range(COLUMNS, len(heads), COLUMNS)):
+            sums = part.sums(values[:, block])
+            plain = np.broadcast_to(sums.sum(axis=0) / len(known), (len(weights), len(block)))
+            found[:, block] = np.divide(weights @ sums, sizes, out=plain.copy(), where=sizes > 0)
+    return found
 
 
 def ranks(hits: np.ndarray, log_probability: np.ndarray, measure: str) -> np.ndarray:
-    """Ranks of the ablated heads, from 0, by their mean drops, all three (draws, heads).
+    """Ranks of the heads, from 0, by their mean drops, all three (draws, heads).
 
     By the mean drop in hits and, of equal ones, by that in log-probability; or by log-probability alone. Means of hits
     are equal where they differ by rounding.
@@ -192,8 +129,9 @@ def ranks(hits: np.ndarray, log_probability: np.ndarray, measure: str) -> np.nda
     return found
 
 
-def both_drawn(read: Ablated, bags: Bags) -> tuple[np.ndarray, np.ndarray]:
+def both_drawn(group: Group, rows: np.ndarray, options: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """Mean drops in hits and in log-probability by `drawn_means`; as seen where a resample has none of the rows."""
-    means = (drawn_means(bags, values) for values in (read.hits, read.log_probability))
+    read = group.rows
+    means = (drawn_means(group, rows, values, options) for values in (read.hits, read.log_probability))
     hits, log_probability = (np.where(np.isnan(drawn), drawn[:1], drawn) for drawn in means)
     return hits, log_probability

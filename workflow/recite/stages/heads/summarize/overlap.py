@@ -19,11 +19,11 @@ from recite.files import hash64
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import is_natural
 from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of
-from recite.stages.heads.shortlist import count_of
+from recite.stages.heads.ablated import Group
+from recite.stages.heads.first import count_of
+from recite.stages.heads.places import FIFTH
 from recite.stages.heads.summarize.importance import (
     ALL,
-    MEASURES,
-    Ablated,
     both_drawn,
     ranks,
     read_models,
@@ -43,10 +43,8 @@ OF_A_RESAMPLE = 4
 Without the splits' share it would be 0.6 to 0.9 of that, as heads that were seen are more distinct than true ones; of
 one split, 1.2 to 2.3 times.
 """
-CLAIMED = {MEMORIZED: "hits", UNMEMORIZED: "log_probability"}
-"""Group -> what its heads are ranked by in the claims: rows without hits have none to lose."""
-FIFTH = 0.2
-"""The paper's share of heads."""
+CLAIMED = (MEMORIZED, UNMEMORIZED)
+"""Groups whose overlaps are in the claims, by their own measure."""
 Line = dict[str, Any]
 
 
@@ -70,11 +68,11 @@ def measure_overlap(
     """Write the tables overlap and draws from parts of the table of ablated rows, of which `drawn` says the groups."""
     lines: list[Line] = []
     draws: list[Line] = []
-    for who, read in read_models(ablated, drawn, options):
-        for measure, ranked in ranked_domains(read, options).items():
-            lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, read, options)]
-            if CLAIMED.get(who["group"]) == measure:
-                draws += claimed_lines(who, ranked, math.prod(read.shape), options)
+    for who, group in read_models(ablated, drawn, options):
+        for measure, ranked in ranked_domains(group, options).items():
+            lines += [who | {"measure": measure} | line for line in overlap_lines(ranked, group, options)]
+            if group.name in CLAIMED and measure == group.measure:
+                draws += claimed_lines(who, ranked, math.prod(group.rows.shape), options)
     OVERLAP.write_lines(outputs["overlap"], lines, {"options": dict(options)})
     DRAWS.write_lines(outputs["draws"], draws, {"options": dict(options)})
 
@@ -89,26 +87,29 @@ def claimed_lines(who: Line, ranked: Mapping[str, Ranked], heads: int, options: 
         yield draw_line(who, f"heads_shared_{who['group']}", overlaps - chance)
 
 
-def ranked_domains(read: Ablated, options: Mapping[str, Any]) -> dict[str, dict[str, Ranked]]:
+def ranked_domains(group: Group, options: Mapping[str, Any]) -> dict[str, dict[str, Ranked]]:
     """Measure -> natural domain that has texts enough -> the heads' ranks there."""
-    found: dict[str, dict[str, Ranked]] = {measure: {} for measure in MEASURES}
+    read = group.rows
+    found: dict[str, dict[str, Ranked]] = {measure: {} for measure in group.measures}
     for domain, part in read.frame.starts.items():
         bags = bags_of(read.frame, np.arange(part.start, part.stop), options)
         if not is_natural(read.frame.kinds[domain]) or bags.distinct < FEWEST:
             continue
         rng = np.random.default_rng(hash64(options["seed"], "overlap", read.model, domain))
         members = random_halves(len(bags.sizes), SPLITS + 2 * options["resamples"], rng)
-        weights, whole = bags.weights, both_drawn(read, bags)
-        halves = [drops_of_half(read, bags, half_weights(side, weights)) for side in (members, ~members)]
+        weights, whole = bags.weights, both_drawn(group, bags.rows, options)
+        halves = [drops_of_half(group, domain, bags, half_weights(side, weights)) for side in (members, ~members)]
         for measure, domains in found.items():
             of_halves = np.stack([ranks(*half, measure).astype(np.int16) for half in halves])
             domains[domain] = Ranked(bags.distinct, len(bags.rows), ranks(*whole, measure), of_halves)
     return found
 
 
-def drops_of_half(read: Ablated, bags: Bags, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean drops in hits and in log-probability under weights of the bags, each (weights, heads)."""
-    return weighted_means(bags, weights, read.hits), weighted_means(bags, weights, read.log_probability)
+def drops_of_half(group: Group, domain: str, bags: Bags, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean drops in hits and in log-probability under weights of a domain's bags, each (weights, heads)."""
+    values = group.rows.hits, group.rows.log_probability
+    hits, log_probability = (weighted_means(group, domain, bags, weights, lost) for lost in values)
+    return hits, log_probability
 
 
 def random_halves(texts: int, splits: int, rng: np.random.Generator) -> np.ndarray:
@@ -126,22 +127,22 @@ def half_weights(members: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.where(found.any(axis=1, keepdims=True), found, members)
 
 
-def overlap_lines(ranked: Mapping[str, Ranked], read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
+def overlap_lines(ranked: Mapping[str, Ranked], group: Group, options: Mapping[str, Any]) -> Iterator[Line]:
     """Lines of one model, group and measure: every share of the heads, every comparison.
 
-    Shares are of all heads of the model. Of screened ones there are none beyond what was ablated of every domain.
+    Where heads were left when their place was known, it was that in the fifth: there are no other shares.
     """
     if not ranked:
         return
-    heads = math.prod(read.shape)
-    for share in [share for share in SHARES if share <= read.share]:
+    heads = math.prod(group.rows.shape)
+    for share in SHARES if group.whole else [FIFTH]:
         k = count_of(share, heads)
         about = {"share": share, "k": k, "heads": heads}
         tops = {domain: one.drawn < k for domain, one in ranked.items()}
         halves = {domain: one.halves < k for domain, one in ranked.items()}
         yield from (about | line for line in _within(ranked, halves, heads, k, options))
         if len(ranked) > 1:
-            rng = np.random.default_rng(hash64(options["seed"], "chance", read.model, k, len(ranked)))
+            rng = np.random.default_rng(hash64(options["seed"], "chance", group.rows.model, k, len(ranked)))
             random = random_tops(heads, k, len(ranked), options["resamples"], rng)
             yield from (about | line for line in _between(ranked, halves, random, k, options))
             yield about | _universal(ranked, tops, random, options)

@@ -13,7 +13,8 @@ import numpy as np
 from scipy import stats
 
 from recite.outcomes.means import FEWEST, Bags, bags_of
-from recite.stages.heads.summarize.importance import MEASURES, Ablated, groups_of, read_models
+from recite.stages.heads.ablated import MEASURES, Group
+from recite.stages.heads.summarize.importance import kinds_of, read_models
 from recite.stages.heads.tables import POWER
 
 POWER_OF_TEST, LEVEL = 0.8, 0.05
@@ -27,22 +28,27 @@ Line = dict[str, Any]
 def measure_power(options: Mapping[str, Any], ablated: Sequence[Path], drawn: Sequence[Path], power: Path) -> None:
     """Write the table power from parts of the table of ablated rows, of which `drawn` says the groups."""
     lines: list[Line] = []
-    for who, read in read_models(ablated, drawn, options):
-        lines += [who | line for line in power_lines(read, options)]
+    for who, group in read_models(ablated, drawn, options):
+        lines += [who | line for line in power_lines(group, options)]
     metadata = {"options": dict(options), "power": POWER_OF_TEST, "level": LEVEL}
     POWER.write_lines(power, lines, metadata)
 
 
-def power_lines(read: Ablated, options: Mapping[str, Any]) -> Iterator[Line]:
-    """Lines of one model and group: by domain, measure and number of rows, this study's first."""
-    for kind, domain, rows in groups_of(read):
+def power_lines(group: Group, options: Mapping[str, Any]) -> Iterator[Line]:
+    """Lines of one model and group: by domain, measure and number of rows, this study's first.
+
+    The variance is that over the first round's rows, which were run without every head.
+    """
+    read = group.first_round().rows
+    for kind, domain, rows in kinds_of(read):
         bags = bags_of(read.frame, rows, options)
         if bags.distinct < FEWEST:
             continue
+        drawn = sum(group.drawn[name] for name, _ in read.frame.domains_of(rows))
         for measure, values in zip(MEASURES, (read.hits, read.log_probability), strict=True):
             means, errors = means_and_errors(bags, values)
             means, errors = np.abs(means) / read.steps, errors / read.steps
-            for place, size in enumerate((len(rows), *SIZES)):
+            for place, size in enumerate((drawn, *SIZES)):
                 smallest = smallest_effects(errors * math.sqrt(len(rows) / size))
                 about = {"rows": kind, "domain": domain, "measure": measure, "n": size, "own": place == 0}
                 about |= {"measured_n": len(rows), "measured_distinct": bags.distinct, "heads": len(smallest)}
