@@ -25,7 +25,7 @@ SPENT = 20
 room = free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1024) }'); [ "$$free" -ge $(1) ] \
   || { echo "recite: $$free MB are free on the disk of $(CURDIR), too few for $(2); free some space, then say make again." >&2; exit 1; }
 
-.PHONY: demo docs lock real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo docs lock real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-looks bench-frequency bench-audit bench-cluster bench-gpu format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -87,6 +87,10 @@ bench-aggregation: .venv/installed
 ## How often the 95% intervals hold the truth: simulated studies of a known population, both estimands.
 bench-coverage: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.coverage $(OPTIONS)
+
+## Heads that are left when their place is known, beside the full count: on the mini study's rows (make demo) and simulated.
+bench-looks: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m bench.looks $(OPTIONS)
 
 ## Counts of 10,000 spans in 50 MB of text, index included, beside `bytes.count`: seconds and ratio.
 bench-frequency: .venv/installed

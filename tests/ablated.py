@@ -53,7 +53,8 @@ def write_ablated(
     Or without those of them that were `measured`, (rows, heads) bool.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made: dict[str, Any] = {"options": {"model": model, "family": model[0]}, "parameters": 9}
+    made: dict[str, Any] = {"options": {"model": model, "family": model[0], "round": 0}}
+    made |= {"parameters": 9}
     made |= {"continuation_tokens": STEPS, "layers": LAYERS, "heads": HEADS_OF_A_LAYER}
     paths = []
     for first in range(0, LAYERS, step):

@@ -78,6 +78,14 @@ class Group(NamedTuple):
             rows = part.start + np.flatnonzero(self.round[part] < count)
             yield np.flatnonzero(self.rounds[domain] == count), rows
 
+    def led(self, domain: str, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of a domain that were run without the heads that have most rows, and their mean loss by these.
+
+        Indices of the rows, ascending, and (rows,), of `values` (rows of the group, heads).
+        """
+        *_, (heads, rows) = self.patterns(domain)
+        return rows, values[np.ix_(rows, heads)].mean(axis=1, dtype=np.float64)
+
     def first_round(self) -> "Group":
         """The rows that were run without every head."""
         chosen = self.round == 0

@@ -33,10 +33,13 @@ class Ranking(NamedTuple):
 
 
 def heads_by_loss(paths: Sequence[Path], kept: Kept) -> Ranking:
-    """The heads by the log-probability that a row loses on average; none where no row of all `paths` ranks."""
+    """The heads by the log-probability that a row loses on average; none where no row of all `paths` ranks.
+
+    By rows of the first round, which were run without every head.
+    """
     sums: Any = 0.0
     counts: Any = 0
-    for path in sorted(paths):
+    for path in sorted(path for path in paths if not read_metadata(path)["options"]["round"]):
         made = read_metadata(path)
         total = made["layers"] * made["heads"]
         table = ABLATED.read(path, ["sequence_id", "clean_hits", "clean_log_probability", "heads", "log_probability"])

@@ -1,7 +1,9 @@
 """What a model's rows of each group lose by each of its heads: mean drops, as seen and under resamples of the texts.
 
-A head that was left after some rounds has fewer rows than others. Those of a domain that it has stand for all that were
-drawn there, so that domains count as they do for other heads.
+A head that was left after some rounds has fewer rows than others, and rows that lose much lose it by many heads. So
+its drop is taken beside that of the heads that have most rows in the domain, on the rows that it has; their mean drop
+on all rows is then added (the difference estimator of double sampling; Cochran 1977, chapter 12). Domains count as they
+do for other heads.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -90,11 +92,15 @@ def drawn_means(group: Group, rows: np.ndarray, values: np.ndarray, options: Map
     frame, shape = group.rows.frame, (1 + options["resamples"], values.shape[1])
     sums, counts = np.zeros(shape), np.zeros(shape)
     for domain, own in frame.domains_of(rows):
+        most, led = group.led(domain, values)
+        base = totals(frame, rows[own], most, led[:, None], options).means
         for heads, known in group.patterns(domain):
+            beside = led[np.searchsorted(most, known), None]
             for block in np.split(heads, range(COLUMNS, len(heads), COLUMNS)):
-                found = totals(frame, rows[own], known, values[np.ix_(known, block)], options)
-                sums[:, block] += found.sums
-                counts[:, block] += found.rows
+                found = totals(frame, rows[own], known, values[np.ix_(known, block)] - beside, options)
+                there = (found.rows > 0) & ~np.isnan(base)
+                sums[:, block] += np.where(there, found.sums + found.rows * np.nan_to_num(base), 0)
+                counts[:, block] += np.where(there, found.rows, 0)
     return np.divide(sums, counts, out=np.full(shape, np.nan), where=counts > 0)
 
 
@@ -104,14 +110,22 @@ def weighted_means(group: Group, domain: str, bags: Bags, weights: np.ndarray, v
     A head of whose rows nothing has a weight has its mean over all of them.
     """
     found = np.empty((len(weights), values.shape[1]))
+    most, led = group.led(domain, values)
+    base = _weighted(bags, most, led[:, None], weights)
     for heads, known in group.patterns(domain):
-        part = bags._replace(rows=known, places=bags.places[np.searchsorted(bags.rows, known)])
-        sizes = (weights @ np.bincount(part.places, minlength=bags.bags))[:, None]
+        beside = led[np.searchsorted(most, known), None]
         for block in np.split(heads, range(COLUMNS, len(heads), COLUMNS)):
-            sums = part.sums(values[:, block])
-            plain = np.broadcast_to(sums.sum(axis=0) / len(known), (len(weights), len(block)))
-            found[:, block] = np.divide(weights @ sums, sizes, out=plain.copy(), where=sizes > 0)
+            found[:, block] = base + _weighted(bags, known, values[np.ix_(known, block)] - beside, weights)
     return found
+
+
+def _weighted(bags: Bags, rows: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means of `values`, (rows, columns), of some of the rows of the bags; plain ones where these have no weight."""
+    places = bags.places[np.searchsorted(bags.rows, rows)]
+    part = bags._replace(rows=np.arange(len(rows)), places=places)
+    sizes = (weights @ np.bincount(places, minlength=bags.bags))[:, None]
+    plain = np.broadcast_to(values.mean(axis=0), (len(weights), values.shape[1]))
+    return np.divide(weights @ part.sums(values), sizes, out=plain.copy(), where=sizes > 0)
 
 
 def ranks(hits: np.ndarray, log_probability: np.ndarray, measure: str) -> np.ndarray:
