@@ -115,7 +115,9 @@ def stages(checkpoint: Checkpoint, facts: Facts, peak: float, ablation_rows: lis
     layers = range(middle, middle + 1)
     heads = ablation_flops(facts, CONTEXT, STEPS, layers)
     for size in ablation_rows:
-        seconds = timed(partial(effects, checkpoint, text[:size], STEPS, size, layers), 1)
+        tokens = continue_greedily(checkpoint, text[:size, :CONTEXT], STEPS, size).tokens
+        recited = torch.cat([text[:size, :CONTEXT], tokens], dim=1)
+        seconds = timed(partial(effects, checkpoint, recited, STEPS, size, layers), 1)
         name = f"ablation, {size} rows"
         found[name] = shown(name, size / seconds, heads, peak)
     return found

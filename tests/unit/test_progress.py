@@ -27,7 +27,6 @@ from recite.jobs import screen, status
 from recite.progress import Progress
 from recite.stages.compressibility.measure import sufficient_suffixes
 from recite.stages.heads.measure.ablation import effects
-from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.continuations import ablate_heads
 from recite.stages.recovery.measure import compared
 
@@ -99,7 +98,6 @@ def test_every_stage_counts_all_that_it_does(checkpoint_folder: Callable[[str], 
         (lambda: list(decode(checkpoint, text, 8, 4, done)), 6),
         (lambda: list(ablate_heads(checkpoint, prompt, true, 4, chosen={1: heads}, done=done)), 6 * 2),
         (lambda: effects(checkpoint, text, 8, 4, range(1, 3), done=done), 2 * 6 * 2 * checkpoint.heads),
-        (lambda: estimated_changes(checkpoint, text, 8, 16, range(3), done=done), 6),
     ]
     for call, expected in calls:
         counted[0] = 0

@@ -169,9 +169,9 @@ EDITS = {
         {"batching": 4, "scoring": 4, "compressibility": 2, "noise": 1, "lens": 2, **ANEW},
     ),
     "both layers' heads in a job": Edit(config(("layers_per_job: 1", "layers_per_job: 2")), {"ablation": 1, **ABLATED}),
-    "heads screened": Edit(
-        config(("layers_per_job: 1", "layers_per_job: 1\n  screening: {share: 0.5}")),
-        {"screening": 1, "ablation": 2, **ABLATED, "figures": 6},
+    "heads left after a look": Edit(
+        config(("layers_per_job: 1", "layers_per_job: 1\n  looks: [4]")),
+        {**DRAWN, "ablation": 4, "open_heads": 1, **ABLATED},
     ),
     "fewer rows ablated": Edit(config(("rows_per_domain: 10", "rows_per_domain: 9")), DRAWN | ABLATED),
     "rows ablated by class": Edit(

@@ -30,7 +30,7 @@ FIGURES = [
     "power",
     "structure",
 ]
-FIGURES += ["profiles", "screening", "signatures", "signature_clusters"]
+FIGURES += ["profiles", "signatures", "signature_clusters"]
 
 
 def test_everything_is_there_and_nothing_else(finished: Checkout) -> None:

@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from recite.stages.heads.measure.attribution import estimated_changes
-from recite.stages.heads.measure.screening import screen_heads
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -60,7 +59,7 @@ class Job:
     def run(self, stage: str, weights: Path, dtype: str) -> None:
         noise = {"seed": 1, "layer": 0, "rms": "token", "positions": "prompt"}
         options: dict[str, Any] = {"model": "m", "family": "f", "bos": None, "dtype": dtype, "batch_rows": 4}
-        options |= {"noise": noise, "layers": [0, None], "replacement": "mean_of_others"}
+        options |= {"noise": noise, "layers": [0, None], "replacement": "mean_of_others", "round": 0}
         options |= {"rows_per_domain": ROWS, "schemes": {"plain": {}}}
         options |= {"classes": {"memorized": ROWS}, "memorized": 1.0, "half": 0.5, "unmemorized": 0.0, "seed": 1}
         options |= {"points": 2, "ladder": [3]}
@@ -79,7 +78,6 @@ class Job:
             "neurons": lambda: measure_neurons(
                 options, [scores], shards, weights, out, self.folder / "class.parquet", 1
             ),
-            "screening": lambda: screen_heads(options, shards, [drawn], weights, None, out, 1),
             "batching": lambda: search(options, weights, 2**31, out, 1),
         }
         calls[stage]()
@@ -87,7 +85,7 @@ class Job:
 
 TEXT = torch.randint(0, 300, (ROWS, 2 * STEPS), generator=torch.Generator().manual_seed(3))
 STAGES = ("scoring", "noise", "extraction", "compressibility", "recovery", "lens", "ablation")
-STAGES += ("ablation_means", "screening", "neurons")
+STAGES += ("ablation_means", "neurons")
 
 
 @pytest.fixture(scope="module")

@@ -230,7 +230,7 @@ def studies(folder: Path) -> Iterator[Study]:
     """The shipped studies and others that have each of the rules, and each of what a job may lack."""
     mini, paper = shipped("mini"), shipped("paper")
     yield from (loaded(config) for config in (mini, paper, shipped("factorial")))
-    yield loaded(mini, ablation={"screening": {"share": 0.5}, "replacement": "dataset_mean"})
+    yield loaded(mini, ablation={"looks": [5], "replacement": "dataset_mean"})
     yield loaded(mini, scoring={"batch_rows": "auto"})
     yield loaded(mini, frequency={"countings": ["public"]})
     yield loaded(paper, frequency={"countings": ["bytes", "own", "other", "public"], "other": "pythia"})

@@ -1,5 +1,6 @@
 """recite.planning.planner: the jobs of the two studies, what they wait for and cost, what a plan cannot do without."""
 
+import math
 import re
 from collections import Counter
 from copy import deepcopy
@@ -71,7 +72,9 @@ def test_jobs_of_every_stage(name: str) -> None:
     ):
         assert counts[stage] == times * sum(parts[model] for model in study.models_of(stage)) > 0
     blocks = {model: len(asked.blocks(study, model)) * len(asked.parts(study, model)) for model in study.models}
-    assert counts["ablation"] == sum(blocks[model] for model in asked.models(study)) > 0
+    rounds = len(asked.rounds(study))
+    assert counts["ablation"] == rounds * sum(blocks[model] for model in asked.models(study)) > 0
+    assert counts["open_heads"] == (rounds - 1) * len(asked.models(study))
     assert counts["sampling"] == sum(len(study.domains[model.corpus]) for model in study.families.values())
     assert counts["candidates"] == sum(len(groups(study, corpus)) for corpus in study.domains)
     trained = counts["training"] + counts["training_in_steps"]
@@ -305,9 +308,9 @@ def test_ablation_runs_every_head_twice() -> None:
     made = ablating(FIRST)
     jobs = named(made)
     cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
-    job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
+    job = jobs["ablation/openllama-7b/round-0/layers-30/common_crawl-0000"]
     assert awaited(job) == ["registration/openllama-7b", "samples", "ablation_rows/openllama-7b/common_crawl"]
-    row = heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
+    row = 2 * heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
     work = -(-1000 // batch) * batch * row
     assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * heads.PACE))
     assert job.written == 1000 * (costs.LAYERED_BYTES + 2 * 32 * heads.HEAD_BYTES)
@@ -318,34 +321,48 @@ def test_ablation_runs_every_head_twice() -> None:
     domains = {f"sampling/openllama/{domain}" for domain in made.study.domains_of("openllama-7b")}
     drawn = {f"ablation_rows/openllama-7b/{domain}" for domain in made.study.domains_of("openllama-7b")}
     assert set(means["ablation_means/openllama-7b"].after) == {*awaited(job), *drawn, *domains}
-    after = means["ablation/openllama-7b/layers-30/common_crawl-0000"].after
+    after = means["ablation/openllama-7b/round-0/layers-30/common_crawl-0000"].after
     assert after == (*job.after, "ablation_means/openllama-7b")
 
 
-def test_screened_heads_are_not_ablated() -> None:
-    """Prevents a plan that ablates every head where a study screens, and jobs that do not wait for the estimates."""
-    made = ablating(FIRST | {"screening": {"share": 0.2}, "replacement": "dataset_mean"})
-    jobs = named(made)
-    cost, batch = made.costs["openllama-7b"], made.study.config["ablation"]["batch_rows"]
-    screening = jobs["screening/openllama-7b"]
-    drawn = [f"ablation_rows/openllama-7b/{domain}" for domain in made.study.domains_of("openllama-7b")]
-    means = "ablation_means/openllama-7b"
-    assert awaited(screening) == ["registration/openllama-7b", "samples", *drawn, means]
-    rows = 1000 * len(made.study.domains[made.study.models["openllama-7b"].corpus])
-    work = 2 * -(-rows // batch) * batch * cost.row
-    assert screening.seconds == pytest.approx(cost.load + work / (0.4 * 312e12))
-    assert cost.weights < screening.peak < 80e9
-    job = jobs["ablation/openllama-7b/layers-30/common_crawl-0000"]
+def test_heads_are_left_after_looks() -> None:
+    """Prevents rounds of other rows, two passes for what takes one, and a round that does not wait for its look."""
+    classes = {"memorized": 800, "half": 100, "unmemorized": 300}
+    made = ablating({"classes": classes, "looks": [150, 400, 1000], "layers_per_job": 10})
+    assert asked.looks(made.study) == [150, 400] and list(asked.rounds(made.study)) == [0, 1, 2]
+    jobs, cost = named(made), made.costs["openllama-7b"]
+    job = jobs["ablation/openllama-7b/round-1/layers-30/common_crawl-0000"]
     here = "ablation_rows/openllama-7b/common_crawl"
-    assert awaited(job) == ["registration/openllama-7b", "samples", here, means, screening.name]
-    share = heads.listed_share(0.2)
-    row = share * heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) + 2 * cost.row
-    rate = 0.4 * 312e12 * heads.PACE
-    assert job.seconds == pytest.approx(cost.load + -(-1000 // batch) * batch * row / rate)
-    assert job.written == 1000 * (costs.LAYERED_BYTES + round(share * 64) * heads.HEAD_BYTES)
-    assert set(jobs["signatures"].after) == {"recovery_aggregation", "lens_aggregation"}
-    assert "figures/screening" not in jobs and "figures/heads" in jobs
-    assert "screening/openllama-7b" not in named(ablating(FIRST))
+    assert awaited(job) == ["registration/openllama-7b", "samples", here, "open_heads/openllama-7b/0"]
+    look = jobs["open_heads/openllama-7b/1"]
+    assert {name.rpartition("/")[0] for name in look.after if name.startswith("ablation/")} == {
+        f"ablation/openllama-7b/round-{n}/layers-{first}" for n in (0, 1) for first in (0, 10, 20, 30)
+    }
+    assert "open_heads/openllama-7b/0" in look.after and "open_heads/openllama-7b/2" not in jobs
+    total = made.study.config["sampling"]["rows_per_domain"]
+    parts, shards = asked.parts(made.study, "openllama-7b"), made.study.shards_of("common_crawl")
+    counts = [
+        {
+            name: sum(asked.of_class(made.study, "openllama-7b", shard, number)[name] for shard in shards)
+            for name in ("memorized", "half", "unmemorized")
+        }
+        for number in (0, 1, 2)
+    ]
+    spread = len(shards)
+    for found, expected in zip(counts, ((150, 100, 150), (250, 0, 150), (400, 0, 0)), strict=True):
+        assert all(0 <= a - b < spread for a, b in zip(found.values(), expected, strict=True))
+    held = asked.of_class(made.study, "openllama-7b", "common_crawl-0000", 1)
+    assert held["memorized"] == math.ceil(250 * min(total, made.study.config["sampling"]["shard_rows"]) / total)
+    rows = dict.fromkeys(held, 0)
+    for shard in parts["common_crawl-0000"]:
+        for name, expected in asked.of_class(made.study, "openllama-7b", shard, 1).items():
+            rows[name] += expected
+    count, passes = sum(rows.values()), rows["memorized"] + 2 * rows["half"] + rows["unmemorized"]
+    each = heads.OPEN[1] * heads.ablation_flops(cost.facts, 33, 32, range(30, 32)) * passes / count + 2 * cost.row
+    batch = made.study.config["ablation"]["batch_rows"]
+    work = -(-count // batch) * batch * each
+    assert job.seconds == pytest.approx(cost.load + work / (0.4 * 312e12 * heads.PACE))
+    assert "open_heads/openllama-7b/0" not in named(ablating(FIRST))
 
 
 def test_large_models_have_fewer_rows_ablated() -> None:

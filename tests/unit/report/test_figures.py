@@ -210,22 +210,6 @@ def _add_overlap(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], 
             lines["power"].append(model | about | {"smallest": median / 2, "median": median, "largest": median + 0.1})
 
 
-def _add_screening(lines: dict[str, list[dict[str, Any]]], model: dict[str, Any], group: str = "all") -> None:
-    """Lines of one model in the table of screening."""
-    for domain, measure, share in product(("all", "code"), ("hits", "log_probability"), (0.5, 0.2)):
-        about = {"rows": "natural", "domain": domain, "measure": measure, "share": share, "n": 30, "distinct": 20}
-        about |= {
-            "group": group,
-            "heads": 6,
-            "k": 1,
-            "ablated": 4,
-            "chance": share,
-            "rank_correlation": 0.5,
-            "cost": 0.7,
-        }
-        lines["screening"].append(model | about | spread("recall", (11 * len(lines["screening"]) % 89) / 100))
-
-
 def make_tables(families: list[str], sizes: list[int]) -> Tables:
     """Synthetic tables of a study."""
     models = [
@@ -266,7 +250,6 @@ def make_tables(families: list[str], sizes: list[int]) -> Tables:
         _add_layers(lines, model)
         _add_heads(lines, model)
         _add_overlap(lines, model)
-        _add_screening(lines, model)
     for family in families:
         _add_countings(lines, family)
     _add_pairs(lines, models)
@@ -360,7 +343,6 @@ BEHIND: dict[str, Callable[[Tables], pd.DataFrame]] = {
     "overlap": lambda tables: _largest(tables["overlap"]).query("measure == 'hits' and domain_a == 'all'"),
     "power": lambda tables: _largest(tables["power"]).query("rows == 'natural' and domain == 'all'"),
     "heads": lambda tables: _largest(tables["heads"]).query("rows == 'natural' and domain == 'all'"),
-    "screening": lambda tables: _largest(tables["screening"]).query("domain == 'all'"),
     "lens_positions": lambda tables: _of_classes(tables["lens_positions"]).assign(
         distinct=lambda table: table["group"].map(TEXTS)
     ),
@@ -786,19 +768,6 @@ def test_heads_that_were_screened_out_are_grey(tables: Tables) -> None:
         assert panel.get_facecolor()[:3] == (0.8, 0.8, 0.8)
 
 
-def test_screening_shows_a_line_per_family(tables: Tables) -> None:
-    """Prevents recall by the other importance, of a domain, or under another family's name."""
-    axes, _ = panels("screening", tables)
-    table = behind(tables, "screening")
-    for panel, measure in zip(axes, ("hits", "log_probability"), strict=False):
-        handles, labels = panel.get_legend_handles_labels()
-        assert [label.split(",")[0] for label in labels] == ["chance", *NAMES.values()]
-        for handle, family in zip(handles[1:], FAMILIES, strict=True):
-            line = table[(table["family"] == family) & (table["measure"] == measure)].sort_values("share")
-            assert handle.lines[0].get_xdata() == pytest.approx(line["share"].to_numpy(), abs=0.02)
-            assert handle.lines[0].get_ydata() == pytest.approx(line["recall"].to_numpy())
-
-
 def test_overlap_shows_a_panel_per_family(tables: Tables) -> None:
     """Prevents a comparison under another family's title or another label, and the other importance."""
     axes, shown = panels("overlap", tables)
@@ -818,7 +787,7 @@ def test_overlap_shows_a_panel_per_family(tables: Tables) -> None:
 def by_class(tables: Tables, *groups: str) -> Tables:
     """The tables of heads with rows of these classes in place of all rows, each with numbers of its own."""
     found = dict(tables)
-    for name in ("heads", "overlap", "power", "screening"):
+    for name in ("heads", "overlap", "power"):
         parts = [tables[name].assign(group=group, n=tables[name]["n"] + n) for n, group in enumerate(groups, start=1)]
         found[name] = pd.concat(parts, ignore_index=True)
     return found
@@ -839,10 +808,9 @@ def test_memorized_rows_stand_beside_unmemorized_ones(tables: Tables) -> None:
         shown = drawing("overlap")(both)[1]
     measures = {group: set(part["measure"]) for group, part in shown.groupby("group")}
     assert measures == {"memorized": {"hits"}, "unmemorized": {"log_probability"}}
-    for figure in ("power", "screening"):
-        assert set(behind(both, figure)["group"]) == {"memorized", "half", "unmemorized"}
-        with style.style():
-            assert set(drawing(figure)(both)[1]["group"]) == {"memorized"}
+    assert set(behind(both, "power")["group"]) == {"memorized", "half", "unmemorized"}
+    with style.style():
+        assert set(drawing("power")(both)[1]["group"]) == {"memorized"}
 
 
 def test_a_family_without_memorized_rows(tables: Tables) -> None:
@@ -941,7 +909,6 @@ def test_countings_show_every_family(tables: Tables) -> None:
         "heads",
         "overlap",
         "power",
-        "screening",
     ],
 )
 def test_nothing_to_draw_is_said(figure: str, tables: Tables) -> None:

@@ -17,7 +17,7 @@ from recite.files import write_json
 from recite.report.summary import write_summary
 from recite.stages.compressibility.tables import COMPRESSIBILITY
 from recite.stages.frequency.tables import COUNTINGS, THRESHOLDS
-from recite.stages.heads.tables import HEADS, OVERLAP, POWER, SCREENING
+from recite.stages.heads.tables import HEADS, OVERLAP, POWER
 from recite.stages.lens.tables import LENS, LENS_PROFILES
 from recite.stages.noise.tables import NOISE_RATES
 from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
@@ -263,19 +263,6 @@ LINES |= {
             ("a-l", "hits", "universal", "all", 0.2, 0.05),
         )
     ],
-    "screening": [
-        model("a-l")
-        | {"rows": rows, "domain": domain, "measure": measure, "share": share, "n": 40, "distinct": 30, "heads": 60}
-        | {"group": "all", "k": 12, "chance": share, "rank_correlation": 0.625, "ablated": 40, "cost": share + 0.25}
-        | spread("recall", recall - 0.5 + share, 0.25, 1.0)
-        for rows, domain, measure, recall in (
-            ("natural", "all", "hits", 0.75),
-            ("natural", "code", "hits", 0.55),
-            ("planted", "all", "hits", 0.55),
-            ("natural", "all", "log_probability", 1.0),
-        )
-        for share in (0.5, 0.2, 0.3, 0.4)
-    ],
     "power": [
         model("a-l")
         | {"rows": rows, "domain": domain, "measure": measure, "n": n, "own": n == 40, "measured_n": 40, "heads": 60}
@@ -320,7 +307,7 @@ PUBLISHED = [
 ]
 TABLES: list[Table] = [RATES, DISTRIBUTION, CONTROL_RATES, SCALING, SLOPE_TESTS, PREDICTIONS, KINDS, PROFILES]
 TABLES += [DISJOINT_SAMPLES, NOISE_RATES, CLAIMS, CLAIM_FAMILIES, COMPRESSIBILITY, THRESHOLDS, COUNTINGS]
-TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SCREENING, SIGNATURE_TESTS, FACTORIAL]
+TABLES += [RECOVERY, RECOVERY_TESTS, LENS, LENS_PROFILES, HEADS, OVERLAP, POWER, SIGNATURE_TESTS, FACTORIAL]
 
 
 EMPTY: dict[str, bool] = {}
@@ -506,7 +493,6 @@ ORDER = [
     "## Recovery from noise",
     "## Layer decoding",
     "## Head ablation",
-    "## Screening of heads",
     "## Overlap of heads",
     "## Power",
     "## Family signatures",
@@ -549,7 +535,6 @@ def test_profiles_and_samples(page: str) -> None:
         "heads",
         "overlap",
         "power",
-        "screening",
         "signature_tests",
     ],
 )
@@ -615,24 +600,14 @@ def test_heads(page: str, tmp_path: Path) -> None:
     assert "Head ablation" not in summary(tmp_path, left_out="heads")
 
 
-def test_heads_that_were_screened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Prevents heads that were not ablated from being counted among those that do not matter."""
-    assert "were ablated." not in summary(tmp_path)
-    monkeypatch.setitem(LINES, "heads", [line | {"heads": 5} for line in LINES["heads"]])
+def test_heads_that_were_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents the rows of one head from passing for those of all."""
+    assert "A head was left once" not in summary(tmp_path)
+    few = [line | {"n": 40 - 20 * line["layer"], "distinct": 30 - 15 * line["layer"]} for line in LINES["heads"]]
+    monkeypatch.setitem(LINES, "heads", few)
     page = summary(tmp_path)
-    assert rows(page, "Head ablation")[2][4] == "2 of 5"
-    assert "Only the heads that a first-order estimate put forward were ablated." in page
-
-
-def test_screening(page: str, tmp_path: Path) -> None:
-    """Prevents single domains and planted rows from entering, and a share under another one's name."""
-    header, _, *found = rows(page, "Screening of heads")
-    assert header[4:7] == ["20%", "30%", "50%"]
-    assert found == [
-        ["a-l", "all", "60", "hits", "45%", "55%", "75%", "25 to 100", "0.62", "0.75"],
-        ["a-l", "all", "60", "log_probability", "70%", "80%", "100%", "25 to 100", "0.62", "0.75"],
-    ]
-    assert "Screening of heads" not in summary(tmp_path, left_out="screening")
+    assert rows(page, "Head ablation")[2][2:5] == ["40, 30", "30", "2"]
+    assert "A head was left once it was known" in page
 
 
 def test_overlap_and_power(page: str) -> None:

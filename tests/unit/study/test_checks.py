@@ -129,12 +129,13 @@ def config(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         ("ablation", {"classes": {"halves": 5}}, r"ablation\.classes: unknown key 'halves'; did you mean 'half'"),
         ("ablation", {"classes": {"memorized": 0}}, r"ablation\.classes\.memorized: 0 is less than the minimum of 1"),
         ("ablation", {"replacement": "ones"}, r"ablation\.replacement: 'ones' is not one of 'mean_of_others', 'zero'"),
+        ("ablation", {"looks": [0]}, r"ablation\.looks\.0: 0 is less than the minimum of 1"),
+        ("ablation", {"looks": [9, 5]}, r"ablation\.looks: \[9, 5\] do not ascend; put the smallest first"),
         (
             "ablation",
-            {"screening": {"share": 0.1}},
-            r"ablation\.screening\.share: 0\.1 is less than the minimum",
+            {"looks": [5], "classes": {"half": 9}, "rows_per_domain": 9},
+            r"ablation\.looks: heads are left by the rows of a class or by a domain's first rows, not by both",
         ),
-        ("ablation", {"screening": {}}, r"ablation\.screening: key 'share' is missing; add it"),
         ("ablation", {"layers_per_job": 0}, r"ablation\.layers_per_job: 0 is less than the minimum of 1"),
         (
             "sampling",

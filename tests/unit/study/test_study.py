@@ -95,8 +95,8 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     small = scoring | {"batch_rows": 32}
     assert options(study, "recovery", model="openllama-l", layer="2") == small | {"noise": disturbed}
     assert options(study, "lens", model="openllama-l") == small
-    ablation = small | {"layers": [0, None], "replacement": "mean_of_others"}
-    assert options(study, "ablation", model="openllama-l", part="code-0000", first="0") == ablation
+    ablation = small | {"layers": [0, None], "round": 0, "replacement": "mean_of_others"}
+    assert options(study, "ablation", model="openllama-l", part="code-0000", first="0", round="0") == ablation
     assert options(study, "aggregation")["kinds"]["mini"]["licences"] == "free_text"
     assert options(study, "corpus")["name"] == "mini"
     rows = config["sampling"]["rows_per_domain"]
@@ -245,7 +245,7 @@ def test_parts_hold_the_first_rows_of_every_domain(config: dict[str, Any]) -> No
         "control-0002": 5,
     }
     assert {shard: rows for part in heads.parts(study, "pythia-l").values() for shard, rows in part.items()} == whole
-    drawing = {"model": "pythia-l", "first": 25, "classes": {}, "domain": "control"}
+    drawing = {"model": "pythia-l", "first": 25, "classes": {}, "looks": [], "domain": "control"}
     assert options(study, "ablation_rows", model="pythia-l", domain="control") == drawing
     assert options(study, "ablation_rows", model="olmo2-l", domain="code")["first"] == 12
 
@@ -271,7 +271,7 @@ def test_blocks_of_layers(config: dict[str, Any]) -> None:
     assert heads.blocks(study, "pythia-l") == {0: 3, 3: 6}
     assert heads.blocks(study, "olmo1-l") == {0: 6}
     assert heads.blocks(loaded(config), "olmo2-l") == {0: None}
-    job = {"model": "olmo2-l", "first": "4", "part": "code-0000"}
+    job = {"model": "olmo2-l", "round": "0", "first": "4", "part": "code-0000"}
     assert job in study.jobs("ablation") and options(study, "ablation", **job)["layers"] == [4, 6]
 
 
@@ -282,33 +282,24 @@ def test_what_replaces_a_head(config: dict[str, Any]) -> None:
         for by in ("mean_of_others", "zero", "dataset_mean", "resample")
     }
     assert [by for by, study in made.items() if "ablation_means" in study.rules] == ["dataset_mean"]
-    told = {by: heads.ablation_options(study, "pythia-l", 0) for by, study in made.items()}
+    told = {by: heads.ablation_options(study, "pythia-l", 0, 0) for by, study in made.items()}
     assert [by for by in made if "seed" in told[by]] == ["resample"]
     assert all(told[by]["replacement"] == by for by in made)
 
 
-def test_screening(config: dict[str, Any]) -> None:
-    """Prevents another share from estimating anew, a recall where heads are left out, and layers that are not whole."""
-    whole, half, few = (
-        loaded(config, ablation=changes)
-        for changes in ({}, {"screening": {"share": 0.5}}, {"screening": {"share": 0.2}})
-    )
-    assert ("screening" in whole.rules, "screening" in half.rules) == (False, True)
-    assert options(half, "screening", model="pythia-l") == options(few, "screening", model="pythia-l")
-    kinds = options(half, "screening", model="pythia-l")["kinds"]
-    assert kinds["code"] == "structural" and list(kinds) == config["sampling"]["domains"]
-    told = [heads.ablation_options(study, "pythia-l", 0) for study in (whole, half, few)]
-    assert told == [told[0], told[0] | {"share": 0.5}, told[0] | {"share": 0.2}]
-    assert "screening" in whole.tables and "screening" in whole.figures
-    assert "screening" not in half.tables and "screening" not in half.figures
-    assert {"heads", "overlap", "power", "signatures"} <= set(half.tables)
-    assert list(whole.layer_profiles) == ["recovery", "lens", "heads"]
-    assert list(half.layer_profiles) == ["recovery", "lens"]
-    del config["recovery"], config["lens"], config["tuned_lens"]
-    assert "signatures" in loaded(config, ablation={}).tables
-    assert "signatures" not in loaded(config, ablation={"screening": {"share": 0.5}}).tables
-    del config["ablation"]
-    assert "screening" not in loaded(config).rules
+def test_looks(config: dict[str, Any]) -> None:
+    """Rounds follow the looks that classes are large enough for; without any there is one, and no look."""
+    classes = {"memorized": 40, "unmemorized": 8}
+    whole, looked = (loaded(config, ablation={"classes": classes, "looks": looks}) for looks in ([], [10, 30, 40]))
+    assert "open_heads" not in whole.rules and list(heads.rounds(whole)) == [0]
+    assert heads.looks(looked) == [10, 30] and list(heads.rounds(looked)) == [0, 1, 2]
+    assert {job["round"] for job in looked.jobs("ablation")} == {"0", "1", "2"}
+    assert {job["round"] for job in looked.jobs("open_heads")} == {"0", "1"}
+    told = [options(study, "ablation_rows", model="pythia-l", domain="code")["looks"] for study in (whole, looked)]
+    assert told == [[], [10, 30]]
+    told = options(looked, "open_heads", model="pythia-l", round="1")
+    assert (told["round"], told["looks"], told["estimand"]) == (1, [10, 30], "corpus")
+    assert list(whole.layer_profiles) == list(looked.layer_profiles) == ["recovery", "lens", "heads"]
 
 
 def test_a_study_without_ablation(config: dict[str, Any]) -> None:
@@ -316,7 +307,7 @@ def test_a_study_without_ablation(config: dict[str, Any]) -> None:
     del config["ablation"]
     study = loaded(config)
     assert heads.models(study) == [] and not heads.needs_means(study)
-    assert not {"ablation", "ablation_means", "screening", "ablation_aggregation"} & set(study.rules)
+    assert not {"ablation", "ablation_means", "open_heads", "ablation_aggregation"} & set(study.rules)
     assert not {"heads", "overlap", "power"} & {*study.rules, *study.tables, *study.figures}
 
 

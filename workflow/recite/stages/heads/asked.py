@@ -4,12 +4,13 @@ import math
 from typing import Any
 
 from recite.errors import ReciteError
-from recite.outcomes.means import ALL
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of, known
 from recite.study.study import Study
 
 SECTION = "ablation"
+ALL = "all"
+"""In place of a class: the first rows of each domain."""
 
 
 def models(study: Asked) -> list[str]:
@@ -52,11 +53,13 @@ def parts(study: Study, model: str) -> dict[str, dict[str, int]]:
 
 def rows(study: Study, model: str, part: str, round_: int | None = None) -> dict[str, int]:
     """The rows of one part to expect, of all rounds or one: shard -> how many; those of a class are spread evenly."""
-    return {
-        shard: count
-        for shard in study.parts(model)[part]
-        if (count := sum(of_class(study, model, shard, round_).values()))
-    }
+    size, total = study.config["sampling"]["shard_rows"], study.config["sampling"]["rows_per_domain"]
+    found: dict[str, int] = {}
+    for shard in study.parts(model)[part]:
+        held = min(size, total - size * int(shard.rpartition("-")[2]))
+        count = min(held, sum(of_class(study, model, shard, round_).values()))
+        found |= {shard: count} if count else {}
+    return found
 
 
 def of_class(study: Study, model: str, shard: str, round_: int | None = None) -> dict[str, int]:

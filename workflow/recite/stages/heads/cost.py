@@ -1,10 +1,10 @@
 """What ablating heads costs."""
 
-from recite.outcomes.means import ALL, HALF, MEMORIZED, UNMEMORIZED
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
 from recite.stages.heads.asked import (
+    ALL,
     batch_rows,
     block_end,
     blocks,
@@ -23,7 +23,7 @@ OPEN = (1.0, 0.6, 0.25, 0.1)
 Simulated from the mini study's variances over 150, 400 and 1,000 rows, each head's effect a third of what it is there
 (`make bench-looks`); as large as there 0.12, 0.03 and 0.01 go on, a tenth as large 0.9, 0.8 and 0.3.
 """
-PASSES = {ALL: 2, MEMORIZED: 1, HALF: 2, UNMEMORIZED: 1}
+PASSES = {ALL: 2, "memorized": 1, "half": 2, "unmemorized": 1}
 """Passes of a row for each head: one where it is recited whole, or recites nothing."""
 PACE = 0.32
 """What it reaches on a GPU, over scoring, in batches of 128 rows (`make bench-gpu`)."""

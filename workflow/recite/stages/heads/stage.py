@@ -20,6 +20,7 @@ def _jobs(study: Study) -> list[Wildcards]:
         for number in asked.rounds(study)
         for first in asked.blocks(study, model)
         for part in asked.parts(study, model)
+        if asked.rows(study, model, part, number)
     ]
 
 
