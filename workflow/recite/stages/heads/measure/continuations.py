@@ -52,8 +52,8 @@ def ablate_heads(
     With `chosen`, layer -> numbers of its heads, only those; layers without any are passed over. `done` is told the
     number of rows that have been continued, each once for every head. Layers come in the order asked for; those that
     are asked for before a later layer wait until that is done. `context` (rows, length) and `clean`, its undisturbed
-    continuation (rows, steps), are int64 token ids; `likelihood` tells how probable the latter is, too. `means` are each
-    layer's (heads x width), see `mean_outputs`; `donors` (rows, length + steps) the text whose outputs each row takes.
+    continuation (rows, steps), are int64 token ids; `likelihood` tells how probable the latter is, too. `means` are
+    each layer's (heads x width), see `mean_outputs`; `donors` (rows, length + steps) the texts whose outputs are taken.
     """
     prompt, steps, heads = context.shape[1], clean.shape[1], chosen or _all_heads(checkpoint)
     for start in range(0, len(context), batch_rows):
