@@ -126,7 +126,7 @@ def write_suffixes(made: Written, part: str, rows: Rows, hits: np.ndarray) -> No
 
 
 def write_first_rows(made: Written) -> None:
-    """What is measured of the first rows of every domain: extraction at every strength, and layers by the tuned lens."""
+    """What is measured of the first rows of every domain: extraction at every strength, layers by the tuned lens."""
     study, model = made.study, made.model
     for job in study.jobs("extraction"):
         if job["model"] == model:

@@ -106,7 +106,7 @@ class Planted:
         return FINAL[group] / (1 + np.exp((self.traits.rise - self.depths) / SHARPNESS))
 
     def growth(self, memorized: bool) -> np.ndarray:
-        """Size of the difference that noise makes over that of the noise, after each layer from the first, (layers,)."""
+        """Size of the difference that noise makes over that of the noise after each layer, (layers,)."""
         last = self.traits.growth * (LESS_GROWTH if memorized else 1)
         return 1 + (last - 1) * np.arange(self.layers) / (self.layers - 1)
 

@@ -91,7 +91,8 @@ def first_of_domains(domains: np.ndarray, most: int, seen: Counter[str]) -> np.n
 def taken(rows: Rows, places: Sequence[int] | np.ndarray) -> Rows:
     """Some of the rows."""
     chosen = np.asarray(places, np.int64)
-    return Rows(*(column[chosen] for column in rows))  # type: ignore[arg-type]
+    columns = (column if isinstance(column, Tensor) else np.asarray(column) for column in rows)
+    return Rows(*(column[chosen] for column in columns))  # type: ignore[arg-type]
 
 
 def together(parts: Sequence[Rows]) -> Rows:
@@ -115,7 +116,7 @@ def donors_of(shard: Rows, places: Sequence[int], seed: int) -> list[int]:
     The rows of the shard stand in a circle by the hash of (seed, row id), and each takes the next that has another
     text: no other shard, no other job and no other changed row changes a row's donor.
     """
-    if len(places) and (shard.sequences == shard.sequences[0]).all():
+    if len(places) and len(np.unique(shard.sequences)) == 1:
         raise ReciteError(
             f"all rows of a shard of domain {shard.domains[0]} have the same text, so that none can be given "
             "another one's outputs; choose larger shards or another replacement."
@@ -136,7 +137,7 @@ def run_once(rows: Rows, alone: bool) -> tuple[list[int], list[int]]:
 
     A row that is lent another one's outputs is not: rows of equal text have different donors.
     """
-    names = (rows.sequences if alone else rows.ids).tolist()
+    names = np.asarray(rows.sequences if alone else rows.ids).tolist()
     run = list({name: row for row, name in reversed(list(enumerate(names)))}.values())[::-1]
     at = {names[row]: place for place, row in enumerate(run)}
     return run, [at[name] for name in names]
