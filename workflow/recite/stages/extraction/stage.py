@@ -91,7 +91,7 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     for model in study.models_of(SECTION):
         count, read = len(runs(study, model)), planner.total_rows([model])
         seconds += count * (read * costs.AGGREGATION_SECONDS + 2 * _rows(study, model) * LINES * LINE_SECONDS)
-    return Cost(seconds)
+    return Cost(seconds, held=planner.held(study.models_of(SECTION)))
 
 
 RULES = (

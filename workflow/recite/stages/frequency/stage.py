@@ -178,12 +178,12 @@ def _summary_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
 
 
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    models = planner.study.models.values()
+    models, families = planner.study.models, counted_families(planner.study)
     read = sum(
-        _rows(planner.study, family) * sum(model.family == family for model in models)
-        for family in counted_families(planner.study)
+        _rows(planner.study, family) * sum(model.family == family for model in models.values()) for family in families
     )
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS)
+    held = planner.held(name for name, model in models.items() if model.family in families)
+    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=held)
 
 
 RULES = (

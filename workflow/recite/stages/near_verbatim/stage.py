@@ -41,7 +41,8 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study = planner.study
     rows = sum(len(runs(study, model)) * planner.total_rows([model]) for model in study.models_of(SECTION))
-    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
+    held = planner.held(study.models_of(SECTION))
+    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS, held=held)
 
 
 RULES = (

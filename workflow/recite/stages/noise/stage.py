@@ -85,7 +85,9 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study = planner.study
     rows = planner.total_rows(study.models_of(SECTION))
     read = rows * (1 + len(layers(study)) * len(strengths(study)))
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS)
+    runs = 1 + len(layers(study)) * len(strengths(study))
+    held = planner.held(study.models_of(SECTION), runs * costs.SCORE_HELD)
+    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=held)
 
 
 RULES = (

@@ -77,7 +77,8 @@ def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
     read = planner.total_rows(models)
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS + len(models) * costs.RESAMPLING_SECONDS)
+    seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS + len(models) * costs.RESAMPLING_SECONDS
+    return Cost(seconds, held=planner.held(models))
 
 
 RULES = (

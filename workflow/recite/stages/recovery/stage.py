@@ -16,6 +16,8 @@ from recite.study.study import Study
 SECTION = "recovery"
 LAYER_BYTES = 16
 """What each layer adds to a row."""
+LAYER_HELD = 2 * LAYER_BYTES
+"""The same of a domain's rows while they are summed up."""
 
 
 def strengths(study: Study) -> list[str]:
@@ -78,7 +80,8 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     sweeps = len(layers(study)) * len(strengths(study))
     read = planner.total_rows(models) * (1 + sweeps)
     drawn = len(models) * sweeps * costs.RESAMPLING_SECONDS
-    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn)
+    held = planner.held(models, layer=LAYER_HELD)
+    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn, held=held)
 
 
 RULES = (

@@ -14,8 +14,8 @@ def _aggregation_inputs(study: Study, wildcards: Wildcards) -> Files:
 
 
 def _aggregation_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    rows = planner.total_rows(planner.study.models)
-    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
+    rows, held = planner.total_rows(planner.study.models), planner.held(planner.study.models)
+    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS, held=held)
 
 
 RULES = (

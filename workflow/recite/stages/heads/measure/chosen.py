@@ -44,12 +44,12 @@ def read_chosen(
     rows, donors = [], []
     for path in shards:
         shard = read_rows([path])
-        places = [at for at, row_id in enumerate(shard.ids) if (shard.domains[0], row_id) in groups]
+        places = [at for at, row_id in enumerate(shard.ids.tolist()) if (shard.domains[0], row_id) in groups]
         rows.append(taken(shard, places))
         if seed is not None:
             donors.append(taken(shard, donors_of(shard, places, seed)))
     found = together(rows)
-    of_rows = [groups[key] for key in zip(found.domains, found.ids, strict=True)]
+    of_rows = [groups[key] for key in zip(found.domains.tolist(), found.ids.tolist(), strict=True)]
     return Chosen(found, together(donors) if donors else None, of_rows)
 
 
@@ -65,7 +65,7 @@ def heads_of_rows(chosen: Chosen, open_heads: Path | None, every: range) -> dict
     table = table[table["open"] & table["head"].between(every.start, every.stop - 1)]
     of_group = {key: part["head"].tolist() for key, part in table.groupby(["domain", "group"])}
     found: dict[Heads, list[int]] = {}
-    for place, (domain, groups) in enumerate(zip(chosen.rows.domains, chosen.groups, strict=True)):
+    for place, (domain, groups) in enumerate(zip(chosen.rows.domains.tolist(), chosen.groups, strict=True)):
         heads = sorted({head for group in groups for head in of_group.get((domain, group), ())})
         found.setdefault(tuple(heads), []).append(place)
     return found
