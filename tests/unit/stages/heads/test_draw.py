@@ -128,7 +128,7 @@ def test_rows_of_a_round(tmp_path: Path, shards: list[Path]) -> None:
     rows = [(50, "code", "half"), (52, "code", "memorized"), (52, "code", "half"), (51, "code", "memorized")]
     rows += [(57, "prose", "memorized"), (56, "prose", "half")]
     drawn = write_drawn(tmp_path / "drawn.parquet", rows, rounds=[0, 1, 1, 1, 1, 0])
-    assert [read_chosen(shards, [drawn], round_=n).rows.ids for n in (0, 1, 2)] == [[50, 56], [51, 52, 57], []]
+    assert [read_chosen(shards, [drawn], round_=n).rows.ids.tolist() for n in (0, 1, 2)] == [[50, 56], [51, 52, 57], []]
     told = [("code", "memorized", 1), ("code", "memorized", 4), ("code", "half", 5), ("prose", "memorized", 0)]
     told += [("prose", "half", 2)]
     columns: dict[str, Any] = {"domain": [], "group": [], "head": [], "n": [], "probability": [], "open": []}
@@ -188,7 +188,7 @@ def test_donors_of_drawn_rows(tmp_path: Path, shards: list[Path], context: Tenso
         part.ids[donors_of(part, [place], seed=3)[0]]
         for part, place in ((taken(rows, [0, 1, 2, 3]), 3), (taken(rows, [4, 5, 6, 7]), 1))
     ]
-    assert found.rows.ids == [53, 55] and found.donors and found.donors.ids == expected
+    assert found.rows.ids.tolist() == [53, 55] and found.donors and found.donors.ids.tolist() == expected
 
 
 @pytest.mark.parametrize("by", ["mean_of_others", "dataset_mean", "resample"])
