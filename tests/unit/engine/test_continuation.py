@@ -13,7 +13,6 @@ from transformers import AttentionInterface, LlamaConfig, LlamaForCausalLM, Olmo
 
 from peers import generate
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
-from recite.engine import continuation as engine
 from recite.engine import passes
 from recite.engine.activations import trace
 from recite.engine.branches import Restart
@@ -25,6 +24,7 @@ from recite.errors import ReciteError
 from recite.files import read_json, write_json
 from recite.kernels import packing
 from recite.kernels.attention import ATTENTION
+from recite.kernels.logits import BLOCK
 from turns import in_turn
 
 STEPS = 32
@@ -137,7 +137,7 @@ def test_vocabulary_in_slices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Models of the tests have one slice; those of the study have several, and the last is another size."""
-    monkeypatch.setattr(packing, "SLICE", engine.BLOCK)
+    monkeypatch.setattr(packing, "SLICE", BLOCK)
     sliced = load_checkpoint(checkpoint_folder(family), "float32", 8)
     assert [part.out_features for part in sliced.unembedding] == [128, 128, 44]
     found = continue_greedily(sliced, context[:5], 20, batch_rows=4)
@@ -146,18 +146,6 @@ def test_vocabulary_in_slices(
     same = (found.tokens == tokens).all(dim=1)
     torch.testing.assert_close(found.margin[same], margins[same], atol=2e-4, rtol=0)
     assert found.tokens.max() >= 256
-
-
-@pytest.mark.parametrize("size", [128, 256, 1024])
-@pytest.mark.parametrize("vocabulary", [2, 5, 127, 128, 129, 300, 512])
-def test_best_and_second_best_logit(vocabulary: int, size: int) -> None:
-    """They may lie in one block of logits or in two, in two slices, in a last block that is not full, and be equal."""
-    logits = torch.randint(0, 4 * vocabulary, (200, 3, vocabulary), generator=torch.Generator().manual_seed(14)).float()
-    logits[:20] = logits[:20].clamp(max=3 * vocabulary)  # ties
-    choice, gap = engine._choose(iter(logits.split(size, dim=-1)))
-    values = logits.sort(dim=-1, descending=True).values
-    assert torch.equal(choice, (logits == values[..., :1]).long().argmax(dim=-1))
-    assert torch.equal(gap, values[..., 0] - values[..., 1])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU takes passes of any length")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ablated import write_drawn
 from recite.checkpoints.loading import Checkpoint, load_checkpoint
-from recite.engine.continuation import _choose, continue_greedily
+from recite.engine.continuation import continue_greedily
 from recite.engine.finite import NotFiniteError
 from recite.engine.likelihoods import log_probabilities
 from recite.engine.rows import Rows
@@ -163,16 +163,6 @@ def test_what_only_the_logits_show(job: Job, damaged: Any, stage: str, name: str
     """Residual streams are whole where the unembedding, or one token of it, is not."""
     with pytest.raises(ReciteError, match=r"^model m, row 101: "):
         job.run(stage, damaged({name: lambda weight: weight[17].fill_(torch.nan)}), "float32")
-
-
-@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
-@pytest.mark.parametrize("place", [0, 200, 299])
-def test_a_margin_is_none_where_the_logits_are_none(bad: float, place: int) -> None:
-    """Infinity beats every other logit, so its gap would be lost among the smallest of several."""
-    logits = torch.randn(2, 3, 300, generator=torch.Generator().manual_seed(1))
-    logits[1, 2, place] = bad
-    _, gap = _choose([logits[..., :256], logits[..., 256:]])
-    assert torch.isnan(gap).nonzero().tolist() == [[1, 2]]
 
 
 def test_rows_of_the_library_are_counted_from_0(damaged: Any, job: Job, unspoken: int) -> None:

@@ -10,23 +10,20 @@ row goes on step by step. Rows are kept sorted by where they left their draft, s
 position always lie side by side, at one position, and no key or value is gathered.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.branches import Restart
 from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.passes import CHUNK, check_length, chunks, fitting_rows, last_hidden, replaced
 from recite.kernels.key_values import KeyValues
+from recite.kernels.logits import choose
 from recite.progress import Done, unseen
-
-BLOCK = 128
-"""Logits of which `_choose` looks at the greatest first; a divisor of SLICE."""
 
 
 class Pass(NamedTuple):
@@ -218,47 +215,7 @@ class _Block:
                     resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
                     stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
                 hidden = last_hidden(self.checkpoint, self.text[window, start:end], self.cache, keep)
-            choice, gap = _choose(self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
+            choice, gap = choose(self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
             choices.append(choice[low - base : high - base].to(self.text.device))
             gaps.append(gap[low - base : high - base].to(self.text.device))
         return torch.cat(choices), torch.cat(gaps)
-
-
-def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """The best token at each position, the first of equal ones, and its lead over the second best; NaN if not finite.
-
-    `slices` are the logits, (rows, positions, tokens) each of the tokens that follow the last one's; BLOCK divides the
-    number of all but the last one's. They are many, and are read once: each block of a slice gives its greatest, and
-    only that slice's best block is kept.
-    """
-    greatest: list[Tensor] = []
-    places, winners = [], []
-    for logits in slices:
-        for blocks in _blocks(logits):
-            most = blocks.amax(dim=-1)
-            place = most.argmax(dim=-1, keepdim=True)
-            winners.append(blocks.gather(-2, place[..., None].expand(*place.shape, BLOCK)).float())
-            places.append(place + sum(part.shape[-1] for part in greatest))
-            greatest.append(most)
-        del logits, blocks  # else they would lie in memory while the next are made
-    winner = torch.cat(winners, dim=-2)
-    won = winner.amax(dim=-1).argmax(dim=-1, keepdim=True)
-    block = torch.cat(places, dim=-1).gather(-1, won)
-    winner = winner.gather(-2, won[..., None].expand(*won.shape, BLOCK)).squeeze(-2)
-    place = winner.argmax(dim=-1, keepdim=True)
-    best = winner.gather(-1, place)
-    others = torch.cat(greatest, dim=-1).float().scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
-    second = torch.maximum(others, winner.scatter(-1, place, -torch.inf).amax(dim=-1, keepdim=True))
-    gap = (best - second).squeeze(-1)
-    # Infinity would be lost among the smallest gaps, NaN is not.
-    return (block * BLOCK + place).squeeze(-1), gap.where(gap.isfinite(), torch.nan)
-
-
-def _blocks(logits: Tensor) -> Iterator[Tensor]:
-    """Logits in blocks, (rows, positions, blocks, BLOCK); one that is not full by itself, filled up with -inf."""
-    size = logits.shape[-1]
-    whole = size - size % BLOCK
-    if whole:
-        yield logits[..., :whole].unflatten(-1, (-1, BLOCK))
-    if whole < size:
-        yield pad(logits[..., None, whole:], (0, whole + BLOCK - size), value=-torch.inf)
