@@ -110,7 +110,7 @@ def stages(checkpoint: Checkpoint, facts: Facts, peak: float, ablation_rows: lis
     few = text[:512]
     recovery = recovery_flops(facts, CONTEXT)
     stage("recovery", len(few), recovery, lambda: compared(checkpoint, few[:, :CONTEXT], noise, middle, 64))
-    lens = decoding_flops(facts, CONTEXT, STEPS)
+    lens = decoding_flops(facts, CONTEXT, STEPS, facts.layers)
     stage("lens", len(few), lens, lambda: list(decode(checkpoint, few, STEPS, 64)))
     layers = range(middle, middle + 1)
     heads = ablation_flops(facts, CONTEXT, STEPS, layers)

@@ -59,7 +59,7 @@ class Job:
     def run(self, stage: str, weights: Path, dtype: str) -> None:
         noise = {"seed": 1, "layer": 0, "rms": "token", "positions": "prompt"}
         options: dict[str, Any] = {"model": "m", "family": "f", "bos": None, "dtype": dtype, "batch_rows": 4}
-        options |= {"noise": noise, "layers": [0, None], "replacement": "mean_of_others"}
+        options |= {"noise": noise, "layers": [0, None], "layer_stride": 1, "replacement": "mean_of_others"}
         options |= {"rows_per_domain": ROWS, "schemes": {"plain": {}}}
         options |= {"classes": {"memorized": ROWS}, "memorized": 1.0, "half": 0.5, "unmemorized": 0.0, "seed": 1}
         options |= {"points": 2, "ladder": [3]}

@@ -61,7 +61,7 @@ def _summed(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _above(logits: Tensor, own: Tensor) -> Tensor:
-    """How many logits are higher, (rows, positions): numbers of 0 and 1, which are summed up faster than truth values."""
+    """How many logits are higher, (rows, positions): counted as numbers of 0 and 1, faster than as truth values."""
     return torch.gt(logits, own, out=torch.empty_like(logits)).sum(dim=-1)
 
 

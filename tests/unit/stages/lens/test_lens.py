@@ -21,6 +21,7 @@ from recite.engine.rows import Rows
 from recite.errors import ReciteError
 from recite.kernels import packing
 from recite.kernels.logits import BLOCK
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.lens.measure import decode_layers
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.scoring.rows import SCORES
@@ -151,7 +152,14 @@ def test_a_token_settles_where_it_leads_to_the_end() -> None:
 
 
 def job(bos: int | None = None) -> dict[str, Any]:
-    return {"model": "olmo2-test", "family": "olmo2", "bos": bos, "dtype": "float32", "batch_rows": 4}
+    return {
+        "model": "olmo2-test",
+        "family": "olmo2",
+        "bos": bos,
+        "dtype": "float32",
+        "batch_rows": 4,
+        "layer_stride": 1,
+    }
 
 
 def part_of(folder: Path, rows: Rows, hits: list[int]) -> dict[str, Any]:
@@ -211,7 +219,40 @@ def test_the_stage(tmp_path: Path, checkpoint_folder: Any, context: Tensor, bos:
             np.testing.assert_allclose(as_array(sums[name])[place], wanted, rtol=1e-12)
     made = read_metadata(arguments["lens"])
     assert (made["layers"], made["continuation_tokens"], made["batch_rows"]) == (LAYERS, STEPS, 4)
-    assert made["teacher_forced"] is True
+    assert made["teacher_forced"] is True and made["decoded"] == list(range(LAYERS))
+
+
+def test_decoded_layers() -> None:
+    """The last layer is the model and always decoded, the first too; what is between is evenly apart."""
+    assert decoded_layers(6, 1) == [0, 1, 2, 3, 4, 5]
+    assert decoded_layers(6, 2) == [0, 2, 4, 5]
+    assert decoded_layers(7, 2) == [0, 2, 4, 6]
+    assert decoded_layers(7, 3) == [0, 3, 6]
+    assert decoded_layers(6, 100) == [0, 5]
+    assert decoded_layers(1, 4) == [0]
+
+
+def test_the_stage_with_a_stride(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
+    """Prevents a layer from being given the number of its place among those that are decoded."""
+    rows, hits = sample(context), [STEPS, 0, 2, 2, STEPS, 0]
+    weights = checkpoint_folder("olmo2") / "model.safetensors"
+    arguments = part_of(tmp_path, rows, hits)
+    decode_layers(job(), checkpoint=weights, **arguments)
+    every = [DECODED.read(arguments["lens"]), DECODED_POSITIONS.read(arguments["positions"])]
+    decode_layers(job() | {"layer_stride": 2}, checkpoint=weights, **arguments)
+    table, sums = DECODED.read(arguments["lens"]), DECODED_POSITIONS.read(arguments["positions"])
+    kept = [layer in (0, 2) for layer in every[1]["layer"].to_pylist()]
+    made = read_metadata(arguments["lens"])
+    assert (made["layers"], made["decoded"]) == (LAYERS, [0, 2])
+    for name in (*AMOUNTS, *COUNTS):
+        if name != "settled":  # which asks the later layers that are decoded alone
+            assert np.array_equal(as_array(table[name]), as_array(every[0][name])[:, [0, 2]])
+    for name in ("domain", "hits", "layer", "n", *AMOUNTS):
+        assert sums[name].to_pylist() == every[1][name].filter(kept).to_pylist()
+    text = context[:6]
+    leads = decoded(load_checkpoint(weights, "float32", 4), text, 4).choice[:, [0, 2]] == rows.continuation[:, None]
+    settled = torch.stack([leads.all(dim=1), leads[:, 1]], dim=1).sum(dim=2)
+    assert np.array_equal(as_array(table["settled"]), settled.numpy())
 
 
 def test_scores_of_other_rows(tmp_path: Path, context: Tensor) -> None:
