@@ -10,8 +10,9 @@ row goes on step by step. Rows are kept sorted by where they left their draft, s
 position always lie side by side, at one position, and no key or value is gathered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -20,7 +21,17 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.branches import Restart
 from recite.engine.finite import at_rows, refuse_non_finite
-from recite.engine.passes import CHUNK, check_length, chunks, fitting_rows, last_hidden, replaced
+from recite.engine.passes import (
+    CHUNK,
+    caches,
+    check_length,
+    chunks,
+    fitting_rows,
+    last_hidden,
+    one_token,
+    replaced,
+)
+from recite.kernels.graphs import Graphs
 from recite.kernels.key_values import KeyValues
 from recite.kernels.logits import choose
 from recite.progress import Done, unseen
@@ -88,14 +99,15 @@ def continue_greedily(
         return Continuation(context.new_zeros(0, steps), empty, empty.float())
     batches = -(-len(context) // batch_rows)
     block_rows = -(-batches // -(-batches // block_batches)) * batch_rows
-    block = _Block(checkpoint, batch_rows, block_rows, context.shape[1], steps, intervention, restart)
     parts = []
-    for start in range(0, len(context), block_rows):
-        rows = range(start, min(start + block_rows, len(context)))
-        parts.append(block.run(rows, context, draft, to_the_end))
-        with at_rows(rows):
-            refuse_non_finite(parts[-1].margin, "logits", checkpoint.dtype)
-        done(len(rows))
+    with caches(checkpoint, block_rows, length) as kept:
+        block = _Block(checkpoint, batch_rows, kept, context.shape[1], steps, intervention, restart)
+        for start in range(0, len(context), block_rows):
+            rows = range(start, min(start + block_rows, len(context)))
+            parts.append(block.run(rows, context, draft, to_the_end))
+            with at_rows(rows):
+                refuse_non_finite(parts[-1].margin, "logits", checkpoint.dtype)
+            done(len(rows))
     return Continuation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
@@ -111,7 +123,7 @@ class _Block:
         self,
         checkpoint: Checkpoint,
         batch_rows: int,
-        block_rows: int,
+        kept: tuple[KeyValues, Graphs | None],
         prompt: int,
         steps: int,
         intervention: Intervention | None,
@@ -119,8 +131,8 @@ class _Block:
     ) -> None:
         self.checkpoint, self.batch_rows, self.prompt, self.steps = checkpoint, batch_rows, prompt, steps
         self.intervention, self.restart = intervention, restart
-        self.cache = KeyValues(block_rows, prompt + steps - 1)
-        device = checkpoint.model.device
+        self.cache, self.graphs = kept
+        block_rows, device = self.cache.capacity, checkpoint.model.device
         self.text = torch.zeros(block_rows, prompt + steps, dtype=torch.int64, device=device)
         self.rows = torch.zeros(block_rows, dtype=torch.int64)
 
@@ -204,18 +216,48 @@ class _Block:
             base = min(low, len(self.text) - size)
             window = slice(base, base + size)
             self.cache.window, self.cache.written, self.cache.start = window, slice(low, high), start
-            with ExitStack() as stack:
-                rows = self.rows[window]
-                if self.intervention:
-                    stack.enter_context(self.intervention(Pass(rows.tolist(), start, self.prompt)))
-                if self.restart and branched is None:
-                    along = self.restart.along_the_trace(self.checkpoint, rows, end - start, self.cache)
-                    stack.enter_context(along)
-                elif self.restart and branched is not None:
-                    resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
-                    stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
-                hidden = last_hidden(self.checkpoint, self.text[window, start:end], self.cache, keep)
-            choice, gap = choose(self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
+            rows, tokens = self.rows[window], self.text[window, start:end]
+            if branched is not None:
+                resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
+            else:
+                resumed = None
+            if self.graphs is not None and end - start == 1 and (resumed is not None or not self.restart):
+                choice, gap = self._replayed(rows, tokens, resumed)
+            else:
+                choice, gap = self._run(rows, tokens, keep, resumed)
             choices.append(choice[low - base : high - base].to(self.text.device))
             gaps.append(gap[low - base : high - base].to(self.text.device))
         return torch.cat(choices), torch.cat(gaps)
+
+    def _run(self, rows: Tensor, tokens: Tensor, keep: int, resumed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Feed the tokens of a window, of which the cache knows where it is; the last `keep` choices and their gaps."""
+        with ExitStack() as stack:
+            if self.intervention:
+                pass_ = Pass(rows.tolist(), self.cache.start, self.prompt)
+                stack.enter_context(self.intervention(pass_))
+            if self.restart and resumed is None:
+                along = self.restart.along_the_trace(self.checkpoint, rows, tokens.shape[1], self.cache)
+                stack.enter_context(along)
+            elif self.restart and resumed is not None:
+                stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
+            hidden = last_hidden(self.checkpoint, tokens, self.cache, keep)
+        return choose(self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
+
+    def _replayed(self, rows: Tensor, tokens: Tensor, resumed: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The same of one token a row, recorded if the intervention can be."""
+        what: tuple[Hashable, ...] | None = ()
+        if self.intervention:
+            what = getattr(self.intervention, "recorded_as", None)
+        if self.graphs is None or what is None:
+            return self._run(rows, tokens, 1, resumed)
+        window, start, places = self.cache.window, self.cache.start, self.cache.written
+        assert isinstance(places, slice)
+        here = torch.arange(window.start, window.stop)
+        below = self.restart.layer if self.restart else 0
+        inputs = [tokens, (here >= places.start) & (here < places.stop)]
+        inputs += [resumed] if resumed is not None and below else []
+        inputs += self.intervention.given(rows) if self.intervention else []  # type: ignore[attr-defined]
+        function = partial(one_token, self.checkpoint, self.cache, window, start, below, self.intervention)
+        key = what, below, window.start, len(rows), start
+        choice, gap = self.graphs.run(key, function, [tensor.to(tokens.device) for tensor in inputs])
+        return choice, gap

@@ -19,6 +19,7 @@ from recite.engine.finite import naming
 from recite.engine.interventions.heads import Replacement
 from recite.engine.made import made
 from recite.engine.memory import halving
+from recite.engine.passes import keeping_recordings
 from recite.engine.residuals import texts_of
 from recite.engine.rows import Rows, run_once
 from recite.errors import ReciteError
@@ -189,9 +190,10 @@ def effects(
     replacement: dict[str, Any] = {"by": by, "means": means, "donors": donors}
     which: dict[str, Any] = {"chosen": every, "done": done} | replacement
     ablations = ablate_heads(checkpoint, context, clean, batch_rows, layers=list(layers), **which)
-    for rows, layer, continuation in ablations:
-        equal = continuation.tokens == true[rows.start : rows.stop, None]
-        hits[rows.start : rows.stop, layer - layers.start, every[layer]] = equal.sum(dim=-1).to(torch.uint8)
+    with keeping_recordings(checkpoint):
+        for rows, layer, continuation in ablations:
+            equal = continuation.tokens == true[rows.start : rows.stop, None]
+            hits[rows.start : rows.stop, layer - layers.start, every[layer]] = equal.sum(dim=-1).to(torch.uint8)
     arguments = (checkpoint, text, steps, batch_rows, layers)
     return Effects(
         (clean == true).sum(dim=1).to(torch.uint8),
