@@ -289,7 +289,7 @@ def test_recovery_feeds_every_prompt_twice() -> None:
 
 
 def test_lens_unembeds_every_decoded_layer() -> None:
-    """Prevents the last token from being fed, and a class of rows before they are scored; 17 of 32 layers are decoded."""
+    """Prevents the last token from being fed, and a class of rows before they are scored; 17 of 32 are decoded."""
     made = planner("paper")
     job = named(made)["lens/pythia-6.9b/pile_cc-0000"]
     assert set(awaited(job)) == {"registration/pythia-6.9b", "scoring/pythia-6.9b/pile_cc-0000"}
