@@ -21,7 +21,7 @@ from recite.kernels import graphs
 from recite.kernels.graphs import Function, _Recording, recording
 
 STEPS, BATCH = 6, 4
-TRACED = 3
+TRACED = 2
 """Passes that are traced in a test, which takes long; the others are called plainly."""
 
 
