@@ -217,14 +217,12 @@ class _Block:
             window = slice(base, base + size)
             self.cache.window, self.cache.written, self.cache.start = window, slice(low, high), start
             rows, tokens = self.rows[window], self.text[window, start:end]
-            if branched is not None:
-                resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
-            else:
-                resumed = None
-            if self.graphs is not None and end - start == 1 and (resumed is not None or not self.restart):
-                choice, gap = self._replayed(rows, tokens, resumed)
-            else:
-                choice, gap = self._run(rows, tokens, keep, resumed)
+            every = torch.arange(base, base + size)
+            resumed = None if branched is None else branched[every.to(branched.device).clamp(max=last - 1)]
+            found = None
+            if end - start == 1 and (resumed is not None or not self.restart):
+                found = _replayed(self, rows, tokens, resumed)
+            choice, gap = found or self._run(rows, tokens, keep, resumed)
             choices.append(choice[low - base : high - base].to(self.text.device))
             gaps.append(gap[low - base : high - base].to(self.text.device))
         return torch.cat(choices), torch.cat(gaps)
@@ -233,8 +231,7 @@ class _Block:
         """Feed the tokens of a window, of which the cache knows where it is; the last `keep` choices and their gaps."""
         with ExitStack() as stack:
             if self.intervention:
-                pass_ = Pass(rows.tolist(), self.cache.start, self.prompt)
-                stack.enter_context(self.intervention(pass_))
+                stack.enter_context(self.intervention(Pass(rows.tolist(), self.cache.start, self.prompt)))
             if self.restart and resumed is None:
                 along = self.restart.along_the_trace(self.checkpoint, rows, tokens.shape[1], self.cache)
                 stack.enter_context(along)
@@ -243,21 +240,20 @@ class _Block:
             hidden = last_hidden(self.checkpoint, tokens, self.cache, keep)
         return choose(self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
 
-    def _replayed(self, rows: Tensor, tokens: Tensor, resumed: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The same of one token a row, recorded if the intervention can be."""
-        what: tuple[Hashable, ...] | None = ()
-        if self.intervention:
-            what = getattr(self.intervention, "recorded_as", None)
-        if self.graphs is None or what is None:
-            return self._run(rows, tokens, 1, resumed)
-        window, start, places = self.cache.window, self.cache.start, self.cache.written
-        assert isinstance(places, slice)
-        here = torch.arange(window.start, window.stop)
-        below = self.restart.layer if self.restart else 0
-        inputs = [tokens, (here >= places.start) & (here < places.stop)]
-        inputs += [resumed] if resumed is not None and below else []
-        inputs += self.intervention.given(rows) if self.intervention else []  # type: ignore[attr-defined]
-        function = partial(one_token, self.checkpoint, self.cache, window, start, below, self.intervention)
-        key = what, below, window.start, len(rows), start
-        choice, gap = self.graphs.run(key, function, [tensor.to(tokens.device) for tensor in inputs])
-        return choice, gap
+
+def _replayed(block: _Block, rows: Tensor, tokens: Tensor, resumed: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """The same of one token a row by a recorded pass; None if none is recorded, or not under the intervention."""
+    what: tuple[Hashable, ...] | None = getattr(block.intervention, "recorded_as", None) if block.intervention else ()
+    if block.graphs is None or what is None:
+        return None
+    window, start, places = block.cache.window, block.cache.start, block.cache.written
+    assert isinstance(places, slice)
+    here = torch.arange(window.start, window.stop)
+    below = block.restart.layer if block.restart else 0
+    inputs = [tokens, (here >= places.start) & (here < places.stop)]
+    inputs += [resumed] if resumed is not None and below else []
+    inputs += block.intervention.given(rows) if block.intervention else []  # type: ignore[attr-defined]
+    function = partial(one_token, block.checkpoint, block.cache, window, start, below, block.intervention)
+    key = what, below, window.start, len(rows), start
+    choice, gap = block.graphs.run(key, function, [tensor.to(tokens.device) for tensor in inputs])
+    return choice, gap
