@@ -233,8 +233,7 @@ class _Block:
             if self.intervention:
                 stack.enter_context(self.intervention(Pass(rows.tolist(), self.cache.start, self.prompt)))
             if self.restart and resumed is None:
-                along = self.restart.along_the_trace(self.checkpoint, rows, tokens.shape[1], self.cache)
-                stack.enter_context(along)
+                stack.enter_context(self.restart.along_the_trace(self.checkpoint, rows, tokens.shape[1], self.cache))
             elif self.restart and resumed is not None:
                 stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
             hidden = last_hidden(self.checkpoint, tokens, self.cache, keep)
