@@ -6,15 +6,15 @@
 The peers are `generate` of transformers, vLLM's CPU build (where --vllm names its Python), and the products of the
 linear layers with nothing else, by torch's `linear` and, on a CPU, with the engine's packed weights. All run on the GPU
 if there is one. Weights of published shapes and contexts are random; head ablation and compressibility are those of the
-first shape in the first dtype. Peers take turns, in reversed order every other round. Figures are a median (least to
-greatest), ratios are taken within a round. Tokens are held against those of `generate` in the same dtype; a row that
-differs is listed with the engine's margin, the smallest lead of its best token's logit over the second best.
-Compressibility and batch sizes, the longest comparisons, take a fifth of the rounds.
+first shape in the first dtype, layer decoding, beside the engine's scoring, those of the first shape. Peers take turns,
+in reversed order every other round. Figures are a median (least to greatest), ratios are taken within a round. Tokens
+are held against those of `generate` in the same dtype; a row that differs is listed with the engine's margin, the
+smallest lead of its best token's logit over the second best. Compressibility and batch sizes, the longest comparisons,
+take a fifth of the rounds.
 """
 
 import argparse
 import os
-import platform
 import statistics
 import sys
 import tempfile
@@ -28,6 +28,7 @@ from typing import Any
 import torch
 import transformers
 
+from bench.machine import machine
 from bench.shapes import CONTEXT, DEVICE, SHAPES, STEPS, save_random
 from bench.worker import Answer, Worker
 from recite.files import write_json
@@ -35,9 +36,10 @@ from recite.files import write_json
 SETTLE = 0.3
 """Seconds before each call, in which the threads of the last peer fall asleep."""
 QUICK = {"rows": 8, "rounds": 2, "heads": "1", "dtypes": ["float32"], "skip": ["batches"]}
-CPU_FLAGS = {"avx2", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16", "amx_fp16", "asimd", "bf16"}
 ENGINE, DRAFTED, GENERATE, VLLM = "engine", "engine, right draft", "generate", "vllm"
 PRODUCTS = ["linear", "linear, packed"]
+STRIDES = (1, 2, 3)
+"""One in how many layers is decoded."""
 VLLM_ENVIRONMENT = {
     "PYTHONPATH": str(Path(__file__).parents[1]),
     "VLLM_CPU_KVCACHE_SPACE": "4",
@@ -84,7 +86,7 @@ class Bench:
         """All comparisons."""
         options = self.options
         few = max(1, options.rounds // 5)
-        results: Answer = {"scoring": {}, "batches": {}}
+        results: Answer = {"scoring": {}, "layers": {}, "batches": {}}
         peers = [ENGINE, GENERATE, *(PRODUCTS if DEVICE == "cpu" else PRODUCTS[:1])]
         peers += [VLLM] if options.vllm else []
         first = options.models[0], options.dtypes[0]
@@ -94,6 +96,9 @@ class Bench:
                 with self.workers(model, dtype, {peer: (peer, options.rows) for peer in peers}) as workers:
                     print(f"\nScoring, {model}, {dtype}, {options.rows} rows a batch")
                     results["scoring"][f"{model}, {dtype}"], clean = scoring(workers, context, options.rounds)
+                    if model == first[0] and "layers" not in options.skip:
+                        print(f"\nLayer decoding beside scoring, {model}, {dtype}")
+                        results["layers"][dtype] = layer_decoding(workers[ENGINE], context, clean, options.rounds)
                     if (model, dtype) != first:
                         continue
                     if "ablation" not in options.skip:
@@ -139,6 +144,17 @@ def scoring(workers: Mapping[str, Worker], context: Tokens, rounds: int) -> tupl
     print(f"  engine: {rate:.3g} TFLOP/s in the products of linear layers")
     result["tflops"] = rate
     return result | tokens_compared(first, GENERATE, ENGINE), clean
+
+
+def layer_decoding(engine: Worker, context: Tokens, clean: Tokens, rounds: int) -> Answer:
+    """Decoding of layers over the engine's scoring of the same rows: how many times as long it takes, by stride."""
+    calls = {ENGINE: partial(engine.ask, "score", context=context)}
+    calls |= {
+        f"layers, stride {stride}": partial(engine.ask, "decode", context=context, clean=clean, stride=stride)
+        for stride in STRIDES
+    }
+    _, seconds = take_turns(calls, range(rounds))
+    return compared(seconds, dict.fromkeys(calls, len(context)))
 
 
 def ablation(
@@ -248,23 +264,6 @@ def shown(figures: Mapping[str, float]) -> str:
     return "{median:.2f} ({least:.2f} to {greatest:.2f})".format(**figures)
 
 
-def machine() -> Answer:
-    """What the figures are taken on."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    known = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    flags = known.get("flags") or known.get("Features", "")
-    return {
-        "cpu": known.get("model name", platform.machine()),
-        "cores": os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
-        "gpu": torch.cuda.get_device_name() if DEVICE == "cuda" else None,
-        "flags": sorted(CPU_FLAGS & set(flags.split())),
-        "onednn_bfloat16": torch.ops.mkldnn._is_mkldnn_bf16_supported(),
-        "onednn_float16": torch.ops.mkldnn._is_mkldnn_fp16_supported(),
-    }
-
-
 def main() -> None:
     """Run all comparisons, print them, and write them to one JSON file."""
     parser = argparse.ArgumentParser("bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -276,7 +275,7 @@ def main() -> None:
     )
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--models", nargs="+", default=list(SHAPES)[:2], choices=list(SHAPES))
-    parser.add_argument("--skip", nargs="+", default=[], choices=["ablation", "compressibility", "batches"])
+    parser.add_argument("--skip", nargs="+", default=[], choices=["layers", "ablation", "compressibility", "batches"])
     parser.add_argument("--vllm", metavar="PYTHON", help="of an environment with vLLM; without it vLLM is left out")
     parser.add_argument("--output", type=Path, default=Path("results/bench.json"))
     parser.add_argument("--quick", action="store_true", help=f"other defaults: {QUICK}")

@@ -2,7 +2,8 @@
 
 `make bench-gpu`, on a machine with a GPU. The peak is that of a large matrix product, measured first. Operations are
 those that the stages declare, which the plan of a study counts with, so that the shares are the plan's
-`--efficiency`. The batch of scoring is chosen as in a study; the peak of memory stands beside the prediction.
+`--efficiency`. The batch of scoring is chosen as in a study; the peak of memory stands beside the prediction. Scoring
+in small batches and head ablation are run with plain passes and with passes recorded as CUDA graphs.
 """
 
 import argparse
@@ -24,17 +25,21 @@ from recite.engine.decoding import decode
 from recite.engine.interventions.noise import ResidualNoise
 from recite.engine.memory import predicted_bytes
 from recite.files import write_json
+from recite.kernels.graphs import recording
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.stages.batching.measure import SPARE, choose, measure
 from recite.stages.heads.cost import ablation_flops
 from recite.stages.heads.measure.ablation import effects
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.lens.stage import decoding_flops
 from recite.stages.recovery.measure import compared
 from recite.stages.recovery.stage import recovery_flops
 
 SIDE = 8192
 TURNS = 3
+SMALL, BATCHES = (64, 256), 16
+"""Rows of a batch, and batches, of a scoring that waits for the processor; recording takes some of the first."""
 
 
 def main() -> None:
@@ -110,23 +115,41 @@ def stages(checkpoint: Checkpoint, facts: Facts, peak: float, ablation_rows: lis
     few = text[:512]
     recovery = recovery_flops(facts, CONTEXT)
     stage("recovery", len(few), recovery, lambda: compared(checkpoint, few[:, :CONTEXT], noise, middle, 64))
-    lens = decoding_flops(facts, CONTEXT, STEPS)
-    stage("lens", len(few), lens, lambda: list(decode(checkpoint, few, STEPS, 64)))
+    for stride in (1, 2):
+        decoded = decoded_layers(facts.layers, stride)
+        lens = decoding_flops(facts, CONTEXT, STEPS, len(decoded))
+        call = partial(decode, checkpoint, few, STEPS, 64, layers=decoded)
+        stage(f"lens, stride {stride}", len(few), lens, lambda call=call: list(call()))  # type: ignore[misc]
+    return found | small_passes(checkpoint, facts, text, peak, ablation_rows)
+
+
+def small_passes(
+    checkpoint: Checkpoint, facts: Facts, text: torch.Tensor, peak: float, ablation_rows: list[int]
+) -> dict[str, Any]:
+    """Scoring in small batches, and ablation of a middle layer's heads, by plain and by recorded passes."""
+    context, middle, found = text[:, :CONTEXT], facts.layers // 2, {}
     layers = range(middle, middle + 1)
-    heads = ablation_flops(facts, CONTEXT, STEPS, layers)
-    for size in ablation_rows:
-        tokens = continue_greedily(checkpoint, text[:size, :CONTEXT], STEPS, size).tokens
-        recited = torch.cat([text[:size, :CONTEXT], tokens], dim=1)
-        seconds = timed(partial(effects, checkpoint, recited, STEPS, size, layers), 1)
-        name = f"ablation, {size} rows"
-        found[name] = shown(name, size / seconds, heads, peak)
+    row, heads = costs.row_flops(facts, CONTEXT, STEPS), ablation_flops(facts, CONTEXT, STEPS, layers)
+    for asked, how in ((False, "plain"), (True, "recorded")):
+        with recording(asked):
+            for size in SMALL:
+                many = torch.cat([context] * -(-BATCHES * size // len(text)))[: BATCHES * size]
+                name = f"scoring, {size} rows, {how}"
+                speed = len(many) / timed(partial(continue_greedily, checkpoint, many, STEPS, size))
+                found[name] = shown(name, speed, row, peak)
+            for size in ablation_rows:
+                tokens = continue_greedily(checkpoint, context[: 2 * size], STEPS, size).tokens
+                ablated = torch.cat([context[: 2 * size], tokens], dim=1)
+                name = f"ablation, {size} rows, {how}"
+                speed = len(ablated) / timed(partial(effects, checkpoint, ablated, STEPS, size, layers), 1)
+                found[name] = shown(name, speed, heads, peak)
     return found
 
 
 def shown(name: str, speed: float, operations: int, peak: float) -> dict[str, float]:
     """Print rows a second and their share of the peak."""
     share = speed * operations / peak
-    print(f"{name:24}{speed:12.1f} rows/s{share:8.1%} of the peak", flush=True)
+    print(f"{name:30}{speed:12.1f} rows/s{share:8.1%} of the peak", flush=True)
     return {"rows_per_second": speed, "share_of_peak": share}
 
 

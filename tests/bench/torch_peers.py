@@ -14,9 +14,11 @@ from bench.worker import Answer, serve
 from peers import generate
 from recite.checkpoints.loading import load_checkpoint
 from recite.engine.continuation import continue_greedily
+from recite.engine.decoding import decode
 from recite.kernels.packing import pack
 from recite.stages.compressibility.measure import sufficient_suffixes
 from recite.stages.heads.measure.continuations import ablate_heads
+from recite.stages.lens.layers import decoded_layers
 
 Rows = list[list[int]]
 
@@ -32,6 +34,14 @@ class Engine:
         guess = None if draft is None else torch.tensor(draft)
         found = continue_greedily(self.checkpoint, torch.tensor(context), self.steps, self.rows, draft=guess)
         return {"tokens": found.tokens.tolist(), "margin": found.margin.tolist()}
+
+    def decode(self, context: Rows, clean: Rows, stride: int) -> Answer:
+        """Decode the first and every `stride`-th layer after it, and the last, at the tokens of a continuation."""
+        text = torch.cat([torch.tensor(context), torch.tensor(clean)], dim=1)
+        layers = decoded_layers(len(self.checkpoint.layers), stride)
+        for _ in decode(self.checkpoint, text, self.steps, self.rows, layers=layers):
+            pass
+        return {"layers": len(layers)}
 
     def ablate(self, context: Rows, clean: Rows, layers: list[int]) -> Answer:
         """Prepare `next_layer`; the run over the clean continuation falls into the first layer's time."""

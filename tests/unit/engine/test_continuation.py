@@ -24,7 +24,7 @@ from recite.errors import ReciteError
 from recite.files import read_json, write_json
 from recite.kernels import packing
 from recite.kernels.attention import ATTENTION
-from recite.kernels.logits import BLOCK, Likelihood, choose
+from recite.kernels.logits import BLOCK, Likelihood
 from turns import in_turn
 
 STEPS = 32
@@ -148,18 +148,6 @@ def test_vocabulary_in_slices(
     same = (found.tokens == tokens).all(dim=1)
     torch.testing.assert_close(found.margin[same], margins[same], atol=2e-4, rtol=0)
     assert found.tokens.max() >= 256
-
-
-@pytest.mark.parametrize("size", [128, 256, 1024])
-@pytest.mark.parametrize("vocabulary", [2, 5, 127, 128, 129, 300, 512])
-def test_best_and_second_best_logit(vocabulary: int, size: int) -> None:
-    """They may lie in one block of logits or in two, in two slices, in a last block that is not full, and be equal."""
-    logits = torch.randint(0, 4 * vocabulary, (200, 3, vocabulary), generator=torch.Generator().manual_seed(14)).float()
-    logits[:20] = logits[:20].clamp(max=3 * vocabulary)  # ties
-    choice, gap = choose(iter(logits.split(size, dim=-1)))
-    values = logits.sort(dim=-1, descending=True).values
-    assert torch.equal(choice, (logits == values[..., :1]).long().argmax(dim=-1))
-    assert torch.equal(gap, values[..., 0] - values[..., 1])
 
 
 @pytest.mark.parametrize("size", [5, 128, 300])

@@ -1,7 +1,8 @@
 """How many rows a pass has: as many as there are where that is known to change no bit, the usual number where not."""
 
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from recite.stages.heads.measure.continuations import ablate_heads
 
 STEPS = CHUNK + 4
 
-cpu_only = pytest.mark.skipif(torch.cuda.is_available(), reason="passes on a GPU have the usual number of rows")
+cpu_only = pytest.mark.skipif(torch.cuda.is_available(), reason="a trial may find that on a GPU bits depend on rows")
 
 
 @pytest.fixture
@@ -197,6 +198,13 @@ def test_rows_that_fit(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch, 
     assert (fitting_rows(checkpoint, 64, 1, 1, 200, 256), fitting_rows(checkpoint, 64, 1, 1, 30, 64)) == (
         (208, 32) if apart else (64, 64)
     )
+
+
+def test_rows_of_one_position_are_many_on_a_gpu() -> None:
+    """There the launch of a small pass costs more than the pass; those over several positions are as large as ever."""
+    gpu = cast(Checkpoint, SimpleNamespace(model=SimpleNamespace(device=torch.device("cuda"))))
+    assert [passes.largest_rows(gpu, 128, fed, 1000) for fed in (1, 2, CHUNK, 40)] == [992, 128, 128, 128]
+    assert passes.largest_rows(gpu, 128, 1, 64) == 128
 
 
 @cpu_only

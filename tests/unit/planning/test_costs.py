@@ -111,7 +111,7 @@ def test_traced_bytes(checkpoint: Checkpoint) -> None:
 def test_operations_of_suffixes_and_layers() -> None:
     suffixes = [costs.row_flops(PYTHIA, 1 + length, 4) for length in (1, 2, 3)]
     assert suffix_flops(PYTHIA, 1, 3, 4) == sum(suffixes)
-    decoding = decoding_flops(PYTHIA, 32, 32) - costs.pass_flops(PYTHIA, 63)
+    decoding = decoding_flops(PYTHIA, 32, 32, 12) - costs.pass_flops(PYTHIA, 63)
     assert decoding == (12 * 32 + 1) * 2 * PYTHIA.embedding
     recovery = recovery_flops(PYTHIA, 32) - 2 * costs.pass_flops(PYTHIA, 32)
     assert recovery == 2 * 2 * PYTHIA.embedding

@@ -291,15 +291,15 @@ def test_recovery_feeds_every_prompt_twice() -> None:
     assert cost.weights < job.peak < 80e9
 
 
-def test_lens_unembeds_every_layer() -> None:
-    """Prevents the last token from being fed, and a class of rows before they are scored."""
+def test_lens_unembeds_every_decoded_layer() -> None:
+    """Prevents the last token from being fed, and a class of rows before they are scored; 17 of 32 are decoded."""
     made = planner("paper")
     job = named(made)["lens/pythia-6.9b/pile_cc-0000"]
     assert set(awaited(job)) == {"registration/pythia-6.9b", "scoring/pythia-6.9b/pile_cc-0000"}
     cost, rows = made.costs["pythia-6.9b"], made.rows("pythia-6.9b")["pile_cc-0000"]
-    work = costs.pass_flops(cost.facts, 63) + 2 * cost.facts.embedding * (32 * 32 + 1)
+    work = costs.pass_flops(cost.facts, 63) + 2 * cost.facts.embedding * (32 * 17 + 1)
     assert job.seconds == pytest.approx(cost.load + -(-rows // 64) * 64 * work / (0.4 * 312e12 * lens.PACE))
-    assert job.written == rows * (costs.LAYERED_BYTES + 32 * lens.LAYER_BYTES)
+    assert job.written == rows * (costs.LAYERED_BYTES + 17 * lens.LAYER_BYTES)
     assert cost.weights < job.peak < 80e9
 
 

@@ -94,7 +94,7 @@ def test_names_and_options_of_the_mini_study(config: dict[str, Any]) -> None:
     assert recovery.strengths(study) == ["0.25", "1.0"]
     small = scoring | {"batch_rows": 32}
     assert options(study, "recovery", model="openllama-l", layer="2") == small | {"noise": disturbed}
-    assert options(study, "lens", model="openllama-l") == small
+    assert options(study, "lens", model="openllama-l") == small | {"layer_stride": 1}
     ablation = small | {"layers": [0, None], "round": 0, "replacement": "mean_of_others"}
     assert options(study, "ablation", model="openllama-l", part="code-0000", first="0", round="0") == ablation
     assert options(study, "aggregation")["kinds"]["mini"]["licences"] == "free_text"

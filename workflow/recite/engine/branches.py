@@ -17,7 +17,7 @@ from recite.engine.passes import fitting_rows, forwarding, largest_rows, replace
 from recite.kernels.key_values import KeyValues
 
 PASS_BATCHES = 4
-"""Batches whose rows one pass takes at most, see `recite.engine.passes.largest_rows`."""
+"""Batches whose rows one pass takes at most on a CPU, see `recite.engine.passes.largest_rows`; one on a GPU."""
 Key = tuple[int, int, tuple[int, ...]]
 """A node: row of the trace, position of the first token that is not the traced one, tokens from there on."""
 
@@ -38,7 +38,8 @@ class Branches:
         self.paths: dict[Key, tuple[int, ...]] = {}
         self.inputs: dict[int, Tensor] = {}
         self.keys_values: dict[int, tuple[Tensor, Tensor]] = {}
-        self.most_rows = largest_rows(checkpoint, batch_rows, 1, PASS_BATCHES * batch_rows)
+        most = PASS_BATCHES * batch_rows if checkpoint.model.device.type == "cpu" else batch_rows
+        self.most_rows = largest_rows(checkpoint, batch_rows, 1, most)
         self.cache = KeyValues(self.most_rows, 0)
 
     def prepare(self, layer: int, nodes: int) -> None:

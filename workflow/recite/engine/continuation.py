@@ -12,8 +12,9 @@ position always lie side by side, at one position, and no key or value is gather
 Where the draft's own log-probability is asked for, too, it is fed whole, in one pass in place of several.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,17 @@ from torch import Tensor
 from recite.checkpoints.loading import Checkpoint
 from recite.engine.branches import Restart
 from recite.engine.finite import at_rows, refuse_non_finite
-from recite.engine.passes import CHUNK, check_length, chunks, fitting_rows, last_hidden, replaced
+from recite.engine.passes import (
+    CHUNK,
+    caches,
+    check_length,
+    chunks,
+    fitting_rows,
+    last_hidden,
+    one_token,
+    replaced,
+)
+from recite.kernels.graphs import Graphs
 from recite.kernels.key_values import KeyValues
 from recite.kernels.logits import Likelihood, choose
 from recite.progress import Done, unseen
@@ -95,16 +106,17 @@ def continue_greedily(
         return Continuation(empty.reshape(0, steps), empty, empty.float(), empty.float())
     batches = -(-len(context) // batch_rows)
     block_rows = -(-batches // -(-batches // block_batches)) * batch_rows
-    block = _Block(checkpoint, batch_rows, block_rows, context.shape[1], steps, intervention, restart)
     parts = []
-    for start in range(0, len(context), block_rows):
-        rows = range(start, min(start + block_rows, len(context)))
-        parts.append(block.run(rows, context, draft, to_the_end, likelihood))
-        with at_rows(rows):
-            refuse_non_finite(parts[-1].margin, "logits", checkpoint.dtype)
-            if likelihood:
-                refuse_non_finite(parts[-1].log_probability, "likelihoods", checkpoint.dtype)
-        done(len(rows))
+    with caches(checkpoint, block_rows, length) as kept:
+        block = _Block(checkpoint, batch_rows, kept, context.shape[1], steps, intervention, restart)
+        for start in range(0, len(context), block_rows):
+            rows = range(start, min(start + block_rows, len(context)))
+            parts.append(block.run(rows, context, draft, to_the_end, likelihood))
+            with at_rows(rows):
+                refuse_non_finite(parts[-1].margin, "logits", checkpoint.dtype)
+                if likelihood:
+                    refuse_non_finite(parts[-1].log_probability, "likelihoods", checkpoint.dtype)
+            done(len(rows))
     return Continuation(*(torch.cat(tensors) for tensors in zip(*parts, strict=True)))
 
 
@@ -120,7 +132,7 @@ class _Block:
         self,
         checkpoint: Checkpoint,
         batch_rows: int,
-        block_rows: int,
+        kept: tuple[KeyValues, Graphs | None],
         prompt: int,
         steps: int,
         intervention: Intervention | None,
@@ -128,8 +140,8 @@ class _Block:
     ) -> None:
         self.checkpoint, self.batch_rows, self.prompt, self.steps = checkpoint, batch_rows, prompt, steps
         self.intervention, self.restart = intervention, restart
-        self.cache = KeyValues(block_rows, prompt + steps - 1)
-        device = checkpoint.model.device
+        self.cache, self.graphs = kept
+        block_rows, device = self.cache.capacity, checkpoint.model.device
         self.text = torch.zeros(block_rows, prompt + steps, dtype=torch.int64, device=device)
         self.rows = torch.zeros(block_rows, dtype=torch.int64)
 
@@ -169,9 +181,9 @@ class _Block:
             return
         first = self.prompt + start - 1 if start else 0
         drafted = self.text[gone:last, self.prompt + start : self.prompt + end]
-        choice, gap, logs = self._pass(gone, last, first, self.prompt + end - 1, drafted, likelihood=likelihood)
-        if likelihood:
-            self.log_probability = logs.double().sum(dim=1).float()
+        choice, gap, *told = self._pass(gone, last, first, self.prompt + end - 1, drafted, likelihood=likelihood)
+        if told:
+            self.log_probability = told[0].double().sum(dim=1).float()
         right = (choice == drafted).cumprod(1).sum(1)
         unused = torch.arange(end - start, device=right.device) > right[:, None]
         self.margin[gone:] = torch.minimum(self.margin[gone:], gap.masked_fill(unused, torch.inf).amin(1))
@@ -193,7 +205,7 @@ class _Block:
                     rows, places = self.restart.rows[self.rows[:active]], [self.prompt + place for place in leaves]
                     known = self.text[:active, :now].cpu()
                     branched = self.restart.trace.branches.follow(rows.tolist(), places[:active], known)
-                choice, gap, _ = self._pass(0, active, first, now, self.text[:active, now : now + 1], branched)
+                choice, gap = self._pass(0, active, first, now, self.text[:active, now : now + 1], branched)
                 self.text[:active, now] = choice[:, 0]
                 self.margin[:active] = torch.minimum(self.margin[:active], gap[:, 0])
 
@@ -216,36 +228,63 @@ class _Block:
         following: Tensor,
         branched: Tensor | None = None,
         likelihood: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, ...]:
         """Feed positions [start, end) of slots [first, last), in batches.
 
         Of the last positions, as many as there are `following` tokens (slots, positions): the choices, their gaps, and
         with `likelihood` the log-probabilities of these tokens. A restarted layer is given what the trace holds or, for
         slots [0, last) that have left it, `branched`.
         """
-        keep, parts = following.shape[1], []
-        most = min(len(self.text), CHUNK * self.batch_rows)
-        size = fitting_rows(self.checkpoint, self.batch_rows, end - start, keep, last - first, most)
+        parts, most = [], min(len(self.text), CHUNK * self.batch_rows)
+        size = fitting_rows(self.checkpoint, self.batch_rows, end - start, following.shape[1], last - first, most)
         for low in range(first, last, size):
             high = min(low + size, last)
             base = min(low, len(self.text) - size)
             window = slice(base, base + size)
             self.cache.window, self.cache.written, self.cache.start = window, slice(low, high), start
-            with ExitStack() as stack:
-                rows = self.rows[window]
-                if self.intervention:
-                    stack.enter_context(self.intervention(Pass(rows.tolist(), start, self.prompt)))
-                if self.restart and branched is None:
-                    along = self.restart.along_the_trace(self.checkpoint, rows, end - start, self.cache)
-                    stack.enter_context(along)
-                elif self.restart and branched is not None:
-                    resumed = branched[torch.arange(base, base + size, device=branched.device).clamp(max=last - 1)]
-                    stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
-                hidden = last_hidden(self.checkpoint, self.text[window, start:end], self.cache, keep)
-            slices = (self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
-            told = Likelihood(following[torch.arange(base, base + size).clamp(first, last - 1) - first])
-            choice, gap = choose(told.hearing(slices) if likelihood else slices)
-            found = choice, gap, told.log_probability if likelihood else gap
-            parts.append([values[low - base : high - base].to(self.text.device) for values in found])
-        choice, gap, log_probability = (torch.cat(values) for values in zip(*parts, strict=True))
-        return choice, gap, log_probability
+            rows, tokens = self.rows[window], self.text[window, start:end]
+            every = torch.arange(base, base + size)
+            resumed = None if branched is None else branched[every.to(branched.device).clamp(max=last - 1)]
+            found = None
+            if end - start == 1 and (resumed is not None or not self.restart):
+                found = _replayed(self, rows, tokens, resumed)
+            wanted = following[every.clamp(first, last - 1) - first]
+            told = found or self._run(rows, tokens, wanted, resumed, likelihood)
+            parts.append([values[low - base : high - base].to(self.text.device) for values in told])
+        return tuple(torch.cat(values) for values in zip(*parts, strict=True))
+
+    def _run(
+        self, rows: Tensor, tokens: Tensor, following: Tensor, resumed: Tensor | None, likelihood: bool
+    ) -> tuple[Tensor, ...]:
+        """Feed the tokens of a window, of which the cache knows where it is; what `_pass` tells of its last ones."""
+        with ExitStack() as stack:
+            if self.intervention:
+                stack.enter_context(self.intervention(Pass(rows.tolist(), self.cache.start, self.prompt)))
+            if self.restart and resumed is None:
+                stack.enter_context(self.restart.along_the_trace(self.checkpoint, rows, tokens.shape[1], self.cache))
+            elif self.restart and resumed is not None:
+                stack.enter_context(replaced(self.checkpoint.layers[: self.restart.layer], resumed))
+            hidden = last_hidden(self.checkpoint, tokens, self.cache, following.shape[1])
+        slices = (self.checkpoint.logits(part(hidden)) for part in self.checkpoint.unembedding)
+        if not likelihood:
+            return choose(slices)
+        told = Likelihood(following)
+        return *choose(told.hearing(slices)), told.log_probability
+
+
+def _replayed(block: _Block, rows: Tensor, tokens: Tensor, resumed: Tensor | None) -> tuple[Tensor, Tensor] | None:
+    """The same of one token a row by a recorded pass; None if none is recorded, or not under the intervention."""
+    what: tuple[Hashable, ...] | None = getattr(block.intervention, "recorded_as", None) if block.intervention else ()
+    if block.graphs is None or what is None:
+        return None
+    window, start, places = block.cache.window, block.cache.start, block.cache.written
+    assert isinstance(places, slice)
+    here = torch.arange(window.start, window.stop)
+    below = block.restart.layer if block.restart else 0
+    inputs = [tokens, (here >= places.start) & (here < places.stop)]
+    inputs += [resumed] if resumed is not None and below else []
+    inputs += block.intervention.given(rows) if block.intervention else []  # type: ignore[attr-defined]
+    function = partial(one_token, block.checkpoint, block.cache, window, start, below, block.intervention)
+    key = what, below, window.start, len(rows), start
+    choice, gap = block.graphs.run(key, function, [tensor.to(tokens.device) for tensor in inputs])
+    return choice, gap

@@ -4,7 +4,7 @@ The model is fed the continuation (teacher forcing), so that every layer is aske
 last layer these are the model's own logits.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from recite.checkpoints.loading import Checkpoint
 from recite.engine.finite import at_rows, refuse_non_finite
 from recite.engine.passes import CHUNK, check_length, whole_rows
 from recite.engine.residuals import batches, run
+from recite.kernels.logits import Said, say
 from recite.progress import Done, unseen
 
 Translate = Callable[[int, Tensor], Tensor]
@@ -22,10 +23,9 @@ Translate = Callable[[int, Tensor], Tensor]
 
 
 class Decoded(NamedTuple):
-    """What each layer says at each continuation position; all (rows, layers, steps).
+    """What each decoded layer says at each continuation position, as `recite.kernels.logits.Said` has it.
 
-    log_probability: of the true token, nats, float32. rank: 1 + the tokens whose logit is higher, int64. entropy: of
-    the distribution, nats, float32. choice: the best token, int64.
+    All (rows, layers, steps), on the CPU.
     """
 
     log_probability: Tensor
@@ -45,7 +45,10 @@ class Decoded(NamedTuple):
         return {name: value.numpy() for name, value in values.items()}
 
     def outcomes(self, true: Tensor) -> dict[str, np.ndarray]:
-        """The outcomes that are counted, (rows, layers, steps) bool, where the tokens `true` (rows, steps) are."""
+        """The outcomes that are counted, (rows, layers, steps) bool, where the tokens `true` (rows, steps) are.
+
+        The last of the layers is that of the model.
+        """
         leads = self.choice == true[:, None]
         settled = leads.flip(1).cumprod(dim=1).flip(1).bool()
         agrees = self.choice == self.choice[:, -1:]
@@ -65,44 +68,44 @@ def decode(
     batch_rows: int,
     done: Done = unseen,
     translate: Translate | None = None,
+    layers: Sequence[int] | None = None,
 ) -> Iterator[tuple[slice, Decoded]]:
     """Decode `batch_rows` rows at a time: which rows, and what the layers say of their last `steps` tokens.
 
     `text` (rows, prompt + steps) are int64 token ids, of which all but the last are fed, on a CPU fewer rows at a time
-    (see `whole_rows`); `done` is told the rows of every pass. What `translate` makes of a layer's output is decoded in
-    its place; what the model goes on with is not changed. Raises NotFiniteError where logits are not finite.
+    (see `whole_rows`); `done` is told the rows of every pass. Only `layers`, ascending, are decoded, all unless given.
+    What `translate` makes of a layer's output is decoded in its place; what the model goes on with is not changed.
+    Raises NotFiniteError where logits are not finite.
     """
     fed = text.shape[1] - 1
     check_length(checkpoint, fed)
+    chosen_layers = range(len(checkpoint.layers)) if layers is None else layers
     for rows, chosen in batches(len(text), whole_rows(checkpoint, batch_rows, fed)):
-        layers: list[Decoded] = []
-        true = text[chosen, -steps:]
+        found: list[Said] = []
+        true = text[chosen, -steps:].to(checkpoint.model.device)
 
-        def see(layer: int, hidden: Tensor, layers: list[Decoded] = layers, true: Tensor = true) -> None:
-            hidden = hidden[:, -steps:]
-            layers.append(read_off(checkpoint, translate(layer, hidden) if translate else hidden, true))
+        def see(layer: int, hidden: Tensor, found: list[Said] = found, true: Tensor = true) -> None:
+            if layer in chosen_layers:
+                hidden = hidden[:, -steps:]
+                found.append(read_off(checkpoint, translate(layer, hidden) if translate else hidden, true))
 
+        run(checkpoint, text[chosen, :-1], see)
+        decoded = Decoded(*(torch.stack(parts, dim=1).cpu() for parts in zip(*found, strict=True)))
         with at_rows(chosen):
-            run(checkpoint, text[chosen, :-1], see)
+            refuse_non_finite(decoded.entropy, "logits", checkpoint.dtype)
         kept = rows.stop - rows.start
         done(kept)
-        yield rows, Decoded(*(torch.stack(parts, dim=1)[:kept] for parts in zip(*layers, strict=True)))
+        yield rows, Decoded(*(part[:kept] for part in decoded))
 
 
-def read_off(checkpoint: Checkpoint, hidden: Tensor, true: Tensor) -> Decoded:
+def read_off(checkpoint: Checkpoint, hidden: Tensor, true: Tensor) -> Said:
     """What a layer whose output is `hidden` (rows, steps, width) says of the tokens `true` (rows, steps)."""
     parts = []
     for start in range(0, true.shape[1], CHUNK):
-        logits = logits_of(checkpoint, hidden[:, start : start + CHUNK]).float()
-        wanted = true[:, start : start + CHUNK, None].to(logits.device)
-        rank = 1 + (logits > logits.gather(-1, wanted)).sum(dim=-1)
-        choice = logits.argmax(dim=-1)
-        logs = logits.log_softmax(dim=-1)
-        # Of one logit that is not finite the entropy is none either.
-        entropy = -(logs.exp() * logs).sum(dim=-1).cpu()
-        refuse_non_finite(entropy, "logits", checkpoint.dtype)
-        parts.append([logs.gather(-1, wanted).squeeze(-1).cpu(), rank.cpu(), entropy, choice.cpu()])
-    return Decoded(*(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)))
+        final = checkpoint.final(hidden[:, start : start + CHUNK])
+        slices = (checkpoint.logits(part(final)) for part in checkpoint.unembedding)
+        parts.append(say(slices, true[:, start : start + CHUNK]))
+    return Said(*(torch.cat(tensors, dim=1) for tensors in zip(*parts, strict=True)))
 
 
 def logits_of(checkpoint: Checkpoint, hidden: Tensor) -> Tensor:

@@ -1,13 +1,13 @@
 """Forward passes over rows of one length: what they give, and how many rows one has.
 
 Kernels may sum in another order where there are more rows, so that passes of one kind have one number of rows, and what
-is thrown away fills the last. Those of a CPU often give a row the same bits whatever lies beside it; where a trial
-shows that they do, a pass has about as many rows as there are: nothing is thrown away, and the weights are read
-less often.
+is thrown away fills the last. Those of a CPU often give a row the same bits whatever lies beside it, and so may a
+GPU's; where a trial shows that they do, a pass has about as many rows as there are: nothing is thrown away, and the
+weights are read less often.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,7 +18,9 @@ from torch.utils._pytree import tree_map
 from recite.checkpoints.loading import Checkpoint
 from recite.checkpoints.structure import TUPLES
 from recite.errors import ReciteError
+from recite.kernels.graphs import Graphs, recorded_on
 from recite.kernels.key_values import KeyValues
+from recite.kernels.logits import choose
 
 CHUNK = 8
 """Most tokens of a draft that one pass checks: a row that leaves its draft wastes at most one token less."""
@@ -33,6 +35,9 @@ LONGEST = ("max_position_embeddings", "sliding_window", "window_size", "attentio
 UNITS = 4
 """Parts of the usual number of rows of which a pass may have any number, if a trial allows it."""
 
+
+_graphs: WeakKeyDictionary[nn.Module, Graphs] = WeakKeyDictionary()
+_kept: WeakKeyDictionary[nn.Module, KeyValues | None] = WeakKeyDictionary()
 _trials: WeakKeyDictionary[nn.Module, dict[tuple[int, int, int, int], bool]] = WeakKeyDictionary()
 
 
@@ -160,22 +165,21 @@ def _halved(checkpoint: Checkpoint, rows: int, fed: int, most: int) -> int:
 
 
 def largest_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, most: int) -> int:
-    """Rows of the largest pass over `fed` positions: the usual; of one on a CPU up to `most`, if that is more."""
+    """Rows of the largest pass over `fed` positions: the usual; of one position up to `most`, if that is more."""
     usual = pass_rows(checkpoint, batch_rows, fed)
-    if checkpoint.model.device.type != "cpu" or fed > 1:
+    if fed > 1:
         return usual
     unit = _unit(usual)
-    return max(usual, min(most, PASS_TOKENS) // unit * unit)
+    tokens = min(most, PASS_TOKENS) if checkpoint.model.device.type == "cpu" else most
+    return max(usual, tokens // unit * unit)
 
 
 def fitting_rows(checkpoint: Checkpoint, batch_rows: int, fed: int, keep: int, count: int, most: int) -> int:
     """Rows of every pass that takes its part of `count` rows over `fed` positions, of which the last `keep` matter.
 
-    The usual number; on a CPU, if a trial allows it, the number of units that wastes the least, up to `largest_rows`.
+    The usual number; if a trial allows it, the number of units that wastes the least, up to `largest_rows`.
     """
     usual = pass_rows(checkpoint, batch_rows, fed)
-    if checkpoint.model.device.type != "cpu":
-        return usual
     unit, largest = _unit(usual), largest_rows(checkpoint, batch_rows, fed, most)
     each = -(-count // -(-count // largest))
     fitting = min(largest, -(-each // unit) * unit)
@@ -203,6 +207,7 @@ def _bits_are_apart(checkpoint: Checkpoint, fed: int, keep: int, unit: int, larg
 def _try(checkpoint: Checkpoint, fed: int, keep: int, unit: int, largest: int) -> bool:
     shape, generator = (largest, CHUNK + fed), torch.Generator().manual_seed(0)
     tokens = torch.randint(0, checkpoint.model.config.vocab_size, shape, generator=generator)
+    tokens = tokens.to(checkpoint.model.device)
     cache = KeyValues(*shape)
     slices = {part.out_features: part for part in checkpoint.unembedding}.values()
 
@@ -219,3 +224,70 @@ def _try(checkpoint: Checkpoint, fed: int, keep: int, unit: int, largest: int) -
             if not all(torch.equal(part, of_all[:rows]) for part, of_all in zip(logits(rows), whole, strict=True)):
                 return False
     return True
+
+
+def one_token(
+    checkpoint: Checkpoint,
+    cache: KeyValues,
+    window: slice,
+    start: int,
+    below: int,
+    intervention: Any,
+    tokens: Tensor,
+    written: Tensor,
+    *more: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Choices and gaps of a pass over one token of each row of a window, from what does not move and from tensors.
+
+    Layers `below` the restarted one hand on the first of `more`; the intervention is given the others.
+    """
+    cache.window, cache.written, cache.start = window, written, start
+    with ExitStack() as stack:
+        if below:
+            stack.enter_context(replaced(checkpoint.layers[:below], more[0]))
+            more = more[1:]
+        if intervention:
+            stack.enter_context(intervention.replacing(*more))
+        hidden = last_hidden(checkpoint, tokens, cache, 1)
+    return choose(checkpoint.logits(part(hidden)) for part in checkpoint.unembedding)
+
+
+@contextmanager
+def keeping_recordings(checkpoint: Checkpoint) -> Iterator[None]:
+    """Within the block the keys and values of a call stay for the next of their size, with the passes recorded."""
+    _kept[checkpoint.model] = None
+    try:
+        yield
+    finally:
+        del _kept[checkpoint.model]
+        if checkpoint.model in _graphs:
+            _graphs[checkpoint.model].forget()
+
+
+@contextmanager
+def caches(checkpoint: Checkpoint, rows: int, length: int) -> Iterator[tuple[KeyValues, Graphs | None]]:
+    """For the block, keys and values of so many rows and positions, and what records passes over them, if anything.
+
+    No passes are recorded of a model that something else watches or changes.
+    """
+    model = checkpoint.model
+    watched = any(part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part) for part in model.modules())
+    if watched or not recorded_on({tensor.device for tensor in model.parameters()}):
+        yield KeyValues(rows, length), None
+        return
+    graphs, kept = _graphs.setdefault(model, Graphs()), _kept.get(model)
+    if kept is None or (kept.capacity, kept.length) != (rows, length):
+        graphs.forget()
+        if model in _kept:
+            _kept[model] = None  # its memory is let go before there is more
+        kept = KeyValues(rows, length)
+    try:
+        yield kept, graphs
+    except BaseException:  # as where memory ran out
+        kept = None
+        raise
+    finally:
+        if model in _kept:
+            _kept[model] = kept
+        if _kept.get(model) is None:
+            graphs.forget()

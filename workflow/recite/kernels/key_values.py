@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -14,15 +15,16 @@ class _StoredError(Exception):
 class KeyValues:
     """Keys and values of `capacity` rows of `length` positions, as a cache of `transformers`.
 
-    A pass works on a window of consecutive rows; within it only the rows of `written` are stored, the others
-    fill the batch. Buffers are made at first use, on the device and in the dtype of what a layer hands over.
+    A pass works on a window of consecutive rows; within it only the rows of `written` are stored, the others fill the
+    batch: a slice of all rows, or truth values of those of the window, (rows,). Buffers are made at first use, on the
+    device and in the dtype of what a layer hands over.
     """
 
     def __init__(self, capacity: int, length: int) -> None:
         self.capacity, self.length = capacity, length
         self.layers: dict[int, tuple[Tensor, Tensor]] = {}
         self.window = slice(0, capacity)
-        self.written = slice(0, capacity)
+        self.written: slice | Tensor = slice(0, capacity)
         self.start = 0
         self.stores_alone = False
 
@@ -42,9 +44,13 @@ class KeyValues:
         if layer not in self.layers:
             self.allocate(layer, key, value)
         end = self.start + key.shape[2]
-        first = self.window.start
         for buffer, new in zip(self.layers[layer], (key, value), strict=True):
-            buffer[self.written, :, self.start : end] = new[self.written.start - first : self.written.stop - first]
+            if isinstance(self.written, Tensor):
+                kept = buffer[self.window, :, self.start : end]
+                kept.copy_(torch.where(self.written[:, None, None, None], new, kept))
+            else:
+                start, stop = (place - self.window.start for place in (self.written.start, self.written.stop))
+                buffer[self.written, :, self.start : end] = new[start:stop]
         if self.stores_alone:
             raise _StoredError
         keys, values = self.layers[layer]

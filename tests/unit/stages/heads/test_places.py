@@ -61,12 +61,12 @@ def test_rows_of_one_text_are_one_observation() -> None:
 
 def test_intervals() -> None:
     """Of heads that may be left for what they show: they hold their effects as often as they say."""
-    for effect in (1.0, 0.1, 0.0):
+    for effect in (1.0, 0.1):
         holding = []
         for seed in range(10):
             one = study(seed, effect)
             holding.append(held(one, replay(None, one.drops, LOOKS).rows, len(LOOKS), 0.95))
-        assert np.concatenate(holding).mean() > 0.92
+        assert np.concatenate(holding).mean() > 0.93
 
 
 def test_few_units_leave_all_heads() -> None:

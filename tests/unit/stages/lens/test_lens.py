@@ -19,6 +19,9 @@ from recite.engine.decoding import Decoded, decode
 from recite.engine.passes import CHUNK
 from recite.engine.rows import Rows
 from recite.errors import ReciteError
+from recite.kernels import packing
+from recite.kernels.logits import BLOCK
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.lens.measure import decode_layers
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.scoring.rows import SCORES
@@ -80,6 +83,34 @@ def test_every_layer_by_brute_force(
     assert not torch.equal(found.choice[:, 0], found.choice[:, -1])
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the unembedding is sliced on a CPU")
+def test_vocabulary_in_slices(
+    family: str,
+    checkpoint: Checkpoint,
+    checkpoint_folder: Callable[[str], Path],
+    context: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Models of the tests have one slice; those of the study have several, and the last is another size."""
+    monkeypatch.setattr(packing, "SLICE", BLOCK)
+    sliced = load_checkpoint(checkpoint_folder(family), "float32", 8)
+    assert [part.out_features for part in sliced.unembedding] == [128, 128, 44]
+    found, whole = decoded(sliced, context), decoded(checkpoint, context)
+    torch.testing.assert_close(found.log_probability, whole.log_probability, atol=5e-5, rtol=0)
+    torch.testing.assert_close(found.entropy, whole.entropy, atol=5e-5, rtol=0)
+    assert (found.rank == whole.rank).float().mean() > 0.98 and (found.rank - whole.rank).abs().max() <= 1
+    assert (found.choice == whole.choice).float().mean() > 0.98
+
+
+@pytest.mark.parametrize("layers", [[0], [0, 2], [1]])
+def test_some_layers(checkpoint: Checkpoint, context: Tensor, layers: list[int]) -> None:
+    """What is said of a layer does not depend on which others are decoded."""
+    whole = decoded(checkpoint, context)
+    parts = [part for _, part in decode(checkpoint, context, STEPS, 8, layers=layers)]
+    for place, expected in enumerate(whole):
+        assert torch.equal(torch.cat([part[place] for part in parts]), expected[:, layers])
+
+
 def test_order_and_shards_change_nothing(checkpoint: Checkpoint, context: Tensor) -> None:
     """A row must not depend on the rows beside it."""
     whole = decoded(checkpoint, context)
@@ -120,18 +151,15 @@ def test_a_token_settles_where_it_leads_to_the_end() -> None:
     assert found["agrees"][0].tolist() == [[True, True, False], [False, True, False], [True, True, True]]
 
 
-def test_equal_logits_share_the_better_rank(
-    checkpoint: Checkpoint, context: Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In half precision logits often tie: a rank is 1 + the number of better ones, whatever the order of the ids."""
-    monkeypatch.setattr("recite.engine.decoding.logits_of", lambda _, hidden: torch.zeros(*hidden.shape[:-1], 300))
-    found = decoded(checkpoint, context)
-    assert (found.rank == 1).all()
-    assert float(found.entropy.mean()) == pytest.approx(np.log(300), rel=1e-6)
-
-
 def job(bos: int | None = None) -> dict[str, Any]:
-    return {"model": "olmo2-test", "family": "olmo2", "bos": bos, "dtype": "float32", "batch_rows": 4}
+    return {
+        "model": "olmo2-test",
+        "family": "olmo2",
+        "bos": bos,
+        "dtype": "float32",
+        "batch_rows": 4,
+        "layer_stride": 1,
+    }
 
 
 def part_of(folder: Path, rows: Rows, hits: list[int]) -> dict[str, Any]:
@@ -191,7 +219,40 @@ def test_the_stage(tmp_path: Path, checkpoint_folder: Any, context: Tensor, bos:
             np.testing.assert_allclose(as_array(sums[name])[place], wanted, rtol=1e-12)
     made = read_metadata(arguments["lens"])
     assert (made["layers"], made["continuation_tokens"], made["batch_rows"]) == (LAYERS, STEPS, 4)
-    assert made["teacher_forced"] is True
+    assert made["teacher_forced"] is True and made["decoded"] == list(range(LAYERS))
+
+
+def test_decoded_layers() -> None:
+    """The last layer is the model and always decoded, the first too; what is between is evenly apart."""
+    assert decoded_layers(6, 1) == [0, 1, 2, 3, 4, 5]
+    assert decoded_layers(6, 2) == [0, 2, 4, 5]
+    assert decoded_layers(7, 2) == [0, 2, 4, 6]
+    assert decoded_layers(7, 3) == [0, 3, 6]
+    assert decoded_layers(6, 100) == [0, 5]
+    assert decoded_layers(1, 4) == [0]
+
+
+def test_the_stage_with_a_stride(tmp_path: Path, checkpoint_folder: Any, context: Tensor) -> None:
+    """Prevents a layer from being given the number of its place among those that are decoded."""
+    rows, hits = sample(context), [STEPS, 0, 2, 2, STEPS, 0]
+    weights = checkpoint_folder("olmo2") / "model.safetensors"
+    arguments = part_of(tmp_path, rows, hits)
+    decode_layers(job(), checkpoint=weights, **arguments)
+    every = [DECODED.read(arguments["lens"]), DECODED_POSITIONS.read(arguments["positions"])]
+    decode_layers(job() | {"layer_stride": 2}, checkpoint=weights, **arguments)
+    table, sums = DECODED.read(arguments["lens"]), DECODED_POSITIONS.read(arguments["positions"])
+    kept = [layer in (0, 2) for layer in every[1]["layer"].to_pylist()]
+    made = read_metadata(arguments["lens"])
+    assert (made["layers"], made["decoded"]) == (LAYERS, [0, 2])
+    for name in (*AMOUNTS, *COUNTS):
+        if name != "settled":  # which asks the later layers that are decoded alone
+            assert np.array_equal(as_array(table[name]), as_array(every[0][name])[:, [0, 2]])
+    for name in ("domain", "hits", "layer", "n", *AMOUNTS):
+        assert sums[name].to_pylist() == every[1][name].filter(kept).to_pylist()
+    text = context[:6]
+    leads = decoded(load_checkpoint(weights, "float32", 4), text, 4).choice[:, [0, 2]] == rows.continuation[:, None]
+    settled = torch.stack([leads.all(dim=1), leads[:, 1]], dim=1).sum(dim=2)
+    assert np.array_equal(as_array(table["settled"]), settled.numpy())
 
 
 def test_scores_of_other_rows(tmp_path: Path, context: Tensor) -> None:

@@ -1,5 +1,6 @@
 """recite.stages.lens.summarize against pandas, correlations of numpy, and planted profiles."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,19 @@ def rows(seed: int = 1) -> tuple[pd.DataFrame, Values]:
     return frame, values
 
 
-def write(folder: Path, frame: pd.DataFrame, values: Values, model: str = "a-s", parts: int = 1) -> dict[str, Any]:
+def write(
+    folder: Path,
+    frame: pd.DataFrame,
+    values: Values,
+    model: str = "a-s",
+    parts: int = 1,
+    layers: Sequence[int] = range(LAYERS),
+) -> dict[str, Any]:
     """Scores, decoded rows and sums by position in files, as arguments of the aggregation."""
     folder.mkdir(parents=True, exist_ok=True)
     made = {"options": {"model": model, "family": model[0]}, "parameters": 9, "continuation_tokens": STEPS}
-    made |= {"dtype": "float32", "layers": LAYERS}
+    made |= {"dtype": "float32", "layers": LAYERS, "decoded": [*layers]}
+    values = {name: value[:, layers] for name, value in values.items()}
     columns = {name: frame[name].tolist() for name in ("row_id", "sequence_id", "domain", "hits")}
     rest = {"first_mismatch": columns["hits"], "generated": [[1]] * len(frame), "margin": [1.0] * len(frame)}
     rest |= {"inclusion_probability": [0.5] * len(frame)}
@@ -56,11 +65,11 @@ def write(folder: Path, frame: pd.DataFrame, values: Values, model: str = "a-s",
         DECODED.write(found["lens"][-1], columns, made)
         lines: dict[str, list[Any]] = {name: [] for name in ("domain", "hits", "layer", "n", *AMOUNTS, *COUNTS)}
         for (domain, hits), places in chosen.reset_index(drop=True).groupby(["domain", "hits"]).groups.items():
-            for layer in range(LAYERS):
+            for place, layer in enumerate(layers):
                 for name, value in zip(lines, (domain, hits, layer, len(places)), strict=False):
                     lines[name].append(value)
                 for name in (*AMOUNTS, *COUNTS):
-                    lines[name].append(values[name][part[places], layer].sum(axis=0).tolist())
+                    lines[name].append(values[name][part[places], place].sum(axis=0).tolist())
         found["positions"].append(folder / f"{model}-{number}-positions.parquet")
         DECODED_POSITIONS.write(found["positions"][-1], lines, made)
     return found
@@ -106,6 +115,27 @@ def test_means_by_brute_force(tmp_path: Path) -> None:
                 assert (lines[f"{name}_low"] <= lines[name]).all() and (lines[name] <= lines[f"{name}_high"]).all()
             for name, value in expected(values, chosen, 0).items():
                 np.testing.assert_allclose(places[name], value.ravel(), rtol=1e-9)
+
+
+def test_some_layers(tmp_path: Path) -> None:
+    """Prevents a layer from being known by its place among those that are decoded, and its depth by their number."""
+    frame, values = rows()
+    whole = aggregated(tmp_path, write(tmp_path / "a", frame, values))
+    some = aggregated(tmp_path, write(tmp_path / "b", frame, values, layers=[0, 2]))
+    for name in ("lens", "lens_positions"):
+        kept = whole[name][whole[name]["layer"] != 1].reset_index(drop=True)
+        pd.testing.assert_frame_equal(some[name], kept)
+    (draw,) = read_draws([tmp_path / "draws.made.parquet"])["parting"]
+    assert [float(label) for label in draw.labels] == pytest.approx([1 / 3, 1])
+
+
+def test_depths_between_decoded_layers(tmp_path: Path) -> None:
+    """A curve that rises between two decoded layers is taken to do so on a straight line."""
+    frame, values = rows()
+    values["probability"] = np.array([0.1, 0.2, 0.7])[None, :, None].repeat(ROWS, axis=0).repeat(STEPS, axis=2)
+    for layers, depth in (([0, 1, 2], 2 / 3 + 0.3 / 0.5 / 3), ([0, 2], 1 / 3 + 0.4 / 0.6 * 2 / 3)):
+        tables = aggregated(tmp_path, write(tmp_path, frame, values, layers=layers))
+        assert tables["lens_depths"]["absolute"].tolist() == pytest.approx([depth] * 2)
 
 
 def test_order_and_split_change_nothing(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from recite.engine.rows import Rows, read_rows
 from recite.errors import ReciteError
 from recite.files import sha256_file
 from recite.planning.costs import Facts
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.lens.rows import AMOUNTS, COUNTS
 from recite.stages.tuned_lens import stage, training
 from recite.stages.tuned_lens.kept import kept_rows, refuse_shared
@@ -36,9 +37,9 @@ STEPS, LAYERS, WIDTH, FED = 11, 3, 48, 31
 
 def test_the_plan_knows_the_training() -> None:
     assert (stage.TOKENS, stage.HELD, stage.GROUP_BYTES) == (training.TOKENS, training.HELD, training.GROUP_BYTES)
-    assert [*map(list, training.groups(5, 15811))] == [[0], [1], [2], [3], [4]]
-    assert training.groups(40, 4096) == [range(14), range(14, 28), range(28, 40)]
-    assert stage.translator_weights(Facts(LAYERS, WIDTH, 3, 3, 4, 300, 9)) == (LAYERS - 1) * (WIDTH**2 + WIDTH)
+    assert [*map(list, training.groups(range(5), 15811))] == [[0], [1], [2], [3], [4]]
+    assert training.groups(range(40), 4096) == [range(14), range(14, 28), range(28, 40)]
+    assert stage.translator_weights(Facts(LAYERS, WIDTH, 3, 3, 4, 300, 9), LAYERS) == (LAYERS - 1) * (WIDTH**2 + WIDTH)
 
 
 def recipe(**changed: Any) -> dict[str, Any]:
@@ -194,7 +195,8 @@ def test_kept_rows_share_no_text_with_measured_ones() -> None:
 
 def job(**more: Any) -> dict[str, Any]:
     run = {"model": "olmo2-test", "family": "olmo2", "bos": 0, "dtype": "float32", "batch_rows": 4}
-    return run | {"rows_per_domain": 12, "training_share": 0.4} | recipe(steps=6, step_rows=4) | more
+    run |= {"rows_per_domain": 12, "layer_stride": 1, "training_share": 0.4}
+    return run | recipe(steps=6, step_rows=4) | more
 
 
 def arguments(folder: Path, weights: Path) -> dict[str, Any]:
@@ -239,6 +241,29 @@ def test_the_stage(tmp_path: Path, checkpoint_folder: Callable[[str], Path]) -> 
     assert read_metadata(tmp_path / "decoded.parquet")["translators_sha256"] == digests[0]
 
 
+def test_the_stage_with_a_stride(tmp_path: Path, checkpoint_folder: Callable[[str], Path]) -> None:
+    """Layers that are not decoded have no translator; those that are have the one that they have among all."""
+    weights = checkpoint_folder("olmo2") / "model.safetensors"
+    given = arguments(tmp_path, weights)
+    shared = {name: given[name] for name in ("shards", "checkpoint", "translators", "kept", "threads")}
+    loaded = load_checkpoint(weights, "float32", 4)
+    found = []
+    for stride in (1, 2):
+        train_translators(job(layer_stride=stride), **given)
+        decode_translated(job(layer_stride=stride), **shared, translated=tmp_path / "decoded.parquet")
+        maps = read_translators(given["translators"], loaded, decoded_layers(LAYERS, stride))
+        found.append((maps, TRANSLATION.read(given["training"]), TRANSLATED.read(tmp_path / "decoded.parquet")))
+    (maps, gained, decoded), (some, some_gained, some_decoded) = found
+    assert [*maps.bias] == [0, 1] and [*some.bias] == [0]
+    assert torch.equal(some.change[0], maps.change[0]) and torch.equal(some.bias[0], maps.bias[0])
+    assert some_gained.to_pylist() == gained.to_pylist()[:1]
+    for name in AMOUNTS:
+        assert np.array_equal(as_array(some_decoded[name]), as_array(decoded[name])[:, [0, 2]])
+    assert read_metadata(tmp_path / "decoded.parquet")["decoded"] == [0, 2]
+    with pytest.raises(ReciteError, match=r"translators\.safetensors holds translators of another model or of oth"):
+        decode_translated(job(), **shared, translated=tmp_path / "decoded.parquet")
+
+
 def test_files_that_do_not_belong_together(tmp_path: Path, checkpoint_folder: Callable[[str], Path]) -> None:
     weights = checkpoint_folder("olmo2") / "model.safetensors"
     given = arguments(tmp_path, weights)
@@ -251,7 +276,7 @@ def test_files_that_do_not_belong_together(tmp_path: Path, checkpoint_folder: Ca
     with pytest.raises(ReciteError, match=r"translators\.safetensors is not what .*kept\.parquet was written with"):
         decode_translated(job(), **shared, translated=tmp_path / "decoded.parquet")
     Translators({0: torch.zeros(5, 5)}, {0: torch.zeros(5)}).save(given["translators"])
-    with pytest.raises(ReciteError, match=r"translators\.safetensors holds translators of another model; delete it"):
+    with pytest.raises(ReciteError, match=r"translators\.safetensors holds translators of another model or of oth"):
         read_translators(given["translators"], loaded)
     given["translators"].write_bytes(b"nothing")
     with pytest.raises(ReciteError, match=r"translators\.safetensors cannot be read .*; delete it and run again"):

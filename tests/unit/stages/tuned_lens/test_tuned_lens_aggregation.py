@@ -28,13 +28,14 @@ OPTIONS |= {"corpora": {"a-s": "texts"}}
 TABLES = {table.name: table for table in (TUNED_LENS, TUNED_LENS_DEPTHS, TUNED_LENS_TRAINING)}
 MADE = {"options": {"model": "a-s", "family": "a"}, "parameters": 9, "continuation_tokens": 4, "dtype": "float32"}
 LAYERS, ROWS = 3, 240
+LENS = {"layers": LAYERS, "decoded": [*range(LAYERS)]}
 Values = dict[str, np.ndarray]
 
 
 def decoded(table: Table, path: Path, frame: pd.DataFrame, values: Values) -> Path:
     columns = {name: frame[name].tolist() for name in ("row_id", "sequence_id", "domain")}
     columns |= {name: as_lists(values[name].astype(np.float32)) for name in AMOUNTS}
-    table.write(path, columns | {name: as_lists(values[name]) for name in COUNTS}, MADE | {"layers": LAYERS})
+    table.write(path, columns | {name: as_lists(values[name]) for name in COUNTS}, MADE | LENS)
     return path
 
 

@@ -21,6 +21,7 @@ from recite.engine.residuals import prompts
 from recite.engine.rows import Rows, read_rows, same_rows
 from recite.errors import ReciteError
 from recite.progress import Progress
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.scoring.rows import SCORES
 from recite.tables.lists import as_lists
@@ -46,7 +47,7 @@ def decode_layers(
     positions: Path,
     threads: int,
 ) -> None:
-    """Decode every layer of one model on one part of its sample; write a line a row, and sums by position.
+    """Decode the layers of one model on one part of its sample; write a line a row, and sums by position.
 
     `scores` are those of the same part: rows are summed up by domain and number of hits, from which the aggregation
     makes classes, so that its thresholds decide nothing here.
@@ -56,21 +57,28 @@ def decode_layers(
     groups, members = groups_of(scores, rows)
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
     text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
-    steps = rows.continuation.shape[1]
-    print(f"{options['model']}: {len(text)} rows of {len(loaded.layers)} layers on {loaded.device}", flush=True)
+    steps, layers = rows.continuation.shape[1], decoded_layers(len(loaded.layers), options["layer_stride"])
+    print(f"{options['model']}: {len(text)} rows of {len(layers)} layers on {loaded.device}", flush=True)
 
     def call(size: int) -> Sums:
-        return summed(decode(loaded, text, steps, size, Progress(len(text))), rows.continuation, members, len(groups))
+        found = decode(loaded, text, steps, size, Progress(len(text)), layers=layers)
+        return summed(found, rows.continuation, members, len(groups))
 
     with naming(options["model"], rows.ids):
         found, batch_rows = halving(call, options["batch_rows"])
     metadata = made(
-        options, loaded, batch_rows, layers=len(loaded.layers), continuation_tokens=steps, teacher_forced=True
+        options,
+        loaded,
+        batch_rows,
+        layers=len(loaded.layers),
+        decoded=layers,
+        continuation_tokens=steps,
+        teacher_forced=True,
     )
     columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains}
     columns |= {name: as_lists(values) for name, values in found.by_row.items()}
     DECODED.write(lens, columns, metadata)
-    DECODED_POSITIONS.write(positions, position_columns(found, groups, members), metadata)
+    DECODED_POSITIONS.write(positions, position_columns(found, layers, groups, members), metadata)
 
 
 def groups_of(scores: Path, rows: Rows) -> tuple[list[tuple[str, int]], np.ndarray]:
@@ -97,14 +105,15 @@ def summed(decoded: Iterator[tuple[slice, Decoded]], true: Tensor, members: np.n
     return Sums({name: np.concatenate(parts) for name, parts in by_row.items()}, by_position)
 
 
-def position_columns(found: Sums, groups: Sequence[tuple[str, int]], members: np.ndarray) -> dict[str, Any]:
-    """Columns of the table of sums by position: a line for each group and layer."""
-    layers = next(iter(found.by_position.values())).shape[1]
+def position_columns(
+    found: Sums, layers: Sequence[int], groups: Sequence[tuple[str, int]], members: np.ndarray
+) -> dict[str, Any]:
+    """Columns of the table of sums by position: a line for each group and decoded layer."""
     sizes = np.bincount(members, minlength=len(groups))
     columns = {
-        "domain": [domain for domain, _ in groups for _ in range(layers)],
-        "hits": [hits for _, hits in groups for _ in range(layers)],
-        "layer": list(range(layers)) * len(groups),
-        "n": pa.array(np.repeat(sizes, layers)),
+        "domain": [domain for domain, _ in groups for _ in layers],
+        "hits": [hits for _, hits in groups for _ in layers],
+        "layer": [*layers] * len(groups),
+        "n": pa.array(np.repeat(sizes, len(layers))),
     }
     return columns | {name: as_lists(values.reshape(-1, values.shape[2])) for name, values in found.by_position.items()}

@@ -1,4 +1,4 @@
-"""What every layer says of each row's true continuation: a line a row, and sums by position."""
+"""What every decoded layer says of each row's true continuation: a line a row, and sums by position."""
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ AMOUNTS = {
 """What is averaged: unit and meaning."""
 COUNTS = {
     "leads": "the true token is the best",
-    "settled": "the true token is the best in this layer and in all later ones",
+    "settled": "the true token is the best in this layer and in all later ones that are decoded",
     "agrees": "the best token is that of the last layer",
 }
 """What is counted."""

@@ -1,9 +1,12 @@
 """Lens: what every layer would say of the true continuation."""
 
+from typing import Any
+
 from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
 from recite.stages.inputs import model_and_scores, own_batches, part_jobs, scores_of
+from recite.stages.lens.layers import decoded_layers
 from recite.study.checks import check_models_of
 from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wildcards
 from recite.study.study import Study
@@ -14,27 +17,38 @@ LAYER_BYTES = 20
 LAYER_HELD = 2 * LAYER_BYTES
 """The same of a domain's rows while they are summed up."""
 PACE = 0.74
-"""What it reaches on a GPU, over scoring (`make bench-gpu`)."""
+"""What it reached on a GPU, over scoring (`make bench-gpu`), when it took a log-softmax of all logits."""
 
 
-def decoding_flops(facts: Facts, context: int, continuation: int) -> int:
-    """Operations of one pass over a row, but for its last token, whose continuation is unembedded after every layer.
+def decoding_flops(facts: Facts, context: int, continuation: int, decoded: int) -> int:
+    """Operations of one pass over a row but for its last token; its continuation is unembedded after `decoded` layers.
 
     The model itself unembeds one position more.
     """
     passed = costs.pass_flops(facts, context + continuation - 1)
-    return passed + 2 * facts.embedding * (continuation * facts.layers + 1)
+    return passed + 2 * facts.embedding * (continuation * decoded + 1)
+
+
+def decoded_in(planner: Planner, model: str) -> int:
+    """How many layers of a model are decoded."""
+    return len(decoded_layers(planner.costs[model].facts.layers, planner.study.config[SECTION]["layer_stride"]))
 
 
 def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     model = wildcards["model"]
     cost, batch, rows = planner.costs[model], planner.study.config[SECTION]["batch_rows"], planner.rows(model)
     context, continuation = planner.tokens_of(model)
-    row = decoding_flops(cost.facts, context, continuation)
+    decoded = decoded_in(planner, model)
+    row = decoding_flops(cost.facts, context, continuation, decoded)
     seconds = cost.seconds(rows[wildcards["part"]], batch, row, PACE)
-    written = rows[wildcards["part"]] * (costs.LAYERED_BYTES + cost.facts.layers * LAYER_BYTES)
+    written = rows[wildcards["part"]] * (costs.LAYERED_BYTES + decoded * LAYER_BYTES)
     peak = planner.whole_peak(model, batch, context + continuation - 1, min(costs.CHUNK, continuation))
     return Cost(seconds, cost.gpus, 1, written, peak)
+
+
+def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
+    stride = {"layer_stride": study.config[SECTION]["layer_stride"]}
+    return own_batches(study, SECTION, wildcards["model"]) | stride
 
 
 def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
@@ -60,7 +74,7 @@ RULES = (
         jobs=lambda study: part_jobs(study, study.models_of(SECTION)),
         inputs=model_and_scores,
         outputs={"lens": "lens/{model}/{part}.parquet", "positions": "lens/{model}/positions/{part}.parquet"},
-        options=lambda study, wildcards: own_batches(study, SECTION, wildcards["model"]),
+        options=_options,
         runs_model=True,
         cost=_cost,
     ),
@@ -92,7 +106,8 @@ STAGE = Stage(
             (
                 "What every layer would say of the true continuation if the model ended there: its output through "
                 "the final norm and the unembedding, at the positions of the true continuation, which the model "
-                "is fed. Probability of the true token, dotted at one half; its rank, 1 where it leads, upwards; "
+                "is fed; straight between the layers that are decoded. "
+                "Probability of the true token, dotted at one half; its rank, 1 where it leads, upwards; "
                 "the entropy of what the layer says; and how often its best token is the last layer's. Means over "
                 "natural rows and positions for each family's largest model against relative depth, by class of "
                 "rows; bars are bootstrap intervals {about}. Classes of fewer than five texts are in the table "
@@ -104,10 +119,10 @@ STAGE = Stage(
             "Layers",
             ("lens", "lens_positions"),
             (
-                "Mean probability of the true token after every layer at every position of the true continuation, "
-                "which the model is fed, for each family's largest model, natural rows by class. Rank, entropy "
-                "and agreement with the last layer are in the table beside the figure. Classes of fewer than five "
-                "texts are left out."
+                "Mean probability of the true token after every decoded layer at every position of the true "
+                "continuation, which the model is fed, for each family's largest model, natural rows by class. Rank, "
+                "entropy and agreement with the last layer are in the table beside the figure. Classes of fewer than "
+                "five texts are left out."
             ),
         ),
     },

@@ -29,8 +29,30 @@ NAMES = (*AMOUNTS, *COUNTS)
 Line = dict[str, Any]
 
 
+class Layers(NamedTuple):
+    """The decoded layers of a model, ascending, and how many it has in `all`."""
+
+    decoded: list[int]
+    all: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Layers":
+        """Those of a file of decoded rows."""
+        made = read_metadata(path)
+        return cls(made["decoded"], made["layers"])
+
+    @property
+    def depths(self) -> np.ndarray:
+        """Relative depth of each, (decoded layers,)."""
+        return (np.array(self.decoded) + 1) / self.all
+
+    def line(self, place: int) -> Line:
+        """What a table says of one of them."""
+        return {"layer": self.decoded[place], "depth": self.depths[place]}
+
+
 class Profile(NamedTuple):
-    """How probable the true token is after each layer, in one model's natural rows of one class.
+    """How probable the true token is after each decoded layer, in one model's natural rows of one class.
 
     depths: (layers,) relative depth. drawn: (1 + resamples, layers) mean probability as seen and under resamples.
     """
@@ -57,14 +79,14 @@ def aggregate_lens(
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
     profiles: dict[str, list[Profile]] = {MEMORIZED: [], UNMEMORIZED: []}
     for key, paths in files_by_model(lens).items():
-        outcomes, layers = read_outcomes(clean[key], SCORES, options), read_metadata(paths[0])["layers"]
+        outcomes, layers = read_outcomes(clean[key], SCORES, options), Layers.of(paths[0])
         who = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
-        depths = (np.arange(layers) + 1) / layers
-        for about, statistics in group_statistics(read_blocks(DECODED, paths, NAMES, outcomes), outcomes, options):
-            for layer, line in enumerate(layer_lines(statistics, options["confidence"])):
-                lines["lens"].append(who | about | {"layer": layer, "depth": depths[layer]} | line)
+        blocks = read_blocks(DECODED, paths, NAMES, outcomes)
+        for about, statistics in group_statistics(blocks, outcomes, options):
+            for place, line in enumerate(layer_lines(statistics, options["confidence"])):
+                lines["lens"].append(who | about | layers.line(place) | line)
             if about["rows"] == NATURAL and about["group"] in profiles and about["distinct"] >= FEWEST:
-                found = Profile(who, about["distinct"], depths, statistics["probability"])
+                found = Profile(who, about["distinct"], layers.depths, statistics["probability"])
                 profiles[about["group"]].append(found)
                 lines["lens_depths"].append(depth_line(found, about["group"], options["confidence"]))
         lines["lens_positions"] += [
@@ -107,26 +129,26 @@ def shown(means: Mapping[str, np.ndarray], positions: int) -> dict[str, np.ndarr
 
 
 def position_lines(
-    paths: Sequence[Path], kinds: Mapping[str, str], steps: int, layers: int, options: Mapping[str, Any]
+    paths: Sequence[Path], kinds: Mapping[str, str], steps: int, layers: Layers, options: Mapping[str, Any]
 ) -> Iterator[Line]:
     """Lines of the table lens_positions of one model from the sums of its parts."""
     table = pa.concat_tables([DECODED_POSITIONS.read(path) for path in paths], promote_options="default")
     of = [kinds[domain] for domain in table["domain"].to_pylist()]
     natural, planted = (np.array(which, bool) for which in ([*map(is_natural, of)], [kind == PLANTED for kind in of]))
-    layer, n = table["layer"].to_numpy(), table["n"].to_numpy()
+    place_of, n = np.searchsorted(layers.decoded, table["layer"].to_numpy()), table["n"].to_numpy()
     sums = {name: as_array(table[name]).astype(float) for name in NAMES}
     for rows, of_kind in ((NATURAL, natural), (PLANTED, planted)):
         for group, of_group in classes(table["hits"].to_numpy(), steps, options).items():
             chosen = of_kind & of_group
             if not chosen.any():
                 continue
-            count = int(n[chosen & (layer == 0)].sum())
-            means = {name: np.zeros((layers, steps)) for name in sums}
+            count = int(n[chosen & (place_of == 0)].sum())
+            means = {name: np.zeros((len(layers.decoded), steps)) for name in sums}
             for name, total in means.items():
-                np.add.at(total, layer[chosen], sums[name][chosen])
+                np.add.at(total, place_of[chosen], sums[name][chosen])
             statistics = shown({name: total / count for name, total in means.items()}, 1)
-            for place, position in np.ndindex(layers, steps):
-                about = {"rows": rows, "group": group, "layer": place, "depth": (place + 1) / layers, "n": count}
+            for place, position in np.ndindex(len(layers.decoded), steps):
+                about = {"rows": rows, "group": group, "n": count} | layers.line(place)
                 found = {name: values[place, position] for name, values in statistics.items()}
                 yield about | {"position": position + 1} | found
 
@@ -145,7 +167,7 @@ def crossings(profile: Profile) -> np.ndarray:
     """Relative depths, (1 + resamples, THRESHOLDS), at which the mean probability passes 0.5, and half of its final
     value.
 
-    Straight between layers, and from 0 at depth 0; NaN where it stays below.
+    Straight between decoded layers, and from 0 at depth 0; NaN where it stays below.
     """
     values = np.concatenate([np.zeros((len(profile.drawn), 1)), profile.drawn], axis=1)
     depths = np.concatenate([[0.0], profile.depths])

@@ -17,6 +17,7 @@ from recite.engine.rows import Rows, read_rows, same_rows, taken
 from recite.errors import ReciteError
 from recite.files import sha256_file
 from recite.progress import Progress
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.tuned_lens.kept import refuse_shared
 from recite.stages.tuned_lens.rows import KEPT, TRANSLATED
 from recite.stages.tuned_lens.translators import read_translators
@@ -33,9 +34,9 @@ def decode_translated(
     translated: Path,
     threads: int,
 ) -> None:
-    """Decode every layer of one model through its translators, on the rows that these were not trained on.
+    """Decode the layers of one model through their translators, on the rows that these were not trained on.
 
-    `options` are those of scoring, with rows_per_domain.
+    `options` are those of scoring, with rows_per_domain and layer_stride.
     """
     torch.set_num_threads(threads)
     rows = measured_rows(read_rows(shards, options["rows_per_domain"]), kept)
@@ -43,12 +44,13 @@ def decode_translated(
     if read_metadata(kept)["translators_sha256"] != digest:
         raise ReciteError(f"{translators} is not what {kept} was written with; delete both and run again.")
     loaded = load_checkpoint(checkpoint, options["dtype"], options["batch_rows"])
-    maps = read_translators(translators, loaded)
+    layers = decoded_layers(len(loaded.layers), options["layer_stride"])
+    maps = read_translators(translators, loaded, layers)
     text, steps = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1), rows.continuation.shape[1]
-    print(f"{options['model']}: {len(text)} rows of {len(loaded.layers)} layers on {loaded.device}", flush=True)
+    print(f"{options['model']}: {len(text)} rows of {len(layers)} layers on {loaded.device}", flush=True)
 
     def call(size: int) -> dict[str, np.ndarray]:
-        found = decode(loaded, text, steps, size, Progress(len(text)), maps.translated)
+        found = decode(loaded, text, steps, size, Progress(len(text)), maps.translated, layers)
         parts = [part.by_row(rows.continuation[chosen]) for chosen, part in found]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
@@ -59,6 +61,7 @@ def decode_translated(
         loaded,
         batch_rows,
         layers=len(loaded.layers),
+        decoded=layers,
         continuation_tokens=steps,
         teacher_forced=True,
         translators_sha256=digest,

@@ -7,7 +7,7 @@ from recite.planning import costs
 from recite.planning.costs import Facts
 from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, own_batches, ready, scores_of, shard_files
-from recite.stages.lens.stage import LAYER_BYTES, decoding_flops
+from recite.stages.lens.stage import LAYER_BYTES, decoded_in, decoding_flops
 from recite.stages.lens.stage import SECTION as LENS
 from recite.study.asked import Asked
 from recite.study.checks import check_models_of
@@ -59,7 +59,8 @@ def _measured_inputs(study: Study, wildcards: Wildcards) -> dict[str, Any]:
 
 
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
-    return own_batches(study, SECTION, wildcards["model"]) | {"rows_per_domain": rows_per_domain(study)}
+    own = {"rows_per_domain": rows_per_domain(study), "layer_stride": study.config[LENS]["layer_stride"]}
+    return own_batches(study, SECTION, wildcards["model"]) | own
 
 
 def _training_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
@@ -67,9 +68,9 @@ def _training_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     return _options(study, wildcards) | {"seed": study.seed} | recipe
 
 
-def translator_weights(facts: Facts) -> int:
-    """Numbers of the translators of a model."""
-    return (facts.layers - 1) * facts.width * (facts.width + 1)
+def translator_weights(facts: Facts, decoded: int) -> int:
+    """Numbers of the translators of a model of which so many layers are decoded."""
+    return (decoded - 1) * facts.width * (facts.width + 1)
 
 
 def _training_cost(planner: Planner, wildcards: Wildcards) -> Cost:
@@ -77,10 +78,11 @@ def _training_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     model, section = wildcards["model"], planner.study.config[SECTION]
     cost, batch = planner.costs[model], section["batch_rows"]
     fed = sum(planner.tokens_of(model)) - 1
-    facts, weights = cost.facts, translator_weights(cost.facts)
+    facts, decoded = cost.facts, decoded_in(planner, model)
+    weights = translator_weights(facts, decoded)
     together = max(1, GROUP_BYTES // (HELD * facts.width * (facts.width + 1)))
-    groups = -(-(facts.layers - 1) // together)
-    learnt = LAYER_PASSES * fed * (weights + (facts.layers - 1) * facts.embedding)
+    groups = -(-(decoded - 1) // together)
+    learnt = LAYER_PASSES * fed * (weights + (decoded - 1) * facts.embedding)
     row = groups * (costs.pass_flops(facts, fed) + 2 * fed * facts.embedding) + learnt
     seconds = cost.seconds(section["steps"] * section["step_rows"], batch, row, PACE)
     rows = len(planner.study.domains_of(model)) * rows_per_domain(planner.study)
@@ -94,9 +96,10 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
     model, batch = wildcards["model"], planner.study.config[SECTION]["batch_rows"]
     cost, rows = planner.costs[model], len(planner.study.domains_of(model)) * rows_per_domain(planner.study)
     context, continuation = planner.tokens_of(model)
-    weights = translator_weights(cost.facts)
-    row = decoding_flops(cost.facts, context, continuation) + 2 * continuation * weights
-    written = rows * (costs.LAYERED_BYTES + cost.facts.layers * LAYER_BYTES)
+    decoded = decoded_in(planner, model)
+    weights = translator_weights(cost.facts, decoded)
+    row = decoding_flops(cost.facts, context, continuation, decoded) + 2 * continuation * weights
+    written = rows * (costs.LAYERED_BYTES + decoded * LAYER_BYTES)
     peak = planner.whole_peak(model, batch, context + continuation - 1, min(costs.CHUNK, continuation))
     held = costs.NUMBER_BYTES * weights if cost.gpus else 0
     return Cost(cost.seconds(rows, batch, row, PACE), cost.gpus, 1, written, peak + held)

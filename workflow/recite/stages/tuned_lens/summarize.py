@@ -15,7 +15,7 @@ from recite.outcomes.rates import who
 from recite.outcomes.rows import Outcomes, files_by_model, one_table, read_outcomes
 from recite.outcomes.sums import Block, read_blocks
 from recite.stages.lens.rows import DECODED
-from recite.stages.lens.summarize import NAMES, THRESHOLDS, Profile, crossings, group_statistics
+from recite.stages.lens.summarize import NAMES, THRESHOLDS, Layers, Profile, crossings, group_statistics
 from recite.stages.scoring.rows import SCORES
 from recite.stages.tuned_lens.rows import TRANSLATED, TRANSLATION
 from recite.stages.tuned_lens.tables import TUNED_LENS, TUNED_LENS_DEPTHS, TUNED_LENS_TRAINING
@@ -49,7 +49,7 @@ def aggregate_tuned_lens(
         outcomes = read_outcomes(clean[key], SCORES, options)
         outcomes = outcomes.part(np.isin(outcomes.frame.row_ids, measured["row_id"].to_numpy()))
         both: dict[str, Profiles] = {}
-        layers = read_metadata(paths[0])["layers"]
+        layers = Layers.of(paths[0])
         for name, table, files in ((LOGIT, DECODED, plain[key]), (TUNED, TRANSLATED, paths)):
             blocks = read_blocks(table, files, NAMES, outcomes, more=name == LOGIT)
             found, both[name] = lens_lines(blocks, outcomes, layers, options)
@@ -61,17 +61,16 @@ def aggregate_tuned_lens(
 
 
 def lens_lines(
-    blocks: Iterable[Block], outcomes: Outcomes, layers: int, options: Mapping[str, Any]
+    blocks: Iterable[Block], outcomes: Outcomes, layers: Layers, options: Mapping[str, Any]
 ) -> tuple[list[Line], Profiles]:
     """Lines of the table tuned_lens by one lens, and the profiles of classes that have texts enough."""
     lines: list[Line] = []
     profiles: Profiles = {}
-    depths = (np.arange(layers) + 1) / layers
     for about, statistics in group_statistics(blocks, outcomes, options):
-        for layer, line in enumerate(layer_lines(statistics, options["confidence"])):
-            lines.append(who(outcomes) | about | {"layer": layer, "depth": depths[layer]} | line)
+        for place, line in enumerate(layer_lines(statistics, options["confidence"])):
+            lines.append(who(outcomes) | about | layers.line(place) | line)
         if about["group"] in (MEMORIZED, UNMEMORIZED) and about["distinct"] >= FEWEST:
-            found = Profile(who(outcomes), about["distinct"], depths, statistics["probability"])
+            found = Profile(who(outcomes), about["distinct"], layers.depths, statistics["probability"])
             profiles[about["rows"], about["group"]] = found
     return lines, profiles
 

@@ -21,6 +21,7 @@ from recite.engine.rows import Rows, read_rows
 from recite.errors import ReciteError
 from recite.files import hash64, sha256_file
 from recite.progress import Done, Progress, unseen
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.tuned_lens.kept import kept_rows
 from recite.stages.tuned_lens.rows import KEPT, TRANSLATION
 from recite.stages.tuned_lens.translators import Translators, identities, last_device
@@ -49,8 +50,8 @@ def train_translators(
 ) -> None:
     """Choose rows to train on, train the translators of one model on them, and write what each layer gained.
 
-    `options` are those of scoring with rows_per_domain, training_share, steps, step_rows and seed. `kept` says of every
-    row whether it was trained on; `training` has a line a layer.
+    `options` are those of scoring with rows_per_domain, layer_stride, training_share, steps, step_rows and seed. `kept`
+    says of every row whether it was trained on; `training` has a line a layer.
     """
     torch.set_num_threads(threads)
     rows = read_rows(shards, options["rows_per_domain"])
@@ -59,14 +60,16 @@ def train_translators(
     loaded.model.requires_grad_(False)
     text = torch.cat([prompts(rows, options["bos"]), rows.continuation], dim=1)
     length = rows.context.shape[1] + rows.continuation.shape[1] - 1
+    layers = decoded_layers(len(loaded.layers), options["layer_stride"])
+    plain = identities(loaded, layers)
     checked = checked_rows(rows, (~chosen).nonzero()[:, 0].tolist(), options["seed"])
     print(f"{options['model']}: {int(chosen.sum())} of {len(text)} rows to train on, {loaded.device}", flush=True)
 
     def call(size: int) -> tuple[Translators, list[Tensor]]:
-        steps = options["steps"] * len(groups(len(loaded.layers) - 1, int(loaded.model.config.hidden_size)))
-        found = trained(loaded, text[chosen], length, options, size, Progress(steps, "steps"))
-        plain = identities(loaded).placed(last_device(loaded))
-        return found, [divergence(loaded, text[checked], length, each, size) for each in (plain, found)]
+        steps = options["steps"] * len(groups([*plain.bias], int(loaded.model.config.hidden_size)))
+        found = trained(loaded, text[chosen], length, options, size, Progress(steps, "steps"), layers)
+        both = plain.placed(last_device(loaded)), found
+        return found, [divergence(loaded, text[checked], length, each, size) for each in both]
 
     (found, divergences), batch_rows = halving(call, options["batch_rows"])
     found.save(translators)
@@ -81,7 +84,7 @@ def train_translators(
     columns = {"row_id": rows.ids, "sequence_id": rows.sequences, "domain": rows.domains, "kept": chosen.tolist()}
     KEPT.write(kept, columns, metadata)
     before, after = (values.tolist() for values in divergences)
-    lines = {"layer": list(range(len(before))), "before": before, "after": after}
+    lines = {"layer": [*plain.bias], "before": before, "after": after}
     TRANSLATION.write(training, lines, metadata | {"rows": int(chosen.sum()), "checked_rows": len(checked)})
 
 
@@ -91,20 +94,26 @@ def checked_rows(rows: Rows, measured: Sequence[int], seed: int) -> list[int]:
 
 
 def trained(
-    checkpoint: Checkpoint, text: Tensor, length: int, recipe: Mapping[str, Any], batch_rows: int, done: Done = unseen
+    checkpoint: Checkpoint,
+    text: Tensor,
+    length: int,
+    recipe: Mapping[str, Any],
+    batch_rows: int,
+    done: Done = unseen,
+    layers: Sequence[int] | None = None,
 ) -> Translators:
     """Translators of a model after `steps` of `step_rows` of the rows `text`, (rows, tokens) int64, each.
 
     All but the last token are fed, up to `batch_rows` rows a pass, and the last `length` positions count. The order of
-    the rows follows from the seed. Layers are trained apart from each other, as many beside each other as memory is
-    for; `done` is told of every step of these. The model's own weights must want no gradient. ReciteError where a loss
-    is not finite.
+    the rows follows from the seed. The `layers`, all unless given, are trained apart from each other, as many beside
+    each other as memory is for; `done` is told of every step of these. The model's own weights must want no gradient.
+    ReciteError where a loss is not finite.
     """
     check_length(checkpoint, text.shape[1] - 1)
-    found, device = identities(checkpoint), last_device(checkpoint)
-    for layers in groups(len(found.bias), int(checkpoint.model.config.hidden_size)):
-        own = Translators(*({layer: part[layer].to(device).requires_grad_() for layer in layers} for part in found))
-        pairs = [{"params": [part[layer] for part in own]} for layer in layers]
+    found, device = identities(checkpoint, layers), last_device(checkpoint)
+    for group in groups([*found.bias], int(checkpoint.model.config.hidden_size)):
+        own = Translators(*({layer: part[layer].to(device).requires_grad_() for layer in group} for part in found))
+        pairs = [{"params": [part[layer] for part in own]} for layer in group]
         optimizer = torch.optim.SGD(pairs, lr=RATE, momentum=MOMENTUM, nesterov=True, weight_decay=DECAY)
         for step, chosen in enumerate(drawn(len(text), recipe)):
             for part in chosen.split(batch_rows):
@@ -121,10 +130,10 @@ def trained(
     return found.placed(device)
 
 
-def groups(layers: int, width: int) -> list[range]:
-    """The layers but the last in groups whose translators, with what trains them, take at most GROUP_BYTES."""
+def groups(layers: Sequence[int], width: int) -> list[Sequence[int]]:
+    """Layers in groups whose translators, with what trains them, take at most GROUP_BYTES."""
     size = max(1, GROUP_BYTES // (HELD * width * (width + 1)))
-    return [range(start, min(start + size, layers)) for start in range(0, layers, size)]
+    return [layers[start : start + size] for start in range(0, len(layers), size)]
 
 
 def refuse_divergence(losses: Tensor, step: int, recipe: Mapping[str, Any]) -> None:
@@ -148,8 +157,8 @@ def drawn(rows: int, recipe: Mapping[str, Any]) -> Iterator[Tensor]:
 
 
 def divergence(checkpoint: Checkpoint, text: Tensor, length: int, translators: Translators, batch_rows: int) -> Tensor:
-    """Mean divergence of every layer but the last from the model, over rows and positions: (layers - 1,) nats."""
-    total = torch.zeros(len(checkpoint.layers) - 1, dtype=torch.float64)
+    """Mean divergence from the model of every layer that has a translator, over rows and positions: (layers,) nats."""
+    total = torch.zeros(len(translators.bias), dtype=torch.float64)
     for part in text.split(batch_rows):
         total += len(part) * divergences_of(checkpoint, streams(checkpoint, part, length), translators)
     return total / len(text)

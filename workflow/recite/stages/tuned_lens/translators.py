@@ -3,6 +3,7 @@
 C_l and b_l begin at 0, where a layer is decoded as by the plain lens; the last layer is the model's own and has none.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from recite.files import atomic
 
 
 class Translators(NamedTuple):
-    """By layer, every one but the last: change: C_l, (width, width); bias: b_l, (width,)."""
+    """By layer, every decoded one but the last: change: C_l, (width, width); bias: b_l, (width,)."""
 
     change: dict[int, Tensor]
     bias: dict[int, Tensor]
@@ -44,11 +45,12 @@ class Translators(NamedTuple):
         return {f"{layer}.{name}": tensor for name, part in parts for layer, tensor in part.items()}
 
 
-def identities(checkpoint: Checkpoint) -> Translators:
-    """Translators that change nothing, on the CPU."""
-    width, layers = int(checkpoint.model.config.hidden_size), range(len(checkpoint.layers) - 1)
+def identities(checkpoint: Checkpoint, layers: Sequence[int] | None = None) -> Translators:
+    """Translators that change nothing, on the CPU, for all `layers`, all there are unless given, but the last."""
+    width, last = int(checkpoint.model.config.hidden_size), len(checkpoint.layers) - 1
+    translated = [layer for layer in (range(last) if layers is None else layers) if layer < last]
     shapes = ((width, width), (width,))
-    return Translators(*({layer: torch.zeros(shape) for layer in layers} for shape in shapes))
+    return Translators(*({layer: torch.zeros(shape) for layer in translated} for shape in shapes))
 
 
 def last_device(checkpoint: Checkpoint) -> torch.device:
@@ -56,15 +58,18 @@ def last_device(checkpoint: Checkpoint) -> torch.device:
     return next((tensor.device for tensor in checkpoint.layers[-1].parameters()), checkpoint.model.device)
 
 
-def read_translators(path: Path, checkpoint: Checkpoint) -> Translators:
-    """The translators of a model, beside its last layer; ReciteError where the file is of another model or damaged."""
-    wanted = identities(checkpoint)
+def read_translators(path: Path, checkpoint: Checkpoint, layers: Sequence[int] | None = None) -> Translators:
+    """The translators of a model's `layers`, all unless given, beside its last one.
+
+    ReciteError where the file is of another model, or of other layers, or damaged.
+    """
+    wanted = identities(checkpoint, layers)
     try:
         found = load_file(path)
     except (SafetensorError, OSError) as error:
         raise ReciteError(f"{path} cannot be read ({error}); delete it and run again.") from None
     shapes = {name: tensor.shape for name, tensor in wanted.named().items()}
     if {name: tensor.shape for name, tensor in found.items()} != shapes:
-        raise ReciteError(f"{path} holds translators of another model; delete it and run again.")
+        raise ReciteError(f"{path} holds translators of another model or of other layers; delete it and run again.")
     read = ({layer: found[f"{layer}.{name}"] for layer in wanted.bias} for name in Translators._fields)
     return Translators(*read).placed(last_device(checkpoint))
