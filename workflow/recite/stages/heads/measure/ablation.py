@@ -20,6 +20,7 @@ from recite.engine.finite import at_rows, naming
 from recite.engine.interventions.heads import Replacement
 from recite.engine.made import made
 from recite.engine.memory import halving
+from recite.engine.passes import keeping_recordings
 from recite.engine.residuals import texts_of
 from recite.engine.rows import Rows, run_once, taken
 from recite.errors import ReciteError
@@ -219,7 +220,7 @@ def effects(
         rows = places.nonzero().flatten()
         lent = None if donors is None else donors[rows]
         how: dict[str, Any] = {"by": by, "means": means, "donors": lent, "chosen": every, "likelihood": likelihood}
-        with at_rows(rows):
+        with at_rows(rows), keeping_recordings(checkpoint):
             ablations = ablate_heads(
                 checkpoint, context[rows], clean.tokens[rows], batch_rows, layers=list(layers), done=done, **how
             )
