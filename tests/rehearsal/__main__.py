@@ -20,6 +20,7 @@ from recite.study.config import read_yaml
 from recite.study.study import Study, load_study
 from rehearsal.checks import check
 from rehearsal.plant import plant
+from rehearsal.reading import reading_told
 from rehearsal.told import jobs_told
 
 CONFIG, MODELS = Path("config/paper.yaml"), Path("config/models.yaml")
@@ -80,6 +81,7 @@ def main() -> int:
     run(study, written, arguments.cores)
     print(f"planted in {planted - began:.0f} s, run in {time.perf_counter() - planted:.0f} s")
     print(jobs_told(study, folder, behind(study)))
+    print(reading_told(study))
     return check(study, folder)
 
 

@@ -13,6 +13,8 @@ from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wil
 from recite.study.study import Study
 
 SECTION = "noise"
+RUN_HELD = 40
+"""Bytes in main memory of a row at one strength, beside its undisturbed score."""
 NOISE_BYTES = 90
 
 
@@ -85,8 +87,8 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study = planner.study
     rows = planner.total_rows(study.models_of(SECTION))
     read = rows * (1 + len(layers(study)) * len(strengths(study)))
-    runs = 1 + len(layers(study)) * len(strengths(study))
-    held = planner.held(study.models_of(SECTION), runs * costs.SCORE_HELD)
+    runs = len(layers(study)) * len(strengths(study))
+    held = planner.held(study.models_of(SECTION), costs.SCORE_HELD + runs * RUN_HELD)
     return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=held)
 
 
