@@ -235,7 +235,7 @@ def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     places, winners = [], []
     for logits in slices:
         for blocks in _blocks(logits):
-            most = blocks.amax(dim=-1)
+            most = blocks.float().amax(dim=-1)  # several times as fast as that of bfloat16
             place = most.argmax(dim=-1, keepdim=True)
             winners.append(blocks.gather(-2, place[..., None].expand(*place.shape, BLOCK)).float())
             places.append(place + sum(part.shape[-1] for part in greatest))
@@ -247,7 +247,7 @@ def _choose(slices: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     winner = winner.gather(-2, won[..., None].expand(*won.shape, BLOCK)).squeeze(-2)
     place = winner.argmax(dim=-1, keepdim=True)
     best = winner.gather(-1, place)
-    others = torch.cat(greatest, dim=-1).float().scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
+    others = torch.cat(greatest, dim=-1).scatter(-1, block, -torch.inf).amax(dim=-1, keepdim=True)
     second = torch.maximum(others, winner.scatter(-1, place, -torch.inf).amax(dim=-1, keepdim=True))
     gap = (best - second).squeeze(-1)
     # Infinity would be lost among the smallest gaps, NaN is not.
