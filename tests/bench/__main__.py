@@ -66,7 +66,7 @@ class Bench:
     def workers(self, model: str, dtype: str, peers: Mapping[str, tuple[str, int]]) -> Iterator[dict[str, Worker]]:
         """A worker by each name, for the peer and the rows a batch that `peers` gives it."""
         started: dict[str, Worker] = {}
-        shared = {"OMP_NUM_THREADS": str(self.options.threads), "HF_HUB_OFFLINE": "1"}
+        shared = {"OMP_NUM_THREADS": str(self.options.threads), "HF_HUB_OFFLINE": "1", "CLOCK": self.options.clock}
         try:
             for name, (peer, rows) in peers.items():
                 arguments = [str(self.folder / model), dtype, str(rows), str(STEPS)]
@@ -271,6 +271,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="rounds of a comparison (5)")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1), help="threads of each peer (2)")
     parser.add_argument(
+        "--clock",
+        default="wall",
+        choices=["wall", "processor"],
+        help="processor: for one thread, where others work too",
+    )
+    parser.add_argument(
         "--heads", default="5", help="layers (5) in which the engine ablates all heads and generate one, or all"
     )
     parser.add_argument("--dtypes", nargs="+", default=["float32", "bfloat16"])
@@ -283,7 +289,7 @@ def main() -> None:
         parser.set_defaults(**QUICK)
     options = parser.parse_args()
     transformers.utils.logging.disable_progress_bar()
-    chosen = ("rows", "rounds", "threads", "heads", "dtypes", "models")
+    chosen = ("rows", "rounds", "threads", "clock", "heads", "dtypes", "models")
     about = machine() | {name: getattr(options, name) for name in chosen} | {"context": CONTEXT, "steps": STEPS}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     with tempfile.TemporaryDirectory() as folder:
