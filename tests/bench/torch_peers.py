@@ -113,9 +113,8 @@ class Products:
         inputs = {width: torch.ones(fed, width, **like) for _, width, _ in self.layers}
         operations = 0
         for _ in range(self.steps):
-            given = {width: hidden[:fed] for width, hidden in inputs.items()}  # joined layers know it again
             for layer, width, unembeds in self.layers:
-                output = layer(given[width][:rows] if unembeds else given[width])
+                output = layer(inputs[width][: rows if unembeds else fed])
                 operations += 2 * width * output.numel()
             fed = rows
         if self.model.device.type == "cuda":

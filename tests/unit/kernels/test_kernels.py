@@ -16,7 +16,7 @@ from recite.checkpoints.training import build_model
 from recite.kernels import attention, packing
 from recite.kernels.attention import Cut, attend, cutting, watching
 from recite.kernels.key_values import KeyValues
-from recite.kernels.packing import JoinedLinear, JoinedProduct, PackedLinear, SlicedLinear, pack
+from recite.kernels.packing import PackedLinear, SlicedLinear, pack
 
 cpu_only = pytest.mark.skipif(torch.cuda.is_available(), reason="weights are packed on a CPU")
 
@@ -196,72 +196,15 @@ def test_sliced_linear(bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         torch.testing.assert_close(sliced(hidden), linear(hidden), atol=1e-5, rtol=1e-5)
 
 
-class Three(nn.Module):
-    """What attention projects its input by, without the rest of it."""
-
-    def __init__(self, biases: tuple[bool, bool, bool] = (True, True, True)) -> None:
-        super().__init__()
-        sizes = zip(packing.TOGETHER, (40, 16, 24), biases, strict=True)
-        for name, size, bias in sizes:
-            self.add_module(name, nn.Linear(24, size, bias=bias))
-
-
-def test_joined_layers_in_any_order() -> None:
-    """A part of another input, or of what was handed out before, would be keys of other tokens."""
-    three = Three()
-    plain = {name: getattr(three, name) for name in packing.TOGETHER}
-    packing._join(three, 6)
-    assert all(type(getattr(three, name)) is JoinedLinear for name in plain)
-    one, other = drawn(2, 3, 24), drawn(2, 3, 24, seed=1)
-    calls = [("q_proj", one), ("v_proj", one), ("v_proj", one), ("k_proj", other), ("k_proj", one), ("q_proj", other)]
-    calls += [(name, hidden) for hidden in (other, one, one) for name in reversed(packing.TOGETHER)]
-    with torch.inference_mode():
-        for name, hidden in calls:
-            torch.testing.assert_close(getattr(three, name)(hidden), plain[name](hidden), atol=1e-5, rtol=1e-5)
-    assert three.q_proj.product.given is None and not three.q_proj.product.left
-
-
-def test_joined_layers_multiply_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three products in place of one would be slower than before."""
-    three, made, product = Three(), [], packing._product
-    packing._join(three, 6)
-    monkeypatch.setattr(packing, "_product", lambda *given: made.append(0) or product(*given))
-    hidden = drawn(2, 3, 24)
-    for name in packing.TOGETHER:
-        getattr(three, name)(hidden)
-    assert len(made) == 1
-
-
-def test_gradient_through_joined_layers() -> None:
-    """Prevents a gradient that has the share of one layer only."""
-    three, (one, other) = Three(), (drawn(2, 3, 24).requires_grad_() for _ in range(2))
-    expected = torch.autograd.grad(sum(getattr(three, name)(one).sum() for name in packing.TOGETHER), one)[0]
-    packing._join(three, 6)
-    found = torch.autograd.grad(sum(getattr(three, name)(other).sum() for name in packing.TOGETHER), other)[0]
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
-def test_layers_that_cannot_be_joined() -> None:
-    """Where one of them has a bias and another has none, or is missing, all stay by themselves."""
-    mixed, lone = Three((True, False, True)), Three()
-    del lone.k_proj
-    for module in (mixed, lone):
-        packing._join(module, 6)
-        assert not any(isinstance(part, JoinedLinear) for part in module.modules())
-
-
 @cpu_only
 def test_packed_model_has_the_plain_models_logits(
-    family: str, checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor
+    checkpoint: Checkpoint, reference: PreTrainedModel, context: Tensor
 ) -> None:
     """Every linear layer is replaced: one with the weights of another would be a silent change of model."""
     linear = [module for module in checkpoint.model.modules() if isinstance(module, nn.Linear)]
-    alone = [type(module) for module in checkpoint.model.modules() if type(module) in (PackedLinear, JoinedLinear)]
-    products = [module for module in checkpoint.model.modules() if isinstance(module, JoinedProduct)]
+    packed = [module for module in checkpoint.model.modules() if isinstance(module, PackedLinear)]
     assert not linear
-    assert len(alone) == sum(isinstance(module, nn.Linear) for module in reference.modules())
-    assert alone.count(JoinedLinear) == 3 * len(products)
-    assert len(products) == (0 if family in ("pythia", "starcoder") else len(checkpoint.layers))
+    assert len(packed) == sum(isinstance(module, nn.Linear) for module in reference.modules())
     found, expected = (logits_of(model, context) for model in (checkpoint.model, reference))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 

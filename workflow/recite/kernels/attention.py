@@ -1,4 +1,4 @@
-"""Attention without masks: two matrix products on a CPU, where torch's kernel is slow at few queries.
+"""Attention without masks: two matrix products on a CPU, where the kernel of `transformers` is slow at few queries.
 
 Its weights can be watched, and keys can be cut from queries.
 """
@@ -90,18 +90,21 @@ def attend(
     shared, keys = key.shape[1:3]
     groups, cut, watch = heads // shared, _cut.get(), _watch.get()
     query = query.reshape(rows, shared, groups * queries, width)
-    by_products = query.device.type == "cpu" or softcap is not None or s_aux is not None
-    if by_products or watch is not None:
-        hidden = _hidden(queries, keys, groups, cut, torch.float32, query.device)
-        weights = _weights(query.float() * (scaling or width**-0.5), key.float(), hidden, softcap, s_aux)
+    by_products = query.device.type == "cpu" and query.dtype == torch.float32
+    by_products = by_products or softcap is not None or s_aux is not None
+    plain = queries == keys and groups == 1 and not by_products and cut is None
+    hidden = None if plain else _hidden(queries, keys, groups, cut, query.dtype, query.device)
+    scale = scaling or width**-0.5
     if by_products:
-        output = torch.matmul(weights.to(value.dtype), value)
+        weights = _weights(query * scale, key, hidden, softcap, s_aux)
+        output = torch.matmul(weights, value)
     else:
-        plain = queries == keys and groups == 1 and cut is None
-        hidden = None if plain else _hidden(queries, keys, groups, cut, query.dtype, query.device)
         output = scaled_dot_product_attention(query, key, value, attn_mask=hidden, scale=scaling, is_causal=plain)
     if watch is not None:
-        watch(module, weights.reshape(rows, heads, queries, keys))
+        if not by_products:
+            hidden = _hidden(queries, keys, groups, cut, torch.float32, query.device)
+            weights = _weights(query.float() * scale, key.float(), hidden)
+        watch(module, weights.reshape(rows, heads, queries, keys).float())
     return output.reshape(rows, heads, queries, value.shape[-1]).transpose(1, 2).contiguous(), None
 
 
@@ -120,10 +123,7 @@ def _refuse(module: nn.Module, others: dict[str, Any], mask: Tensor | None, wind
 def _weights(
     query: Tensor, key: Tensor, hidden: Tensor | None, softcap: float | None = None, sinks: Tensor | None = None
 ) -> Tensor:
-    """What each key counts for, (rows, key/value heads, queries, keys), from scaled queries; sinks: (heads,).
-
-    In float32 whatever the model's dtype, as torch's kernel does it.
-    """
+    """What each key counts for, (rows, key/value heads, queries, keys), from scaled queries; sinks: (heads,)."""
     scores = torch.matmul(query, key.transpose(-1, -2))
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap

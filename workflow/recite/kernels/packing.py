@@ -1,11 +1,9 @@
 """Weights packed once, when a model is loaded, as the CPU's matrix products read them.
 
 Those of the unembedding are packed in slices, so that a slice's logits are looked at while they are in the caches.
-Those of queries, keys and values are packed as one, as products of few outputs are slow.
 """
 
-from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +13,6 @@ from recite.kernels.allocator import keep_freed
 
 SLICE = 8192
 """Tokens of the vocabulary in one slice of a packed unembedding."""
-TOGETHER = ("q_proj", "k_proj", "v_proj")
-"""Linear layers of one module that are given the same, by the names that most classes have for them."""
 
 
 class PackedLinear(nn.Module):
@@ -49,46 +45,6 @@ class SlicedLinear(nn.Module):
         return torch.cat([part(hidden) for part in self.slices], dim=-1)
 
 
-class JoinedLinear(nn.Module):
-    """One of several linear layers with one packed product, of which each takes its part.
-
-    The first that is called multiplies for all. Another takes what is there if it is given the very same tensor, and
-    multiplies anew if not, so that any order of calls is right; no layer may write into what it was given in between.
-    """
-
-    def __init__(self, product: "JoinedProduct", linear: nn.Linear, place: int) -> None:
-        super().__init__()
-        self.product, self.place = product, place
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """`hidden` (..., inputs) to (..., outputs)."""
-        return self.product.take(hidden, self.place)
-
-
-class JoinedProduct(PackedLinear):
-    """The product of some linear layers of one input, and what of it has not been taken yet."""
-
-    def __init__(self, linears: Sequence[nn.Linear], rows: int) -> None:
-        self.sizes = [linear.out_features for linear in linears]
-        joined = nn.Linear(linears[0].in_features, sum(self.sizes), linears[0].bias is not None, device="meta")
-        joined.weight = nn.Parameter(torch.cat([linear.weight.detach() for linear in linears]), requires_grad=False)
-        if linears[0].bias is not None:
-            joined.bias = nn.Parameter(torch.cat([linear.bias.detach() for linear in linears]), requires_grad=False)
-        super().__init__(joined, rows)
-        self.given: Tensor | None = None
-        self.left: dict[int, Tensor] = {}
-
-    def take(self, hidden: Tensor, place: int) -> Tensor:
-        """The outputs of the layer `place`, (..., outputs); what was multiplied for it is handed out once."""
-        if self.given is not hidden or place not in self.left:
-            self.given, self.left = hidden, dict(enumerate(self(hidden).split(self.sizes, dim=-1)))
-        part = self.left.pop(place)
-        if not self.left:
-            self.given = None
-        return part
-
-
 def _product(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     output: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, "none", [], "")
     return output
@@ -115,8 +71,6 @@ def pack(model: PreTrainedModel, rows: int) -> None:
     """
     if model.device.type != "cpu" or not _packable(model.dtype):
         return
-    for module in list(model.modules()):
-        _join(module, rows)
     unembedding = model.get_output_embeddings()
     for name, module in list(model.named_modules()):
         if type(module) is nn.Linear:  # others, as a router, do more
@@ -125,18 +79,6 @@ def pack(model: PreTrainedModel, rows: int) -> None:
     for parameter in model.parameters():
         parameter.data = parameter.data.clone()
     keep_freed()
-
-
-def _join(module: nn.Module, rows: int) -> None:
-    """Replace the layers of `module` that are TOGETHER, if it has them all and they can be joined."""
-    linears = [getattr(module, name, None) for name in TOGETHER]
-    if any(type(linear) is not nn.Linear for linear in linears):
-        return
-    found = cast("list[nn.Linear]", linears)
-    if len({(linear.in_features, linear.bias is None) for linear in found}) == 1:
-        product = JoinedProduct(found, rows)
-        for place, (name, linear) in enumerate(zip(TOGETHER, found, strict=True)):
-            setattr(module, name, JoinedLinear(product, linear, place))
 
 
 def _packable(dtype: torch.dtype) -> bool:
