@@ -2,6 +2,7 @@
 
 from recite.planning import costs
 from recite.planning.costs import Facts
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import model_and_scores, own_batches, part_jobs, scores_of
 from recite.study.checks import check_models_of
@@ -49,7 +50,7 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
     read = planner.total_rows(models)
     seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + len(models) * costs.RESAMPLING_SECONDS
-    return Cost(seconds, held=planner.held(models, layer=LAYER_HELD))
+    return Cost(seconds, held=held(planner, models, layer=LAYER_HELD))
 
 
 RULES = (
