@@ -38,9 +38,6 @@ LAYERED_BYTES = 30
 """What names a row whose layers are told."""
 NUMBER_BYTES = 4
 
-SCORE_HELD = 160
-"""Bytes in main memory of a row whose score is summed up (docs/rehearsal.md)."""
-
 # Seconds on one core.
 AGGREGATION_SECONDS = 1e-6
 """A row whose score is summed up: 10 million rows, 2,000 resamples (`make bench-aggregation`)."""

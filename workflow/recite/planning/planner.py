@@ -100,17 +100,6 @@ class Planner:
         """Rows of the samples of some models, each for itself."""
         return sum(sum(self.rows(model).values()) for model in models)
 
-    def held(self, models: Iterable[str], row: int = costs.SCORE_HELD, layer: int = 0) -> int:
-        """Bytes of tables that are in main memory where some models are summed up one after the other.
-
-        row: bytes of every row of a model. layer: bytes a layer of a row of which one domain's are read at a time.
-        """
-        domain = self.study.config["sampling"]["rows_per_domain"]
-        return max(
-            (self.total_rows([name]) * row + domain * self.costs[name].facts.layers * layer for name in models),
-            default=0,
-        )
-
     def _count(self, model: str) -> dict[str, int]:
         sampling = self.study.config["sampling"]
         size, total = sampling["shard_rows"], sampling["rows_per_domain"]

@@ -4,6 +4,7 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import scores_of, shard_files, tokenizer
 from recite.stages.sampling.stage import groups, layout, training_documents
@@ -182,8 +183,8 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     read = sum(
         _rows(planner.study, family) * sum(model.family == family for model in models.values()) for family in families
     )
-    held = planner.held(name for name, model in models.items() if model.family in families)
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=held)
+    memory = held(planner, [name for name, model in models.items() if model.family in families])
+    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=memory)
 
 
 RULES = (

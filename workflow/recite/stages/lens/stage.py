@@ -4,6 +4,7 @@ from typing import Any
 
 from recite.planning import costs
 from recite.planning.costs import Facts
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import model_and_scores, own_batches, part_jobs, scores_of
 from recite.stages.lens.layers import decoded_layers
@@ -63,7 +64,7 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
     read = planner.total_rows(models)
     seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + len(models) * costs.RESAMPLING_SECONDS
-    return Cost(seconds, held=planner.held(models, layer=LAYER_HELD))
+    return Cost(seconds, held=held(planner, models, layer=LAYER_HELD))
 
 
 RULES = (

@@ -5,6 +5,7 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
+from recite.planning.held import SCORE_HELD, held
 from recite.planning.planner import Planner
 from recite.stages.inputs import batch, model_and_rows, scores_of
 from recite.study.asked import Asked
@@ -88,8 +89,8 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     rows = planner.total_rows(study.models_of(SECTION))
     read = rows * (1 + len(layers(study)) * len(strengths(study)))
     runs = len(layers(study)) * len(strengths(study))
-    held = planner.held(study.models_of(SECTION), costs.SCORE_HELD + runs * RUN_HELD)
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=held)
+    memory = held(planner, study.models_of(SECTION), SCORE_HELD + runs * RUN_HELD)
+    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=memory)
 
 
 RULES = (

@@ -5,6 +5,7 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import model_and_rows, own_batches, scores_of
 from recite.stages.noise.stage import above_zero, check_layers, layers, options_in, sweep
@@ -80,8 +81,8 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     sweeps = len(layers(study)) * len(strengths(study))
     read = planner.total_rows(models) * (1 + sweeps)
     drawn = len(models) * sweeps * costs.RESAMPLING_SECONDS
-    held = planner.held(models, layer=LAYER_HELD)
-    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn, held=held)
+    memory = held(planner, models, layer=LAYER_HELD)
+    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn, held=memory)
 
 
 RULES = (
