@@ -25,7 +25,7 @@ SPENT = 20
 room = free=$$(df -Pk . | awk 'NR == 2 { print int($$4 / 1024) }'); [ "$$free" -ge $(1) ] \
   || { echo "recite: $$free MB are free on the disk of $(CURDIR), too few for $(2); free some space, then say make again." >&2; exit 1; }
 
-.PHONY: demo docs lock real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu format clean
+.PHONY: demo docs lock real quick test test-faults test-many check bench bench-sampling bench-aggregation bench-coverage bench-frequency bench-audit bench-cluster bench-gpu rehearsal format clean
 
 ## The mini study: install, train, sample, score, disturb, draw, verify, report.
 demo: .venv/installed
@@ -99,6 +99,10 @@ bench-audit: .venv/installed
 ## A dry run of the paper's study through the SLURM profile: seconds and peak memory of the head.
 bench-cluster: .venv/installed
 	PYTHONPATH=workflow:tests .venv/bin/python -m bench.cluster $(OPTIONS)
+
+## The paper's study behind its GPU jobs, on planted rows: what was planted comes out, and what each job takes (docs/rehearsal.md).
+rehearsal: .venv/installed
+	PYTHONPATH=workflow:tests .venv/bin/python -m rehearsal $(OPTIONS)
 
 ## What share of a GPU's peak each stage reaches, and its memory: needs a GPU and a build of torch for it.
 bench-gpu: .venv/installed

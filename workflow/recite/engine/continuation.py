@@ -72,7 +72,7 @@ def continue_greedily(
     block_batches: int = 1,
     done: Done = unseen,
 ) -> Continuation:
-    """Continue every row of `context` (rows, length; int64 token ids) by `steps` greedy tokens.
+    """Continue every row of `context` (rows, length; token ids) by `steps` greedy tokens.
 
     `batch_rows` is the number of rows of a forward pass, see `fitting_rows`. `draft` (rows, steps) saves time where it
     is right and changes nothing where it is wrong. `intervention` is in force in every pass; a `restart` (with a draft
@@ -87,8 +87,8 @@ def continue_greedily(
     length = context.shape[1] + steps - 1
     check_length(checkpoint, length)
     if len(context) == 0:
-        empty = context.new_zeros(0)
-        return Continuation(context.new_zeros(0, steps), empty, empty.float())
+        empty = torch.zeros(0, dtype=torch.int64)
+        return Continuation(empty.reshape(0, steps), empty, empty.float())
     batches = -(-len(context) // batch_rows)
     block_rows = -(-batches // -(-batches // block_batches)) * batch_rows
     block = _Block(checkpoint, batch_rows, block_rows, context.shape[1], steps, intervention, restart)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,7 +42,7 @@ def at_rows(rows: Sequence[int] | Tensor) -> Iterator[None]:
 
 
 @contextmanager
-def naming(model: str, ids: Sequence[int]) -> Iterator[None]:
+def naming(model: str, ids: Sequence[int] | np.ndarray) -> Iterator[None]:
     """Within the block a row that is refused is named by its id and its model."""
     try:
         yield

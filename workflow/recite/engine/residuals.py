@@ -32,8 +32,8 @@ class Unkept(KeyValues):
 def prompts(rows: Rows, bos: int | None) -> Tensor:
     """Contexts, (rows, length) int64, each behind the token `bos` where the model has one."""
     if bos is None:
-        return rows.context
-    return torch.cat([torch.full_like(rows.context[:, :1], bos), rows.context], dim=1)
+        return rows.context.long()
+    return torch.cat([torch.full_like(rows.context[:, :1], bos), rows.context], dim=1).long()
 
 
 def texts_of(rows: Rows, bos: int | None) -> Tensor:

@@ -18,6 +18,7 @@ from recite.engine.passes import check_length, forward, whole_rows
 from recite.engine.residuals import Unkept, batches
 from recite.engine.rows import Rows
 from recite.progress import Done, unseen
+from recite.tables.lists import as_lists
 
 
 class Forced(NamedTuple):
@@ -38,10 +39,10 @@ def score_columns(rows: Rows, continuation: Continuation) -> dict[str, Any]:
         "sequence_id": rows.sequences,
         "domain": rows.domains,
         "inclusion_probability": rows.probabilities,
-        "hits": equal.sum(dim=1).tolist(),
-        "first_mismatch": equal.cumprod(dim=1).sum(dim=1).tolist(),
-        "generated": continuation.tokens.tolist(),
-        "margin": continuation.margin.tolist(),
+        "hits": equal.sum(dim=1).numpy(),
+        "first_mismatch": equal.cumprod(dim=1).sum(dim=1).numpy(),
+        "generated": as_lists(continuation.tokens.numpy()),
+        "margin": continuation.margin.numpy(),
     }
 
 

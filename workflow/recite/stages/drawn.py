@@ -27,7 +27,7 @@ class DrawnRows(NamedTuple):
     donors: Rows | None
 
     @property
-    def columns(self) -> dict[str, list[Any]]:
+    def columns(self) -> dict[str, Any]:
         """What a table says of each row."""
         return {
             "row_id": self.rows.ids,
@@ -63,10 +63,9 @@ def read_drawn(
     for domain, found in sampled.items():
         rows = together(found)
         row_ids, hits, steps = read_domain(scores, SCORES, domain)
-        ids = np.array(rows.ids, np.uint64)
-        check_same_rows(domain, scores, row_ids, ids)
+        check_same_rows(domain, scores, row_ids, rows.ids)
         drawn = (choose or by_class)(domain, row_ids, hits, steps)
-        places = places_of(drawn, ids).tolist()
+        places = places_of(drawn, rows.ids).tolist()
         parts.append(taken(rows, places))
         for group, part in drawn.items():
             groups += [group] * len(part.row_ids)

@@ -6,11 +6,13 @@ change the stage's code fingerprint.
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -21,6 +23,8 @@ from recite.files import RULE, atomic, canonical_json
 METADATA_KEY = b"recite"
 ROWS_OF_A_GROUP = 2**16
 """What a filtered reading of a sorted file skips or takes as a whole."""
+BATCH, BUFFER = 2**13, 2**18
+"""Rows that are read at a time, and bytes of a column of them."""
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 TOKENS = pa.list_(pa.uint32())
 
@@ -94,18 +98,36 @@ class Table:
 
     def read(self, path: Path, columns: Sequence[str] | None = None, filters: pc.Expression | None = None) -> pa.Table:
         """Read the file, or only `columns` and the rows of `filters`, after checking its schema."""
-        try:
+        names = list(columns) if columns else None
+        with _whole(path):
             found = pq.read_schema(path)
-            names = list(columns) if columns else None
             table = pq.read_table(path, columns=names, filters=filters, partitioning=None)
-        except FileNotFoundError:
-            raise ReciteError(f"{path} does not exist; run the rule that makes it again.") from None
-        except (pa.ArrowInvalid, OSError) as error:
-            first = str(error).splitlines()[0]
-            raise ReciteError(
-                f"{path} is not a whole Parquet file ({first}); it is truncated or damaged: "
-                "delete it and run again, and only what depends on it is made anew."
-            ) from None
+        self._check_types(found, path)
+        self._check_all_finite(table, path)
+        return table
+
+    def read_batches(self, path: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some columns of the file, some thousand rows at a time, after checking its schema."""
+        with _whole(path):
+            file = pq.ParquetFile(path, buffer_size=BUFFER)
+        with file:
+            self._check_types(file.schema_arrow, path)
+            batches = file.iter_batches(BATCH, columns=list(columns), use_threads=False)
+            while True:
+                with _whole(path):
+                    batch = next(batches, None)
+                if batch is None:
+                    return
+                table = pa.Table.from_batches([batch])
+                self._check_all_finite(table, path)
+                yield table
+
+    def count(self, path: Path) -> int:
+        """How many rows the file has."""
+        with _whole(path):
+            return int(pq.read_metadata(path).num_rows)
+
+    def _check_types(self, found: pa.Schema, path: Path) -> None:
         self._check_names(found.names, path)
         for column in self.columns:
             if found.field(column.name).type != column.type:
@@ -113,9 +135,11 @@ class Table:
                     f"{path}: column {column.name} of table {self.name} is {found.field(column.name).type}, "
                     f"declared {column.type}; delete the file and run again."
                 )
+
+    def _check_all_finite(self, table: pa.Table, path: Path) -> None:
+        for column in self.columns:
             if column.name in table.column_names:
                 self._check_finite(column, table[column.name], path)
-        return table
 
     def _check_finite(self, column: Column, values: pa.Array | pa.ChunkedArray, path: Path) -> None:
         """Refuse NaN and infinity in a column of numbers, or of lists of numbers, that may hold none."""
@@ -141,6 +165,21 @@ class Table:
                 )
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """Within the block a file that is not there, or is damaged, is refused."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ReciteError(f"{path} does not exist; run the rule that makes it again.") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        first = str(error).splitlines()[0]
+        raise ReciteError(
+            f"{path} is not a whole Parquet file ({first}); it is truncated or damaged: "
+            "delete it and run again, and only what depends on it is made anew."
+        ) from None
+
+
 def read_metadata(path: Path) -> dict[str, Any]:
     """What the writer of a table noted about its making: rule, options, digests, device, dtype."""
     return json.loads(pq.read_schema(path).metadata[METADATA_KEY])
@@ -157,6 +196,8 @@ def _as_array(values: Any, type_: pa.DataType) -> pa.Array | pa.ChunkedArray:
         return values if values.type == type_ else values.cast(type_)
     if pa.types.is_dictionary(type_):
         return pa.array(list(values), pa.string()).dictionary_encode().cast(type_)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        return pa.array(values).cast(type_)
     if pa.types.is_integer(type_) and any(isinstance(value, float) for value in values):
         raise pa.ArrowInvalid(f"a number with a fraction is no {type_}")
     return pa.array(values, type_)

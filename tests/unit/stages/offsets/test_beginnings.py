@@ -148,10 +148,10 @@ def test_the_first_window_is_the_samples(tmp_path: Path, tokenizer: tuple[Path, 
     found = read_beginnings([find(tmp_path, shards, heads(tmp_path / "read", most=MOST), tokenizer[0])])
     rows, places = windows(found, [0], CONTEXT, STEPS)
     sampled = SAMPLES.read(shards[0])
-    assert places == [0] * ROWS and rows.sequences == sampled["sequence_id"].to_pylist()
+    assert places == [0] * ROWS and rows.sequences.tolist() == sampled["sequence_id"].to_pylist()
     assert rows.context.tolist() == sampled["context"].to_pylist()
     assert rows.continuation.tolist() == sampled["continuation"].to_pylist()
-    assert rows.probabilities == sampled["inclusion_probability"].to_pylist()
+    assert rows.probabilities.tolist() == sampled["inclusion_probability"].to_pylist()
 
 
 def test_shards_and_parts_of_the_corpus_change_nothing(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 from torch import Tensor
 
 from recite.checkpoints.loading import Checkpoint
@@ -25,7 +26,7 @@ class ResidualNoise:
         self,
         checkpoint: Checkpoint,
         layer: int,
-        row_ids: Sequence[int],
+        row_ids: Sequence[int] | np.ndarray,
         alpha: float,
         seed: int,
         rms: Literal["token", "tensor"],

@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,7 +66,7 @@ def measure_extraction(
     EXTRACTED.write(extracted, columns, metadata | ({"alpha": alpha} if alpha else {}))
 
 
-def disturbance(loaded: Checkpoint, options: Mapping[str, Any], alpha: float, ids: Sequence[int]) -> ResidualNoise:
+def disturbance(loaded: Checkpoint, options: Mapping[str, Any], alpha: float, ids: np.ndarray) -> ResidualNoise:
     """The noise of one strength; ReciteError for a layer that the model does not have."""
     noise = options["noise"]
     if noise["layer"] >= len(loaded.layers):

@@ -18,7 +18,7 @@ from recite.engine.finite import naming
 from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import prompts
-from recite.engine.rows import Rows, read_rows
+from recite.engine.rows import Rows, read_rows, same_rows
 from recite.errors import ReciteError
 from recite.progress import Progress
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
@@ -76,7 +76,7 @@ def decode_layers(
 def groups_of(scores: Path, rows: Rows) -> tuple[list[tuple[str, int]], np.ndarray]:
     """Domain and hits of each group of rows, and each row's group; ReciteError where the scores are of other rows."""
     scored = SCORES.read(scores, ["row_id", "sequence_id", "hits"])
-    if scored["row_id"].to_pylist() != rows.ids or scored["sequence_id"].to_pylist() != rows.sequences:
+    if not same_rows(scored, rows):
         raise ReciteError(f"{scores} scores other rows than its samples hold; delete it and run again.")
     names = list(zip(rows.domains, scored["hits"].to_pylist(), strict=True))
     groups = sorted(set(names))

@@ -1,6 +1,6 @@
 """From decoded layers to what each layer knows of the true continuation, by class and by position."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,19 +11,21 @@ import pyarrow as pa
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED, is_natural
 from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, bags_of, classes, groups_of, layer_lines
-from recite.outcomes.rows import Outcomes, files_by_model, one_table, order_of, read_outcomes
+from recite.outcomes.rows import Outcomes, files_by_model, read_outcomes
+from recite.outcomes.sums import Block, read_blocks, summed
 from recite.stages.lens.profiles import alike
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.lens.tables import LENS, LENS_DEPTHS, LENS_POSITIONS, LENS_PROFILES
 from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import with_ends
-from recite.tables import Table, read_metadata
+from recite.tables import read_metadata
 from recite.tables.lists import as_array
 
 PARTING = "memorized - unmemorized"
 THRESHOLDS = ("absolute", "relative")
 """Where a curve counts as risen: at 0.5, or at half of its final value."""
 LEVEL = 0.5
+NAMES = (*AMOUNTS, *COUNTS)
 Line = dict[str, Any]
 
 
@@ -48,8 +50,8 @@ def aggregate_lens(
 ) -> None:
     """Write the tables lens, lens_positions, lens_profiles, lens_depths and draws.
 
-    `scores` are the scores of the same models, which make the classes. One statistic of one model's rows is in memory
-    at a time.
+    `scores` are the scores of the same models, which make the classes. The rows of one domain of one model are in
+    memory at a time.
     """
     clean, by_position = files_by_model(scores), files_by_model(positions)
     lines: dict[str, list[Line]] = {name: [] for name in outputs}
@@ -58,7 +60,7 @@ def aggregate_lens(
         outcomes, layers = read_outcomes(clean[key], SCORES, options), read_metadata(paths[0])["layers"]
         who = {"model": outcomes.model, "family": outcomes.family, "parameters": outcomes.parameters}
         depths = (np.arange(layers) + 1) / layers
-        for about, statistics in group_statistics(columns_of(paths, outcomes), outcomes, options):
+        for about, statistics in group_statistics(read_blocks(DECODED, paths, NAMES, outcomes), outcomes, options):
             for layer, line in enumerate(layer_lines(statistics, options["confidence"])):
                 lines["lens"].append(who | about | {"layer": layer, "depth": depths[layer]} | line)
             if about["rows"] == NATURAL and about["group"] in profiles and about["distinct"] >= FEWEST:
@@ -81,37 +83,19 @@ def aggregate_lens(
         table.write_lines(outputs[table.name], lines[table.name], {"options": dict(options)})
 
 
-def columns_of(
-    paths: Sequence[Path], outcomes: Outcomes, table: Table = DECODED, more: bool = False
-) -> Callable[[str], np.ndarray]:
-    """Reads a column of a model's decoded rows, (rows, layers), rows as in `outcomes`; ReciteError for other rows.
-
-    The files may hold `more` rows, which are passed over.
-    """
-    names = one_table(table.read(path, ["row_id", "domain"]) for path in paths)
-    chosen = np.isin(names["row_id"].to_numpy(), outcomes.frame.row_ids) if more else np.ones(len(names), bool)
-    order = np.flatnonzero(chosen)[order_of(names.filter(pa.array(chosen)), outcomes, paths[0].parent)]
-    return lambda name: as_array(pa.concat_tables([table.read(path, [name]) for path in paths])[name])[order]
-
-
 def group_statistics(
-    read: Callable[[str], np.ndarray], outcomes: Outcomes, options: Mapping[str, Any]
+    blocks: Iterable[Block], outcomes: Outcomes, options: Mapping[str, Any]
 ) -> Iterator[tuple[Line, dict[str, np.ndarray]]]:
     """What each class is, and its statistics as seen and under resamples, each (1 + resamples, layers).
 
-    `read` gives a column of the decoded rows by its name, (rows, layers).
+    `blocks` hold the decoded rows' columns of NAMES, (rows, layers) each.
     """
     groups = [
         (rows, group, bags_of(outcomes.frame, chosen, options)) for rows, group, chosen in groups_of(outcomes, options)
     ]
-    sums: list[list[np.ndarray]] = [[] for _ in groups]
-    for name in (*AMOUNTS, *COUNTS):
-        values = read(name)
-        for found, (_, _, bags) in zip(sums, groups, strict=True):
-            found.append(bags.sums(values))
+    sums = summed(blocks, [bags for *_, bags in groups], lambda columns: np.column_stack([*columns.values()]))
     for found, (rows, group, bags) in zip(sums, groups, strict=True):
-        means = bags.means(np.concatenate(found, axis=1))
-        parts = dict(zip((*AMOUNTS, *COUNTS), np.split(means, len(found), axis=1), strict=True))
+        parts = dict(zip(NAMES, np.split(bags.means(found), len(NAMES), axis=1), strict=True))
         about = {"rows": rows, "group": group, "n": len(bags.rows), "distinct": bags.distinct}
         yield about, shown(parts, outcomes.steps)
 
@@ -130,7 +114,7 @@ def position_lines(
     of = [kinds[domain] for domain in table["domain"].to_pylist()]
     natural, planted = (np.array(which, bool) for which in ([*map(is_natural, of)], [kind == PLANTED for kind in of]))
     layer, n = table["layer"].to_numpy(), table["n"].to_numpy()
-    sums = {name: as_array(table[name]).astype(float) for name in (*AMOUNTS, *COUNTS)}
+    sums = {name: as_array(table[name]).astype(float) for name in NAMES}
     for rows, of_kind in ((NATURAL, natural), (PLANTED, planted)):
         for group, of_group in classes(table["hits"].to_numpy(), steps, options).items():
             chosen = of_kind & of_group

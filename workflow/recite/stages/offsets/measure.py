@@ -60,7 +60,7 @@ def score_offsets(
             continuation, batch_rows = continue_rows(loaded, rows, options, batch_rows)
             made = score_columns(rows, continuation) | {"place": places, "context": [context] * len(places)}
             for name, values in columns.items():
-                values += made[name]
+                values.extend(made[name])
             metadata = score_metadata(options, loaded, continuation, batch_rows)
     OFFSET_SCORES.write(scores, columns, metadata | {"counts": list(counts(documents, options))})
 
@@ -88,10 +88,10 @@ def windows(documents: Beginnings, places: Sequence[int], context: int, steps: i
     cut = [documents.tokens[at][place : place + length].astype(np.int64) for at, place in found]
     tokens = torch.from_numpy(np.array(cut, np.int64).reshape(-1, length))
     rows = Rows(
-        [documents.ids[at] for at, _ in found],
-        [hash64("sequence", window.tolist()) for window in cut],
-        [documents.domains[at] for at, _ in found],
-        [documents.probabilities[at] for at, _ in found],
+        np.array([documents.ids[at] for at, _ in found], np.uint64),
+        np.array([hash64("sequence", window.tolist()) for window in cut], np.uint64),
+        np.array([documents.domains[at] for at, _ in found], object),
+        np.array([documents.probabilities[at] for at, _ in found], float),
         tokens[:, :context],
         tokens[:, context:],
     )

@@ -9,14 +9,14 @@ import numpy as np
 from recite.outcomes.draws import DRAWS, draw_line
 from recite.outcomes.frame import NATURAL, PLANTED
 from recite.outcomes.means import ALL, FEWEST, MEMORIZED, UNMEMORIZED, Bags, bags_of, groups_of, layer_lines
-from recite.outcomes.rows import Outcomes, Run, files_by_model, one_table, order_of, read_outcomes
+from recite.outcomes.rows import Outcomes, Run, files_by_model, read_outcomes
+from recite.outcomes.sums import read_blocks, summed
 from recite.stages.recovery.rows import MEASURES, RECOVERED
 from recite.stages.recovery.tables import RECOVERY, RECOVERY_TESTS
 from recite.stages.scoring.rows import SCORES
 from recite.statistics.intervals import with_ends
 from recite.statistics.tests import adjusted, sign_p_value
 from recite.tables import read_metadata
-from recite.tables.lists import as_array
 
 Line = dict[str, Any]
 Statistics = dict[str, np.ndarray]
@@ -32,8 +32,8 @@ def aggregate_recovery(
 ) -> None:
     """Write the tables recovery, recovery_tests and draws.
 
-    `scores` are the undisturbed scores of the same models, which make the classes. One model's rows at one strength
-    are in memory at a time.
+    `scores` are the undisturbed scores of the same models, which make the classes. The rows of one domain of one
+    model at one strength are in memory at a time.
     """
     clean = files_by_model(scores)
     lines: list[Line] = []
@@ -48,14 +48,11 @@ def aggregate_recovery(
             read = {run.model: read_outcomes(clean[Run(run.model)], SCORES, options)}
         outcomes = read[run.model]
         who = run._asdict() | {"family": outcomes.family, "parameters": outcomes.parameters}
-        values = read_compared(paths, outcomes)
         made = read_metadata(paths[0])
         drawn: Drawn = {}
-        for rows, group, chosen in groups_of(outcomes, options):
-            bags = bags_of(outcomes.frame, chosen, options)
-            means = bags.means(bags.sums(values))
-            drawn[rows, group] = bags, statistics_of(means)
-            counts = {"rows": rows, "group": group, "n": len(chosen), "distinct": bags.distinct}
+        for rows, group, bags, sums in group_sums(paths, outcomes, options):
+            drawn[rows, group] = bags, statistics_of(bags.means(sums))
+            counts = {"rows": rows, "group": group, "n": len(bags.rows), "distinct": bags.distinct}
             for place, line in enumerate(layer_lines(drawn[rows, group][1], options["confidence"])):
                 layer = made["first_layer"] + place
                 lines.append(who | counts | {"layer": layer, "depth": (layer + 1) / made["layers"]} | line)
@@ -68,11 +65,18 @@ def aggregate_recovery(
         table.write_lines(outputs[table.name], found, {"options": dict(options)})
 
 
-def read_compared(paths: Sequence[Path], outcomes: Outcomes) -> np.ndarray:
-    """All parts of one model and strength: (rows, measures x layers), rows as in `outcomes`; ReciteError for others."""
-    table = one_table(RECOVERED.read(path) for path in paths)
-    order = order_of(table, outcomes, paths[0].parent)
-    return np.column_stack([as_array(table[name])[order] for name in MEASURES])
+def group_sums(
+    paths: Sequence[Path], outcomes: Outcomes, options: Mapping[str, Any]
+) -> Iterator[tuple[str, str, Bags, np.ndarray]]:
+    """Each class of one model at one strength, and what its bags add to every measure, (bags, measures x layers).
+
+    ReciteError where the files hold other rows than `outcomes`.
+    """
+    groups = [(rows, group, bags_of(outcomes.frame, own, options)) for rows, group, own in groups_of(outcomes, options)]
+    blocks = read_blocks(RECOVERED, paths, [*MEASURES], outcomes)
+    sums = summed(blocks, [bags for *_, bags in groups], lambda columns: np.column_stack([*columns.values()]))
+    for (rows, group, bags), of_group in zip(groups, sums, strict=True):
+        yield rows, group, bags, of_group
 
 
 def statistics_of(means: np.ndarray) -> Statistics:

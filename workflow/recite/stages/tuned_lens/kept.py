@@ -19,7 +19,7 @@ def kept_rows(rows: Rows, share: float, seed: int) -> np.ndarray:
     """
     groups = tied(rows.context, rows.continuation)
     names = np.full(groups.max() + 1, np.iinfo(np.uint64).max)
-    np.minimum.at(names, groups, np.array(rows.sequences, np.uint64))
+    np.minimum.at(names, groups, rows.sequences)
     kept = np.array([hash64(seed, "translator", name) / 2**64 < share for name in names.tolist()])[groups]
     if kept.all() or not kept.any():
         raise ReciteError(

@@ -13,7 +13,7 @@ from recite.engine.finite import naming
 from recite.engine.made import made
 from recite.engine.memory import halving
 from recite.engine.residuals import prompts
-from recite.engine.rows import Rows, read_rows
+from recite.engine.rows import Rows, read_rows, same_rows, taken
 from recite.errors import ReciteError
 from recite.files import sha256_file
 from recite.progress import Progress
@@ -70,16 +70,8 @@ def decode_translated(
 def measured_rows(rows: Rows, kept: Path) -> Rows:
     """The rows that are not trained on; ReciteError where `kept` is of other rows, or where texts are shared."""
     table = KEPT.read(kept)
-    if table["row_id"].to_pylist() != rows.ids or table["sequence_id"].to_pylist() != rows.sequences:
+    if not same_rows(table, rows):
         raise ReciteError(f"{kept} is of other rows than the samples hold; delete it and run again.")
     mine = table["kept"].to_numpy()
     refuse_shared(rows, mine, str(kept))
-    places = np.flatnonzero(~mine)
-    return Rows(
-        [rows.ids[place] for place in places],
-        [rows.sequences[place] for place in places],
-        [rows.domains[place] for place in places],
-        [rows.probabilities[place] for place in places],
-        rows.context[places],
-        rows.continuation[places],
-    )
+    return taken(rows, np.flatnonzero(~mine))

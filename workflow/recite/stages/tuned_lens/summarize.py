@@ -4,7 +4,7 @@ Both lenses are summed up over the same rows, those that no translator was train
 that a difference of the two is one of pairs.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from recite.outcomes.means import FEWEST, MEMORIZED, UNMEMORIZED, layer_lines
 from recite.outcomes.rates import who
 from recite.outcomes.rows import Outcomes, files_by_model, one_table, read_outcomes
+from recite.outcomes.sums import Block, read_blocks
 from recite.stages.lens.rows import DECODED
-from recite.stages.lens.summarize import THRESHOLDS, Profile, columns_of, crossings, group_statistics
+from recite.stages.lens.summarize import NAMES, THRESHOLDS, Profile, crossings, group_statistics
 from recite.stages.scoring.rows import SCORES
 from recite.stages.tuned_lens.rows import TRANSLATED, TRANSLATION
 from recite.stages.tuned_lens.tables import TUNED_LENS, TUNED_LENS_DEPTHS, TUNED_LENS_TRAINING
@@ -50,8 +51,8 @@ def aggregate_tuned_lens(
         both: dict[str, Profiles] = {}
         layers = read_metadata(paths[0])["layers"]
         for name, table, files in ((LOGIT, DECODED, plain[key]), (TUNED, TRANSLATED, paths)):
-            read = columns_of(files, outcomes, table, more=name == LOGIT)
-            found, both[name] = lens_lines(read, outcomes, layers, options)
+            blocks = read_blocks(table, files, NAMES, outcomes, more=name == LOGIT)
+            found, both[name] = lens_lines(blocks, outcomes, layers, options)
             lines["tuned_lens"] += [{"lens": name} | line for line in found]
         lines["tuned_lens_depths"] += depth_lines(both[LOGIT], both[TUNED], options["confidence"])
         lines["tuned_lens_training"] += training_lines(outcomes, gained[key.model])
@@ -60,13 +61,13 @@ def aggregate_tuned_lens(
 
 
 def lens_lines(
-    read: Callable[[str], np.ndarray], outcomes: Outcomes, layers: int, options: Mapping[str, Any]
+    blocks: Iterable[Block], outcomes: Outcomes, layers: int, options: Mapping[str, Any]
 ) -> tuple[list[Line], Profiles]:
     """Lines of the table tuned_lens by one lens, and the profiles of classes that have texts enough."""
     lines: list[Line] = []
     profiles: Profiles = {}
     depths = (np.arange(layers) + 1) / layers
-    for about, statistics in group_statistics(read, outcomes, options):
+    for about, statistics in group_statistics(blocks, outcomes, options):
         for layer, line in enumerate(layer_lines(statistics, options["confidence"])):
             lines.append(who(outcomes) | about | {"layer": layer, "depth": depths[layer]} | line)
         if about["group"] in (MEMORIZED, UNMEMORIZED) and about["distinct"] >= FEWEST:

@@ -52,7 +52,7 @@ def screen_heads(
     with naming(options["model"], rows.ids):
         found, batch_rows = halving(call, options["batch_rows"])
     columns: dict[str, list[Any]] = {name: [] for name in SCREENED.names}
-    for domain, chosen in groups_of(rows.domains, options["kinds"]).items():
+    for domain, chosen in groups_of(rows.domains.tolist(), options["kinds"]).items():
         estimates = found.flatten(1).numpy()[chosen].mean(axis=0, dtype=np.float64)
         for number, estimate in enumerate(estimates.tolist()):
             line = (domain, *divmod(number, loaded.heads), len(chosen), estimate)

@@ -27,8 +27,8 @@ class Asked(NamedTuple):
 
     def each_text(self) -> tuple["Asked", np.ndarray]:
         """Of rows of equal text the first, and where among these each row's text is, (rows,)."""
-        _, first, places = np.unique(np.array(self.rows.sequences, np.uint64), return_index=True, return_inverse=True)
-        rows = taken(self.rows, first.tolist())
+        _, first, places = np.unique(self.rows.sequences, return_index=True, return_inverse=True)
+        rows = taken(self.rows, first)
         return Asked(rows, self.groups[first], [self.shares[place] for place in first]), places
 
 
@@ -101,10 +101,10 @@ def _read(shards: Sequence[Path], drawn: Mapping[str, Mapping[str, Drawn]]) -> A
         of_domain = drawn.get(SAMPLES.read(path, ["domain"])["domain"][0].as_py(), {})
         known = {row_id: group for group, one in of_domain.items() for row_id in one.row_ids}
         part = read_rows([path], among=known)
-        if not part.ids:
+        if not len(part.ids):
             continue
         parts.append(part)
-        own = [known[row_id] for row_id in part.ids]
+        own = [known[row_id] for row_id in part.ids.tolist()]
         groups += own
         shares += [of_domain[group].share for group in own]
     rows = together(parts) if parts else taken(read_rows(shards[:1]), [])

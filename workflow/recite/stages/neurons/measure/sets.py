@@ -14,7 +14,7 @@ Set = np.ndarray
 """Numbers of some neurons, which stand side by side by layer."""
 
 
-def halves_of(texts: Sequence[int], carriers: np.ndarray, seed: int) -> np.ndarray:
+def halves_of(texts: Sequence[int] | np.ndarray, carriers: np.ndarray, seed: int) -> np.ndarray:
     """The half of each row's text, (rows,) 0 or 1, by the hash of (seed, text).
 
     The `carriers`' texts, (rows,) bool, fall into the halves in turn: as many into either, but for one where they are
@@ -72,7 +72,7 @@ def sets_of(
     rankings: Sequence[str],
     ladder: Sequence[int],
     layers: Sequence[int],
-    texts: Sequence[int],
+    texts: Sequence[int] | np.ndarray,
     halves: np.ndarray,
     seed: int,
 ) -> Iterator[list[Set]]:
