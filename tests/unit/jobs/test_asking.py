@@ -123,11 +123,10 @@ def test_what_is_planned_tracked_and_said_is_snakemakes_own(tmp_path: Path) -> N
         first = told(folder, WANTED="this")
         made = (folder / "sum/all").read_text()
         (folder / "shards/1").write_text("another")
-        said.append([*first, made, *told(folder, "--dry-run", WANTED="that"), *told(folder, "--dry-run", "--summary")])
+        said.append([*first, made, *told(folder, "--dry-run", WANTED="that")])
     assert said[1] == said[0]
-    reasons = "\n".join(said[1])
     for reason in ("Params have changed", "Updated input files: shards/1", "Make 2 whole", "runtime=11"):
-        assert " ".join(sorted(reason.split())) in reasons
+        assert any(set(reason.split()) <= set(line.split()) for line in said[1]), reason
 
 
 @pytest.fixture

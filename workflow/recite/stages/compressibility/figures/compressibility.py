@@ -86,7 +86,7 @@ def _ratios(axes: Axes, table: pd.DataFrame, places: pd.Series, looks: dict[str,
         label = f"{style.name(family)}, {style.millions(part['parameters'].iloc[0])}"
         _points(axes, part["mean_ratio"][many], y[many], look, label=label, xerr=errors[:, many])
         _points(axes, part["mean_ratio"][~many], y[~many], look, markerfacecolor="white")
-    axes.set_xlabel(f"mean of {RATIO}, {style.rows_note(table)} a point")
+    axes.set_xlabel(f"mean of {RATIO},\n{style.rows_note(table)} a point")
 
 
 def _points(axes: Axes, x: Any, y: Any, look: Look, **more: Any) -> None:
