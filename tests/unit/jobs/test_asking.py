@@ -122,8 +122,9 @@ def test_what_is_planned_tracked_and_said_is_snakemakes_own(tmp_path: Path) -> N
         (folder / "env.yaml").write_text("dependencies: []")
         first = told(folder, WANTED="this")
         made = (folder / "sum/all").read_text()
+        other = told(folder, "--dry-run", WANTED="that")
         (folder / "shards/1").write_text("another")
-        said.append([*first, made, *told(folder, "--dry-run", WANTED="that")])
+        said.append([*first, made, *other, *told(folder, "--dry-run", WANTED="this")])
     assert said[1] == said[0]
     for reason in ("Params have changed", "Updated input files: shards/1", "Make 2 whole", "runtime=11"):
         assert any(set(reason.split()) <= set(line.split()) for line in said[1]), reason

@@ -12,7 +12,7 @@ DODGE = 0.008
 
 
 STRENGTH = "noise strength α (σ = α · RMS of the residual stream)"
-MANY = 8
+MANY = 12
 """Models of which the lines no longer fit into one panel."""
 WIDTH = 58
 """Characters of a panel's title."""
