@@ -147,7 +147,7 @@ def other_folder(job: SimpleNamespace) -> None:
 def edit_code(name: str) -> None:
     """Another module, as a new process would find it."""
     Path("workflow", name).write_text("print(2)\n")
-    for cached in (fingerprint_module.fingerprint, fingerprint_module._tree, fingerprint_module._digest):
+    for cached in (fingerprint_module.fingerprint, fingerprint_module._source):
         cached.cache_clear()
 
 

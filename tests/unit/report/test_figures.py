@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from recite.catalogue import STAGES
 from recite.errors import ReciteError
 from recite.report import style
+from recite.report.domain_rows import domain_rows
 from recite.report.drawing import draw
 from recite.statistics.intervals import wilson
 from recorded import TABLE_MODULES
@@ -585,6 +586,46 @@ def test_noise_has_a_row_of_panels_for_every_layer(tables: Tables) -> None:
     assert shown[2] == pairs(natural.assign(rate=natural["rate"] / 2), "alpha", "rate")
 
 
+def test_many_models_under_noise_have_a_panel_a_family() -> None:
+    """Prevents twenty models' lines in one panel, and one that is drawn under another family's name."""
+    families = [f"family{index}" for index in range(5)]
+    tables = make_tables(families, SIZES)
+    axes, shown = panels("noise", tables)
+    noise = tables["noise_rates"]
+    parts = [(family, domain) for domain in ("natural", "control") for family in families]
+    for panel, found, (family, domain) in zip(axes, shown, parts, strict=True):
+        assert panel.get_title().startswith(f"{family}, {domain}")
+        rates = noise.loc[(noise["family"] == family) & (noise["domain"] == domain), "rate"]
+        assert {rate for _, rate in found} == set(rates.round(9))
+
+
+def test_families_of_rates_far_apart_have_axes_of_their_own(tables: Tables) -> None:
+    """Prevents a family of a hundredth of another's rates from being a flat line at zero."""
+    small = tables["rates"]["family"] == FAMILIES[0]
+    changed = {"rates": tables["rates"].copy(), "scaling": tables["scaling"].copy()}
+    changed["rates"].loc[small, ["rate", "rate_low", "rate_high"]] /= 100
+    changed["scaling"].loc[tables["scaling"]["family"] == FAMILIES[0], ["slope", "intercept"]] /= 100
+    axes, _ = panels("scaling", tables | changed)
+    assert [panel.get_title().split(",")[0] for panel in axes] == 2 * list(NAMES.values())
+    assert axes[0].get_ylim()[1] < 0.1 * min(panel.get_ylim()[1] for panel in axes[1 : len(FAMILIES)])
+
+
+def test_domains_of_the_paper_fit_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prevents a figure of a metre, and points of two families that cover one another."""
+    monkeypatch.chdir(ROOT)
+    study = loaded(shipped("paper"))
+    lines = [
+        (family, domain, kind)
+        for family in study.families
+        for domain, kind in study.domains[study.families[family].corpus].items()
+    ]
+    table = pd.DataFrame(lines, columns=["family", "domain", "kind"])
+    rows = domain_rows(table, table.drop_duplicates("domain"))
+    assert len(table) == 61 and rows.inches < 18
+    assert np.diff(sorted(rows.points)).min() > 0.1
+    assert (rows.places - rows.heights / 2 < rows.places).all() and rows.points.between(0, rows.inches).all()
+
+
 def test_signatures_have_a_panel_for_every_measure(tables: Tables) -> None:
     """Prevents a measure's pairs under another's title, and a test beside another measure."""
     test = dict.fromkeys((column.name for column in TABLES["signature_tests"].columns), 1.0)
@@ -925,8 +966,9 @@ def test_domains_show_the_largest_models(tables: Tables) -> None:
     table = behind(tables, "domains")
     labels = [label.get_text().split("\n")[0] for label in axes.get_yticklabels()]
     assert labels == ["code", "prose"]  # structural first
+    places = axes.get_yticks()
     expected = {(round(rate, 9), domain) for rate, domain in zip(table["rate"], table["domain"], strict=True)}
-    assert {(rate, labels[round(y)]) for rate, y in found} == expected
+    assert {(rate, labels[np.abs(places - y).argmin()]) for rate, y in found} == expected
 
 
 def test_fitted_lines_are_those_of_the_table(tables: Tables) -> None:

@@ -14,7 +14,7 @@ from recite.comparison.scaling.tables import PREDICTIONS, SCALING, SLOPE_TESTS
 from recite.comparison.signatures.tables import SIGNATURE_TESTS
 from recite.errors import ReciteError
 from recite.files import write_json
-from recite.report.summary import write_summary
+from recite.report.summary import MOST, shortened, write_summary
 from recite.stages.compressibility.tables import COMPRESSIBILITY
 from recite.stages.frequency.tables import COUNTINGS, THRESHOLDS
 from recite.stages.heads.tables import HEADS, OVERLAP, POWER
@@ -673,3 +673,19 @@ def test_recipe_or_architecture(page: str, tmp_path: Path) -> None:
     ]
     assert len(header) == len(found[0])
     assert "Recipe or architecture" not in summary(tmp_path, left_out="factorial")
+
+
+def test_a_long_table_is_shortened_to_the_largest_models() -> None:
+    """Prevents a page of thousands of lines, and one on which it cannot be seen that lines are missing."""
+    heading = ["## Noise", "", "| model | rate |", "|---|---:|"]
+    lines = [f"| {model} | {rate} |" for model in ("small", "large") for rate in range(MOST)]
+    section = "\n".join([*heading, *lines, "", "After it."]) + "\n"
+    found = shortened(section, ["noise_rates", "rates"], {"large"}).split("\n")
+    assert found[: 4 + MOST] == heading + lines[MOST:]
+    links = "[noise_rates](tables/noise_rates.parquet), [rates](tables/rates.parquet)"
+    said = f"{MOST} of {2 * MOST} lines, of each family's largest model; all of it: {links}."
+    assert found[4 + MOST :] == ["", said, "", "After it.", ""]
+    first = shortened(section, [], set()).split("\n")
+    assert first[4 : 4 + MOST] == lines[:MOST] and first[5 + MOST].startswith(f"{MOST} of {2 * MOST} lines; all")
+    short = "\n".join([*heading, *lines[:MOST]]) + "\n"
+    assert shortened(short, [], {"large"}) == short

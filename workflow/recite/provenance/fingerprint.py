@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = "recite"
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def fingerprint(modules: tuple[str, ...]) -> str:
 
 def code_parts(modules: Iterable[str]) -> dict[str, str]:
     """Module name -> hexadecimal digest of its meaning, for some modules and their import closure."""
-    return {module: _digest(path) for module, path in sorted(import_closure(modules).items())}
+    return {module: _source(path).digest for module, path in sorted(import_closure(modules).items())}
 
 
 def digest_of_parts(parts: Mapping[str, str]) -> str:
@@ -44,7 +45,7 @@ def import_closure(modules: Iterable[str]) -> dict[str, Path]:
         path = _module_path(module)
         if path is not None and module not in found:
             found[module] = path
-            waiting += _imports(path)
+            waiting += _source(path).imports
     return found
 
 
@@ -53,21 +54,23 @@ def _with_parents(module: str) -> list[str]:
     return [".".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
-@cache
-def _tree(path: Path) -> ast.Module:
-    """The syntax tree without statements that are only a string: docstrings, of attributes too, do nothing.
+class _Source(NamedTuple):
+    """A file's meaning: its digest, and the library modules, packages included, that it imports anywhere."""
 
-    Comments and layout are not in it anyway.
+    digest: str
+    imports: list[str]
+
+
+@cache
+def _source(path: Path) -> _Source:
+    """Of the syntax tree without statements that are only a string: docstrings, of attributes too, do nothing.
+
+    Comments and layout are not in it anyway. Trees are not kept: those of the library are 40 MB.
     """
     tree = ast.parse(path.read_text(), filename=str(path))
     for block in _blocks(tree):
         block[:] = [node for node in block if not _is_text(node)]
-    return tree
-
-
-@cache
-def _digest(path: Path) -> str:
-    return hashlib.sha256(ast.dump(_tree(path)).encode()).hexdigest()
+    return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), _imports(tree))
 
 
 def _blocks(tree: ast.Module) -> Iterator[list[ast.AST]]:
@@ -85,11 +88,9 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-@cache
-def _imports(path: Path) -> list[str]:
-    """Names of library modules, packages included, that the file imports anywhere."""
+def _imports(tree: ast.Module) -> list[str]:
     names: list[str] = []
-    for node in (node for block in _blocks(_tree(path)) for node in block):
+    for node in (node for block in _blocks(tree) for node in block):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

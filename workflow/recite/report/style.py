@@ -42,6 +42,8 @@ CLASSES = {"memorized": Look("#d55e00", "o"), "half": Look("#949494", "D"), "unm
 FEWEST = 5
 """Distinct texts without which a class is not drawn: its interval would say little."""
 NO_CLASS = f"No class of natural rows has {FEWEST} distinct texts."
+FOLD = 20
+"""How many times the rates of one family may be those of another on the same axis."""
 DOTS_PER_INCH = 200
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "recite",
@@ -80,11 +82,17 @@ def blank(reason: str) -> Figure:
     return figure
 
 
-def family_panels(families: Sequence[str], columns: int = 3) -> tuple[Figure, dict[str, Axes]]:
-    """A panel for each family, so many in a row, all with the same axes."""
+def apart(table: pd.DataFrame) -> bool:
+    """Whether the families' highest rates are so far apart that on one axis those of some would be a flat line."""
+    highest = table.groupby("family")["rate"].max()
+    return len(highest) > 1 and bool(highest.max() > FOLD * highest.min())
+
+
+def family_panels(families: Sequence[Any], columns: int = 3, own: bool = False) -> tuple[Figure, dict[Any, Axes]]:
+    """A panel for each family, so many in a row, all with the same axes, or each with a vertical one of its own."""
     high, wide = -(-len(families) // columns), min(columns, len(families))
     size = (3.1 * wide, 2.6 * high + 0.7)
-    figure, panels = plt.subplots(high, wide, figsize=size, squeeze=False, sharex=True, sharey=True)
+    figure, panels = plt.subplots(high, wide, figsize=size, squeeze=False, sharex=True, sharey=not own)
     for axes in panels.flat[len(families) :]:
         axes.set_visible(False)
     return figure, dict(zip(families, panels.flat, strict=False))
@@ -105,7 +113,7 @@ def colours(keys: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     return dict(zip(keys, sns.color_palette("colorblind", len(keys)), strict=True))
 
 
-def shades(keys: Sequence[float]) -> dict[float, tuple[float, float, float]]:
+def shades(keys: Sequence[Any]) -> dict[Any, tuple[float, float, float]]:
     """A shade, light to dark, for each key of an ordered quantity."""
     return dict(zip(keys, sns.color_palette("crest", len(keys)), strict=True))
 
@@ -171,12 +179,13 @@ def rate_axis(axes: Axes, label: str = "memorized rows") -> None:
     axes.set_ylabel(label)
 
 
-def rate_axes(panels: Mapping[str, Axes], label: str) -> None:
-    """The same for panels that share their axes, which are labelled on the left."""
+def rate_axes(panels: Mapping[Any, Axes], label: str) -> None:
+    """The same for panels of families, which are labelled on the left."""
     for axes in panels.values():
         place = axes.get_subplotspec()
-        if place and place.is_first_col():
-            rate_axis(axes, label)
+        first = place and place.is_first_col()
+        if first or not axes.get_shared_y_axes().get_siblings(axes)[1:]:
+            rate_axis(axes, label if first else "")
 
 
 def size_axis(axes: Axes, label: str = "parameters") -> None:

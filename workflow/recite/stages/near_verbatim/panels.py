@@ -14,7 +14,7 @@ def tolerance_panels(table: pd.DataFrame, against: str, told: Callable[[Axes, st
     families = style.families(table)
     tolerances = sorted(table["tolerance"].unique())
     shades = style.shades(tolerances)
-    figure, panels = style.family_panels(families)
+    figure, panels = style.family_panels(families, own=style.apart(table))
     for family, axes in panels.items():
         part = table[table["family"] == family]
         for tolerance, marker in zip(tolerances, style.MARKERS, strict=False):

@@ -9,6 +9,8 @@ from recite.report import matrix, style
 
 COLUMNS = 2
 """Panels in a row."""
+TALLEST = 19.5
+"""Inches of all rows of panels."""
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
@@ -20,6 +22,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     columns = min(COLUMNS, len(measures))
     rows = -(-len(measures) // columns)
     size = 0.15 * max(len(matrix.models_of(table[table["measure"] == measure])) for measure in measures) + 1.9
+    size = min(size, TALLEST / rows - 0.5)
     figure, panels = plt.subplots(rows, columns, figsize=((size + 0.9) * columns, (size + 0.5) * rows), squeeze=False)
     for axes, measure in zip(panels.flat, measures, strict=False):
         matrix.draw_pairs(axes, table[table["measure"] == measure], "correlation over depth")

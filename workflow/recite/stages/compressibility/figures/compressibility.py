@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from recite.report import style
+from recite.report.domain_rows import domain_rows
 
 DODGE = 0.012
 """How far apart, in units of the ratio, the intervals at half the context stand."""
@@ -44,12 +45,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     curves = lengths.drop(columns=["shortest_share", "sufficient", "sufficient_share"]).assign(reached=reached)
     domains = single.drop_duplicates("domain").sort_values("domain")
     domains = domains.sort_values("kind", key=lambda kinds: kinds.map(KINDS.index), kind="stable")
-    heights = [3.0, 0.5 * len(domains) + 0.5]
+    rows = domain_rows(single, domains)
+    heights = [3.0, rows.inches]
     figure, (above, below) = plt.subplots(2, 1, figsize=(7.2, sum(heights) + 1.7), height_ratios=heights)
     _curves(above, curves, natural, looks)
-    _ratios(below, single, list(domains["domain"]), looks)
-    names = domains[["domain", "kind"]].map(style.name)
-    below.set_yticks(range(len(names)), [f"{domain}\n({kind})" for domain, kind in names.to_numpy()])
+    _ratios(below, single, rows.points, looks)
+    rows.name(below)
     for axes in (above, below):
         axes.axvline(0.5, color="0.4", linewidth=0.8, linestyle=":")
         axes.set_xlim(-0.02, 1.02)
@@ -75,19 +76,17 @@ def _curves(axes: Axes, curves: pd.DataFrame, natural: pd.DataFrame, looks: dict
     style.rate_axis(axes)
 
 
-def _ratios(axes: Axes, table: pd.DataFrame, domains: list[str], looks: dict[str, Look]) -> None:
+def _ratios(axes: Axes, table: pd.DataFrame, places: pd.Series, looks: dict[str, Look]) -> None:
     """Mean ratios by domain; hollow, and without an interval, where the texts are too few for one."""
     for family, look in looks.items():
         part = table[table["family"] == family]
-        y = part["domain"].map(domains.index) + 0.12 * look.shift
+        y = places[part.index]
         low, high = part["mean_ratio"] - part["mean_ratio_low"], part["mean_ratio_high"] - part["mean_ratio"]
         errors, many = np.clip([low, high], 0, None), part["distinct"] >= FEWEST
         label = f"{style.name(family)}, {style.millions(part['parameters'].iloc[0])}"
         _points(axes, part["mean_ratio"][many], y[many], look, label=label, xerr=errors[:, many])
         _points(axes, part["mean_ratio"][~many], y[~many], look, markerfacecolor="white")
-    axes.invert_yaxis()
-    axes.grid(axis="y", visible=False)
-    axes.set_xlabel(f"mean of {RATIO}, {style.rows_note(table)} a point")
+    axes.set_xlabel(f"mean of {RATIO},\n{style.rows_note(table)} a point")
 
 
 def _points(axes: Axes, x: Any, y: Any, look: Look, **more: Any) -> None:

@@ -18,7 +18,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     families = style.families(table)
     if not families:
         return style.blank("No natural rows."), table
-    figure, panels = style.family_panels(families)
+    figure, panels = style.family_panels(families, own=style.apart(table))
     for family, axes in panels.items():
         part = table[table["family"] == family].sort_values(["parameters", "model", "draws"])
         models = list(part["model"].unique())

@@ -19,7 +19,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     if not families:
         return style.blank("No model is disturbed, or there are no natural rows."), table
     shades = style.shades(SHOWN)
-    figure, panels = style.family_panels(families)
+    figure, panels = style.family_panels(families, own=style.apart(table))
     for family, axes in panels.items():
         part = table[table["family"] == family].sort_values("alpha")
         for draws, marker in zip(SHOWN, style.MARKERS, strict=False):

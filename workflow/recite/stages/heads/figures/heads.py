@@ -14,6 +14,8 @@ STATISTICS = {
 }
 LAYER_LABELS, HEAD_LABELS = 12, 16
 """Labels for which a panel has room, as its height grows with the layers."""
+TALLEST, WIDTH = 24, 52
+"""Layers beyond which a panel grows no higher, and characters of its title."""
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
@@ -30,7 +32,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     shown = [(name, group) for name in STATISTICS for group in groups if (name, group) != ("hits_drop", "unmemorized")]
     keys = ["family", "parameters", "model"]
     models = [part for family in style.families(table) for _, part in table[table["family"] == family].groupby(keys)]
-    layers = [min(_layers(part), 32) for part in models]
+    layers = [min(_layers(part), TALLEST) for part in models]
     heights = [0.75 + 0.1 * count for count in layers]
     size = (3.6 * len(shown), 0.9 + sum(heights))
     figure, panels = plt.subplots(len(models), len(shown), figsize=size, squeeze=False, height_ratios=heights)
@@ -48,11 +50,13 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             axes.invert_yaxis()
             axes.set_ylabel("layer")
             name = f"{style.name(part['family'].iloc[0])}, {style.millions(part['parameters'].iloc[0])}"
-            rows = "" if group == "all" else f"{group}, "
-            axes.set_title(f"{name}: {rows}{style.rows_note(part)}", fontsize=8)
+            whose, rows = f"{name}: " if group == "all" else f"{name}: {group}, ", style.rows_note(part)
+            axes.set_title(f"{whose}{rows}" if len(whose + rows) <= WIDTH else f"{whose}\n{rows}", fontsize=8)
         column[-1].set_xlabel("head")
         drawn = next(axes.collections[0] for axes in column if axes.collections)
-        colours = figure.colorbar(drawn, ax=list(column), location="bottom", shrink=0.8, aspect=30)
+        colours = figure.colorbar(
+            drawn, ax=list(column), location="bottom", shrink=0.8, aspect=30, fraction=1 / size[1]
+        )
         colours.set_label(STATISTICS[statistic])
         if statistic == "hits_drop":
             colours.formatter = PercentFormatter(1, symbol="")

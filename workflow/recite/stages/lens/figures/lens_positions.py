@@ -10,6 +10,9 @@ from recite.report import style
 LAYER_LABELS = 7
 """Labels for which a panel has room."""
 
+WIDTH = 52
+"""Characters of a panel's title."""
+
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A row for each family's largest model, a column per class; the last layer on top."""
@@ -34,7 +37,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             axes.invert_yaxis()
             axes.set_ylabel("layer")
             name = f"{style.name(part['family'].iloc[0])}, {style.millions(part['parameters'].iloc[0])}"
-            axes.set_title(f"{name}: {group}, {style.rows_note(part)}", fontsize=8)
+            axes.set_title(style.wrapped(f"{name}: {group}, {style.rows_note(part)}", WIDTH), fontsize=8)
     for axes in panels[-1]:
         axes.set_xlabel("position in the continuation, tokens")
     shown = next(axes for axes in panels.flat if axes.get_visible())

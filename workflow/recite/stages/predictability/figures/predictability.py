@@ -1,13 +1,10 @@
 """Rates, rates corrected for what is predictable, and rates of rows never trained on, against model size."""
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
 from recite.report import style
 
-COLUMNS = 3
-"""Panels in a row."""
 LINES = {
     "recited": style.Look("#949494", "o"),
     "recited, and not predictable": style.Look("#d55e00", "s"),
@@ -23,13 +20,9 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     families = style.families(natural)
     if not families:
         return style.blank("No natural rows."), table
-    high, across = -(-len(families) // COLUMNS), min(COLUMNS, len(families))
-    size = (3.1 * across, 2.6 * high + 0.7)
-    figure, panels = plt.subplots(high, across, figsize=size, squeeze=False, sharex=True, sharey=True)
-    for axes in panels.flat[len(families) :]:
-        axes.set_visible(False)
+    figure, panels = style.family_panels(families, own=style.apart(natural))
     shown = (natural, _as_rate(natural), table[table["domain"] == "unseen"])
-    for axes, family in zip(panels.flat, families, strict=False):
+    for family, axes in panels.items():
         for (label, look), lines in zip(LINES.items(), shown, strict=True):
             line = lines[lines["family"] == family].sort_values("parameters")
             if len(line):
@@ -40,11 +33,10 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
                     sizes, line["rate"], look.marker + "-", color=look.colour, markersize=10, linewidth=6, alpha=0.4
                 )
         axes.set_title(f"{style.name(family)}, {style.n_note(natural.loc[natural['family'] == family, 'n'])}")
-    for axes in panels.flat[: len(families)]:
+    for axes in panels.values():
         style.size_axis(axes)
-    for axes in panels[:, 0]:
-        style.rate_axis(axes, "recited rows")
-    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(LINES))
+    style.rate_axes(panels, "recited rows")
+    figure.legend(*panels[families[0]].get_legend_handles_labels(), loc="outside lower center", ncols=len(LINES))
     return figure, table
 
 

@@ -37,11 +37,12 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             shown = of_family[of_family["group"].isin(groups)]
             if len(shown):
                 parameters = style.millions(shown["parameters"].iloc[0])
-                axes.set_title(f"{style.name(family)}, {parameters}: n = {_note(shown)}", fontsize=8)
+                axes.set_title(f"{style.name(family)}, {parameters}: n = {_note(shown)}", fontsize=7)
         row[0].yaxis.set_major_formatter(PercentFormatter(1, symbol=""))
-        row[1].set_yscale("symlog", linthresh=1)
-        row[1].yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=[1, 2, 5]))
-        row[1].yaxis.set_major_formatter(ScalarFormatter())
+        if table["log_probability_drop_high"].abs().max() > 1:
+            row[1].set_yscale("symlog", linthresh=1)
+            row[1].yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=[1, 2, 5]))
+            row[1].yaxis.set_major_formatter(ScalarFormatter())
     for axes in panels[-1]:
         axes.set_xlabel("depth: (layer + 1) / layers")
     handles, labels = panels[0, 1].get_legend_handles_labels()

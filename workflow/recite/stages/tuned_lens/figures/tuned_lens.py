@@ -1,11 +1,9 @@
 """What each layer says of the true token by both lenses, by class of rows."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
 from recite.report import style
 
@@ -16,27 +14,22 @@ HALF = 0.5
 
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
-    """A column per family, natural rows above planted ones, a line per class and lens."""
+    """A panel per family, natural rows above planted ones, a line per class and lens."""
     table = style.largest(tables["tuned_lens"])
     table = table[table["group"].isin(["memorized", "unmemorized"]) & (table["distinct"] >= style.FEWEST)]
     if table.empty:
         return style.blank(f"No class of rows has {style.FEWEST} distinct texts."), table
     families, kinds = style.families(table), [kind for kind in KINDS if kind in set(table["rows"])]
-    size = (2.9 * len(families) + 0.4, 2.5 * len(kinds) + 0.9)
-    figure, panels = plt.subplots(len(kinds), len(families), figsize=size, squeeze=False, sharex=True, sharey=True)
-    for line, kind in zip(panels, kinds, strict=True):
-        for axes, family in zip(line, families, strict=True):
-            part = table[(table["rows"] == kind) & (table["family"] == family)]
-            axes.axhline(HALF, color="0.3", linewidth=0.8, linestyle=":")
-            axes.set_title(_title(family, kind, part))
-            for (group, lens), curve in part.groupby(["group", "lens"]):
-                _curve(axes, curve.sort_values("depth"), str(group), str(lens))
-        line[0].set_ylabel("probability of\nthe true token")
-        line[0].yaxis.set_major_formatter(PercentFormatter(1))
-        line[0].set_ylim(-0.03, 1.03)
-    for axes in panels[-1]:
-        axes.set_xlabel("relative depth, (layer + 1) / layers")
-    named = [axes.get_legend_handles_labels() for axes in panels.flat]
+    figure, panels = style.family_panels([(kind, family) for kind in kinds for family in families])
+    for (kind, family), axes in panels.items():
+        part = table[(table["rows"] == kind) & (table["family"] == family)]
+        axes.axhline(HALF, color="0.3", linewidth=0.8, linestyle=":")
+        axes.set(title=_title(family, kind, part), xlabel="relative depth, (layer + 1) / layers")
+        for (group, lens), curve in part.groupby(["group", "lens"]):
+            _curve(axes, curve.sort_values("depth"), str(group), str(lens))
+    style.rate_axes(panels, "probability of\nthe true token")
+    axes.set_ylim(-0.03, 1.03)
+    named = [axes.get_legend_handles_labels() for axes in panels.values()]
     entries = {label: handle for handles, labels in named for handle, label in zip(handles, labels, strict=True)}
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=4)
     kept = ["lens", "model", "family", "parameters", "rows", "group", "layer", "depth", "n", "distinct"]

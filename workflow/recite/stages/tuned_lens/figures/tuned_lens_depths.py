@@ -13,6 +13,10 @@ THRESHOLDS = {"absolute": "probability of one half", "relative": "half of the fi
 LENSES = {"logit": -0.16, "tuned": 0.16}
 """Where a lens's points lie beside their line."""
 
+QUARTERS = (0, 0.25, 0.5, 0.75, 1)
+TALLEST = 17
+"""Inches within which the lines of all models stand."""
+
 
 def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     """A panel per threshold, a line per model, kind of rows and class."""
@@ -23,7 +27,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
     order = {family: place for place, family in enumerate(style.families(table))}
     table = table.assign(place=table["family"].map(order)).sort_values(["place", "parameters", *keys])
     places = {key: place for place, key in enumerate(table[keys].drop_duplicates().itertuples(index=False, name=None))}
-    size = (8.4, 0.3 * len(places) + 1.4)
+    size = (8.4, min(0.3 * len(places), TALLEST) + 1.4)
     figure, panels = plt.subplots(1, len(THRESHOLDS), figsize=size, squeeze=False, sharey=True, sharex=True)
     for axes, (threshold, words) in zip(panels[0], THRESHOLDS.items(), strict=True):
         part = table[table["threshold"] == threshold]
@@ -32,7 +36,8 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
             _points(axes, part, at + beside, lens)
         axes.set_title(f"passes {words}")
         axes.set_xlabel("relative depth")
-        axes.set_xlim(0, 1.03)
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_xticks(QUARTERS, [f"{depth:g}" for depth in QUARTERS])
     counts = table.drop_duplicates(keys)["distinct"].tolist()
     names = [
         f"{model}, {rows} {group}, {count} texts" for (model, rows, group), count in zip(places, counts, strict=True)
