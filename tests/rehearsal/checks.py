@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from recite.study.study import Study
 from recite.tables.declared import read_frames
@@ -20,6 +21,8 @@ family have rows in common and miss it together. How often intervals hold the tr
 """
 FOUND = 0.98
 """Share of the numbers of which that must be so."""
+AGAIN_VARIES = 1.1
+"""By how much rows of one text make the variance of a count greater."""
 FEWEST = 30
 """Distinct texts of a class whose intervals are looked at."""
 
@@ -65,10 +68,19 @@ def held(what: str, lines: pd.DataFrame, column: str, truth: Callable[[pd.Series
 Truths = dict[str, Planted]
 
 
+def fits(truth: Planted, lines: pd.DataFrame) -> bool:
+    """Whether what is recited of a model's domains differs from what is planted as rows drawn at random do."""
+    expected = lines["n"] * [truth.rate(domain) for domain in lines["domain"]]
+    apart = (lines["memorized"] - expected) ** 2 / expected
+    return bool(stats.chi2.sf((apart / AGAIN_VARIES).sum(), len(lines)) > 1e-3)
+
+
 def rates(folder: Path, study: Study, truths: Truths) -> Iterator[Looked]:
     """Every domain's rate, the rate of all, and that the larger of two models of a family recites more."""
     lines = table(study, folder, "rates")
     whole = lines["domain"] == "natural"
+    alike = [fits(truths[str(model)], part) for model, part in lines[~whole].groupby("model")]
+    yield Looked("rates of a model's domains together, chi-square", sum(alike), len(alike), 1.0)
     yield held("rate of a domain", lines[~whole], "rate", lambda line: truths[line["model"]].rate(line["domain"]))
     yield held("rate of all domains", lines[whole], "rate", lambda line: truths[line["model"]].natural_rate())
     rows = lines[whole].sort_values(["family", "parameters"])
