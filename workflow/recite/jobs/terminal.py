@@ -52,7 +52,7 @@ def show(workflow: Any, results: str, limits: Limits) -> None:
     queued = workflow.executor_plugin.common_settings.non_local_exec
     gpu = workflow.global_resources.get("gpu")
     allowed = (workflow.nodes if queued else workflow.cores, getattr(gpu, "value", gpu))
-    slots = [number for number in allowed if isinstance(number, int)]
+    slots = [number for number in allowed if isinstance(number, int) and number]
     notes = Notes(study, jobs, min(slots, default=1), queued)
     look = partial(status.look, study, limits.jobs, notes.course)
     _showing.append(Shown(notes, look, REMOTE_PAUSE if queued else PAUSE, workflow.output_settings))

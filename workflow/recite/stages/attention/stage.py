@@ -6,6 +6,7 @@ from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.held import held
 from recite.planning.planner import Planner
+from recite.stages.heads.cost import held as held_heads
 from recite.stages.inputs import (
     checkpoint,
     domain_jobs,
@@ -150,7 +151,8 @@ def _matching_inputs(study: Study, wildcards: Wildcards) -> Files:
 def _matching_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
     numbers = sum(2 * planner.costs[model].facts.layers * planner.costs[model].facts.heads for model in models)
-    return Cost(costs.START_SECONDS + numbers * LINE_SECONDS + len(models) * costs.RESAMPLING_SECONDS)
+    seconds = costs.START_SECONDS + numbers * LINE_SECONDS + len(models) * costs.RESAMPLING_SECONDS
+    return Cost(seconds, held=held_heads(planner))
 
 
 RULES = (

@@ -29,6 +29,8 @@ PACE = 0.32
 """What it reaches on a GPU, over scoring, in batches of 128 rows (`make bench-gpu`)."""
 HEAD_BYTES = 7
 """Bytes that each head adds to an ablated row."""
+HEAD_HELD = 23
+"""Bytes in main memory of a row's numbers of one head that are summed up (docs/rehearsal.md)."""
 OPEN_BYTES = 8
 """Bytes that a look tells of a head for the rows of a group and domain."""
 HEAD_SECONDS = 1e-7
@@ -124,7 +126,7 @@ def looking(planner: Planner, wildcards: Wildcards) -> Cost:
     heads = _ablated_heads(planner, model)
     seen = sum(open_share(n) * _rows(planner, model, n) for n in range(int(wildcards["round"]) + 1))
     written = heads * OPEN_BYTES * (len(classes(study)) or 1) * len(study.domains_of(model))
-    return Cost(costs.START_SECONDS + seen * heads * HEAD_SECONDS, written=written)
+    return Cost(costs.START_SECONDS + seen * heads * HEAD_SECONDS, written=written, held=held(planner))
 
 
 def summary(planner: Planner, wildcards: Wildcards) -> Cost:
@@ -135,7 +137,14 @@ def summary(planner: Planner, wildcards: Wildcards) -> Cost:
         rows = sum(open_share(n) * _rows(planner, model, n) for n in rounds(study))
         numbers += rows * _ablated_heads(planner, model)
     resampled = sum(_resampled(planner, model) for model in models(study))
-    return Cost(costs.START_SECONDS + numbers * HEAD_SECONDS + resampled * DRAWING_SECONDS)
+    return Cost(costs.START_SECONDS + numbers * HEAD_SECONDS + resampled * DRAWING_SECONDS, held=held(planner))
+
+
+def held(planner: Planner) -> int:
+    """Bytes of one model's ablated rows in main memory."""
+    study = planner.study
+    rows = {model: sum(_rows(planner, model, number) for number in rounds(study)) for model in models(study)}
+    return max((HEAD_HELD * count * _ablated_heads(planner, model) for model, count in rows.items()), default=0)
 
 
 def _rows(planner: Planner, model: str, round_: int) -> int:
@@ -149,7 +158,7 @@ def overlap(planner: Planner, wildcards: Wildcards) -> Cost:
     study = planner.study
     ranked = sum(_resampled(planner, model) * _ablated_heads(planner, model) for model in models(study))
     seconds = ranked * study.config["aggregation"]["resamples"] * HALVES_SECONDS
-    return Cost(summary(planner, wildcards).seconds + seconds)
+    return summary(planner, wildcards)._replace(seconds=summary(planner, wildcards).seconds + seconds)
 
 
 def _ablated_heads(planner: Planner, model: str) -> int:
