@@ -20,9 +20,10 @@ from recite.study.config import read_yaml
 from recite.study.study import Study, load_study
 from rehearsal.checks import check
 from rehearsal.plant import plant
+from rehearsal.reading import reading_told
 from rehearsal.told import jobs_told
 
-CONFIG = Path("config/paper.yaml")
+CONFIG, MODELS = Path("config/paper.yaml"), Path("config/models.yaml")
 READ_FROM_OUTSIDE = ("inventory", "candidates", "sampling", "samples", "family_tokenizer", "registration")
 COUNTED = ("frequency_index", "frequency")
 SHARDS_A_JOB, LAYERS_A_JOB = 12, 16
@@ -35,6 +36,8 @@ def configured(arguments: argparse.Namespace) -> dict[str, Any]:
     config["study"] = arguments.study
     config["sampling"]["rows_per_domain"] = arguments.rows
     config["models"] = arguments.models or config["models"]
+    families = {model["family"] for name, model in read_yaml(MODELS).items() if name in config["models"]}
+    config["frequency"]["families"] = [name for name in config["frequency"]["families"] if name in families]
     config["scoring"]["shards_per_job"] = SHARDS_A_JOB
     config["ablation"]["layers_per_job"] = LAYERS_A_JOB
     for section, key in (("scoring", "shards_per_job_of"), ("ablation", "layers_per_job_of")):
@@ -52,7 +55,7 @@ def run(study: Study, config: Path, cores: int) -> None:
     """Every rule behind the GPU jobs, by Snakemake; what is planted are files to it that no rule makes."""
     rules = behind(study)
     command = [sys.executable, "-m", "snakemake", "--configfile", str(config), "--cores", str(cores)]
-    command += ["--resources", "gpu=0", "--keep-going", "--allowed-rules", *rules, "--"]
+    command += ["--keep-going", "--allowed-rules", *rules, "--"]
     targets = [f"{study.results}/{path}" for rule in rules for path in study.files(rule)]
     subprocess.run(command + targets, check=True)
 
@@ -78,6 +81,7 @@ def main() -> int:
     run(study, written, arguments.cores)
     print(f"planted in {planted - began:.0f} s, run in {time.perf_counter() - planted:.0f} s")
     print(jobs_told(study, folder, behind(study)))
+    print(reading_told(study))
     return check(study, folder)
 
 

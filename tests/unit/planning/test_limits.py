@@ -8,9 +8,11 @@ import yaml
 
 from recite.planning import limits
 from recite.planning.costs import Machine
+from recite.planning.held import SCORE_HELD
 from recite.planning.limits import Limits
 from recite.planning.planner import Planner
 from recite.stages.frequency.stage import INDEX_MEGABYTES
+from recite.stages.recovery.stage import LAYER_HELD
 from studies import NOTES, load, loaded, own_study, shipped
 
 PART = {"model": "pythia-12b", "part": "pile_cc-0000"}
@@ -60,8 +62,13 @@ def test_memory_follows_weights_and_tables() -> None:
     found = limits_of("paper")
     weights = 2 * found.study.models["pythia-12b"].entry["parameters"]  # type: ignore[index]
     assert found.megabytes("scoring", PART, 1) == 2000 + 3 * weights // 10**6
-    scored = [job for job in found.jobs.values() if job.stage == "scoring"]
-    assert found.megabytes("aggregation", {}, 1) == 2000 + 2 * sum(job.written for job in scored) // 10**6
+    suffixes = [job for job in found.jobs.values() if job.stage == "compressibility"]
+    read = sum(job.written for job in suffixes)
+    assert found.megabytes("compressibility_aggregation", {}, 1) == 2000 + 2 * read // 10**6
+    largest = 23 * 300_000
+    assert found.megabytes("aggregation", {}, 1) == 2000 + 2 * largest * SCORE_HELD // 10**6
+    layered = largest * SCORE_HELD + 300_000 * 42 * LAYER_HELD
+    assert found.megabytes("recovery_aggregation", {}, 1) == 2000 + 2 * layered // 10**6
     index = {"corpus": "starcoderdata", "units": "bytes", "group": "000"}
     assert found.megabytes("frequency_index", index, 1) == INDEX_MEGABYTES
     one = found.job("candidates", {"corpus": "pile", "group": "000"})

@@ -4,6 +4,7 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import (
     checkpoint,
@@ -29,6 +30,8 @@ PACE = 0.32
 UNSEEN, PLANTED, HELD_OUT = "unseen", "planted", "held_out"
 OTHER_PLACES = 3
 """Places beside the segments: the first token, the continuation and the query itself, which alone is not cut."""
+MASS_COPIES = 3
+"""How often what drawn rows attend to is in main memory while it is summed up (docs/rehearsal.md)."""
 DRAWING_SECONDS = 1e-5
 """Reading a row's score and context and hashing its name, on one core."""
 LINE_SECONDS = 2e-4
@@ -124,14 +127,14 @@ def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
 
 
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    study, seconds, held = planner.study, float(costs.START_SECONDS), 0
+    study, seconds, memory = planner.study, float(costs.START_SECONDS), 0
     classes = len(study.config[SECTION]["classes"])
     for model in study.models_of(SECTION):
         facts, rows = planner.costs[model].facts, sum(_rows(study, model, part) for part in study.parts(model))
         numbers = facts.layers * (facts.heads + 2) * (study.config[SECTION]["segments"] + OTHER_PLACES)
         seconds += planner.total_rows([model]) * costs.AGGREGATION_SECONDS + classes * numbers * LINE_SECONDS
-        held = max(held, rows * _row_bytes(planner, model))
-    return Cost(seconds, held=held)
+        memory = max(memory, held(planner, [model]) + MASS_COPIES * rows * _row_bytes(planner, model))
+    return Cost(seconds, held=memory)
 
 
 def _matching_inputs(study: Study, wildcards: Wildcards) -> Files:

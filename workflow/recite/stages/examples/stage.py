@@ -28,8 +28,8 @@ def _inputs(study: Study, wildcards: Wildcards) -> Files:
         "shards": shard_files(study, family, study.shards(family)),
         "tokenizer": tokenizer(study, family),
     }
-    if _has_nearness(study, model):
-        files["near"] = study.files("near_verbatim", "near", model=model)
+    if near := _undisturbed(study, model):
+        files["near"] = [study.file("near_verbatim", "near", job) for job in near]
     counted = [job for job in study.jobs("frequency") if job["family"] == family]
     if counted:
         files["frequencies"] = study.file("frequency", "frequencies", counted[0])
@@ -40,15 +40,16 @@ def _inputs(study: Study, wildcards: Wildcards) -> Files:
     return files
 
 
-def _has_nearness(study: Study, model: str) -> bool:
-    return any(job["model"] == model for job in study.jobs("near_verbatim"))
+def _undisturbed(study: Study, model: str) -> list[Wildcards]:
+    """The jobs of edit distances that are of the same parts as the model's scores, in their order."""
+    return [job for job in study.jobs("near_verbatim") if job["model"] == model and not float(job["alpha"])]
 
 
 def _options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
     model = study.models[wildcards["model"]]
     section, aggregation = study.config[SECTION], study.config["aggregation"]
     near = {}
-    if _has_nearness(study, model.name):
+    if _undisturbed(study, model.name):
         near = {"nearness": max(study.config["near_verbatim"]["tolerances"])}
     return {
         "model": model.name,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from recite.planning import costs
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, own_batches, ready, scores_of, shard_files
 from recite.stages.noise.stage import check_layers, options_in, runs
@@ -91,7 +92,7 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     for model in study.models_of(SECTION):
         count, read = len(runs(study, model)), planner.total_rows([model])
         seconds += count * (read * costs.AGGREGATION_SECONDS + 2 * _rows(study, model) * LINES * LINE_SECONDS)
-    return Cost(seconds)
+    return Cost(seconds, held=held(planner, study.models_of(SECTION)))
 
 
 RULES = (

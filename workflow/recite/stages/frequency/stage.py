@@ -4,6 +4,7 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import scores_of, shard_files, tokenizer
 from recite.stages.sampling.stage import groups, layout, training_documents
@@ -178,12 +179,12 @@ def _summary_options(study: Study, wildcards: Wildcards) -> dict[str, Any]:
 
 
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    models = planner.study.models.values()
+    models, families = planner.study.models, counted_families(planner.study)
     read = sum(
-        _rows(planner.study, family) * sum(model.family == family for model in models)
-        for family in counted_families(planner.study)
+        _rows(planner.study, family) * sum(model.family == family for model in models.values()) for family in families
     )
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS)
+    memory = held(planner, [name for name, model in models.items() if model.family in families])
+    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=memory)
 
 
 RULES = (

@@ -2,6 +2,7 @@
 
 from recite.planning import costs
 from recite.planning.costs import Facts
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import model_and_scores, own_batches, part_jobs, scores_of
 from recite.study.checks import check_models_of
@@ -11,6 +12,8 @@ from recite.study.study import Study
 SECTION = "lens"
 LAYER_BYTES = 20
 """What each layer adds to a row."""
+LAYER_HELD = 2 * LAYER_BYTES
+"""The same of a domain's rows while they are summed up."""
 PACE = 0.74
 """What it reaches on a GPU, over scoring (`make bench-gpu`)."""
 
@@ -46,7 +49,8 @@ def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
     read = planner.total_rows(models)
-    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + len(models) * costs.RESAMPLING_SECONDS)
+    seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + len(models) * costs.RESAMPLING_SECONDS
+    return Cost(seconds, held=held(planner, models, layer=LAYER_HELD))
 
 
 RULES = (

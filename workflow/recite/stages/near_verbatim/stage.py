@@ -3,6 +3,7 @@
 from typing import Any
 
 from recite.planning import costs
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import part_jobs, shards
 from recite.stages.noise.stage import runs
@@ -41,7 +42,8 @@ def _cost(planner: Planner, wildcards: Wildcards) -> Cost:
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study = planner.study
     rows = sum(len(runs(study, model)) * planner.total_rows([model]) for model in study.models_of(SECTION))
-    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
+    memory = held(planner, study.models_of(SECTION))
+    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS, held=memory)
 
 
 RULES = (

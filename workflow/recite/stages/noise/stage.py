@@ -5,6 +5,7 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
+from recite.planning.held import SCORE_HELD, held
 from recite.planning.planner import Planner
 from recite.stages.inputs import batch, model_and_rows, scores_of
 from recite.study.asked import Asked
@@ -13,6 +14,8 @@ from recite.study.declaration import ONCE, Cost, Figure, Files, Rule, Stage, Wil
 from recite.study.study import Study
 
 SECTION = "noise"
+RUN_HELD = 40
+"""Bytes in main memory of a row at one strength, beside its undisturbed score."""
 NOISE_BYTES = 90
 
 
@@ -85,7 +88,9 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     study = planner.study
     rows = planner.total_rows(study.models_of(SECTION))
     read = rows * (1 + len(layers(study)) * len(strengths(study)))
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS)
+    runs = len(layers(study)) * len(strengths(study))
+    memory = held(planner, study.models_of(SECTION), SCORE_HELD + runs * RUN_HELD)
+    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS, held=memory)
 
 
 RULES = (

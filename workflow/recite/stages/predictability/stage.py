@@ -4,6 +4,7 @@ from typing import Any
 
 from recite.errors import ReciteError
 from recite.planning import costs
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import (
     domain_jobs,
@@ -77,7 +78,8 @@ def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
     read = planner.total_rows(models)
-    return Cost(costs.START_SECONDS + read * costs.AGGREGATION_SECONDS + len(models) * costs.RESAMPLING_SECONDS)
+    seconds = costs.START_SECONDS + read * costs.AGGREGATION_SECONDS + len(models) * costs.RESAMPLING_SECONDS
+    return Cost(seconds, held=held(planner, models))
 
 
 RULES = (

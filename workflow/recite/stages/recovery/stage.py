@@ -5,6 +5,7 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import model_and_rows, own_batches, scores_of
 from recite.stages.noise.stage import above_zero, check_layers, layers, options_in, sweep
@@ -16,6 +17,8 @@ from recite.study.study import Study
 SECTION = "recovery"
 LAYER_BYTES = 16
 """What each layer adds to a row."""
+LAYER_HELD = 2 * LAYER_BYTES
+"""The same of a domain's rows while they are summed up."""
 
 
 def strengths(study: Study) -> list[str]:
@@ -78,7 +81,8 @@ def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     sweeps = len(layers(study)) * len(strengths(study))
     read = planner.total_rows(models) * (1 + sweeps)
     drawn = len(models) * sweeps * costs.RESAMPLING_SECONDS
-    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn)
+    memory = held(planner, models, layer=LAYER_HELD)
+    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + drawn, held=memory)
 
 
 RULES = (

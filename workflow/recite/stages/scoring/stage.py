@@ -1,6 +1,7 @@
 """Scoring: the memorization score of every sampled row under every model, and the rates that follow."""
 
 from recite.planning import costs
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import batch, model_and_rows, part_jobs, planted
 from recite.study.declaration import Cost, Figure, Files, Rule, Stage, Wildcards
@@ -14,8 +15,8 @@ def _aggregation_inputs(study: Study, wildcards: Wildcards) -> Files:
 
 
 def _aggregation_cost(planner: Planner, wildcards: Wildcards) -> Cost:
-    rows = planner.total_rows(planner.study.models)
-    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS)
+    rows, memory = planner.total_rows(planner.study.models), held(planner, planner.study.models)
+    return Cost(costs.START_SECONDS + rows * costs.AGGREGATION_SECONDS, held=memory)
 
 
 RULES = (

@@ -5,6 +5,7 @@ from typing import Any
 from recite.errors import ReciteError
 from recite.planning import costs
 from recite.planning.costs import Facts
+from recite.planning.held import held
 from recite.planning.planner import Planner
 from recite.stages.inputs import checkpoint, own_batches, ready, scores_of, shard_files
 from recite.stages.lens.stage import LAYER_BYTES, decoding_flops
@@ -115,7 +116,8 @@ def _summary_inputs(study: Study, wildcards: Wildcards) -> Files:
 def _summary_cost(planner: Planner, wildcards: Wildcards) -> Cost:
     models = planner.study.models_of(SECTION)
     read = 2 * planner.total_rows(models)
-    return Cost(costs.START_SECONDS + read * costs.LAYERS_SECONDS + 2 * len(models) * costs.RESAMPLING_SECONDS)
+    seconds = costs.START_SECONDS + read * costs.LAYERS_SECONDS + 2 * len(models) * costs.RESAMPLING_SECONDS
+    return Cost(seconds, held=held(planner, models))
 
 
 RULES = (
