@@ -45,6 +45,9 @@ rule all:
 rule shard:
     output:
         "shards/{{n,[0-9]+}}"
+    resources:
+        runtime=lambda wildcards, attempt: 10 * attempt + int(wildcards.n) // 2,
+        mem_mb=500
     shell:
         "echo {{wildcards.n}} > {{output}}"
 
@@ -65,9 +68,6 @@ rule whole:
         "env.yaml"
     params:
         wanted=os.getenv("WANTED"), number=lambda wildcards: int(wildcards.n) * 2
-    resources:
-        runtime=lambda wildcards, attempt: 10 * attempt + int(wildcards.n) // 2,
-        mem_mb=500
     message:
         "Make {{wildcards.n}} whole"
     shell:

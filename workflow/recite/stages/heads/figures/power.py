@@ -63,7 +63,7 @@ def draw(tables: dict[str, pd.DataFrame]) -> tuple[Figure, pd.DataFrame]:
 def _axis_from_zero(axes: Axes, least: float) -> None:
     """An axis that is linear from 0 to `least` and logarithmic above it, with no label between these."""
     axes.set_xscale("symlog", linthresh=least)
-    axes.set_xlim(left=-least / 10)
+    axes.set_xlim(-least / 10, max(axes.get_xlim()[1], 1.5 * least))
     high = math.ceil(math.log10(axes.get_xlim()[1]))
     axes.set_xticks([0, *(10.0**power for power in range(math.ceil(math.log10(least)), high))])
 
