@@ -70,6 +70,8 @@ def test_memory_follows_weights_and_tables() -> None:
     layered = largest * SCORE_HELD + 300_000 * 42 * LAYER_HELD
     assert found.megabytes("recovery_aggregation", {}, 1) == 2000 + 2 * layered // 10**6
     index = {"corpus": "starcoderdata", "units": "bytes", "group": "000"}
+    assert found.megabytes("near_verbatim", PART | {"layer": "0", "alpha": "0.1"}, 1) < 16_000
+    assert found.megabytes("registration", {"model": PART["model"]}, 1) == 2000 + 3 * weights // 10**6
     assert found.megabytes("frequency_index", index, 1) == INDEX_MEGABYTES
     one = found.job("candidates", {"corpus": "pile", "group": "000"})
     assert one is not None and one.cores == 16

@@ -63,9 +63,10 @@ class Limits:
     def megabytes(self, rule: str, wildcards: Mapping[str, str], attempt: int) -> int:
         """Main memory of a job's attempt, the first being 1."""
         needed = BASE_MEGABYTES
-        if "model" in wildcards:
+        asked = self.study.rules[rule]
+        if asked.runs_model or asked.loads_model:
             needed += WEIGHTS * self.study.weight_bytes(wildcards["model"]) // 10**6
-        elif fixed := self.study.rules[rule].megabytes(self.study):
+        elif fixed := asked.megabytes(self.study):
             needed = fixed
         elif job := self.job(rule, wildcards):
             read = sum(self.jobs[name].written for name in job.after) if job.held is None else job.held

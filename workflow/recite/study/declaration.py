@@ -65,8 +65,8 @@ class Rule:
     tables: names of tables that the job makes for figures, summary and claims.
     modules: further modules, found by name in what the options say, that a job's result depends on.
     cost: what a job costs. megabytes: main memory that it needs whatever it reads.
-    runs_model: whether it takes a model's GPUs. fetches: whether it may download. asked: whether all of a study
-    holds it.
+    runs_model: whether it takes a model's GPUs. loads_model: whether it has its weights in main memory without these.
+    fetches: whether it may download. asked: whether all of a study holds it.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Rule:
     modules: Callable[[Study, Wildcards], Sequence[str]] = no_modules
     megabytes: Callable[[Study], int] = lambda study: 0
     runs_model: bool = False
+    loads_model: bool = False
     fetches: bool = False
     asked: bool = True
 

@@ -108,6 +108,7 @@ RULES = (
         inputs=_training_inputs,
         outputs=TRAINED,
         options=_training_options,
+        loads_model=True,
         cost=_training_cost,
     ),
     Rule(
@@ -118,6 +119,7 @@ RULES = (
         inputs=_training_inputs,
         outputs=_steps_of_training,
         options=_training_options,
+        loads_model=True,
         cost=_training_cost,
     ),
     Rule(
@@ -143,6 +145,7 @@ RULES = (
         outputs={"record": "checkpoints/{model}.json"},
         options=lambda study, wildcards: checkpoint_options(study, wildcards["model"]),
         fetches=True,
+        loads_model=True,
         cost=_registration_cost,
     ),
 )
