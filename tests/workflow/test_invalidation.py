@@ -48,9 +48,9 @@ UNDISTURBED |= {"compressibility_aggregation": 1, "frequency_aggregation": 1, "l
 DOWNSTREAM = UNDISTURBED | {"noise_aggregation": 1, "recovery_aggregation": 1, "figures": 17}
 """What follows from the scores of a model that is disturbed too."""
 ABLATED = dict.fromkeys(("ablation_aggregation", "overlap", "power", "signatures", "ledger", "summary"), 1)
-ABLATED |= {"figures": 7}
+ABLATED |= {"figures": 6}
 """What follows from a model's rows without its heads."""
-SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 21}
+SUMMED = DOWNSTREAM | {"ablation_aggregation": 1, "overlap": 1, "power": 1, "figures": 20}
 """All that sums up."""
 DRAWN = {"ablation_rows": 3, "ablation": 2}
 """One model's heads ablated, layer by layer, in rows that are drawn anew."""
