@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from recite.stages.heads.measure.attribution import estimated_changes
 from torch import Tensor, nn
 
 from decoders import VOCABULARY, saved, small_model
@@ -17,7 +18,6 @@ from recite.errors import ReciteError
 from recite.stages.attention.measure import attend_to
 from recite.stages.attention.places import spans_of
 from recite.stages.dimension.measure import streams
-from recite.stages.heads.measure.attribution import estimated_changes
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.neurons.measure.attribution import attributions, neuron_means
 from recite.stages.recovery.measure import compared
