@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from recite.stages.heads.measure.attribution import estimated_changes
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -29,6 +28,7 @@ from recite.stages.heads.measure.continuations import ablate_heads
 from recite.stages.heads.measure.likelihoods import head_likelihoods
 from recite.stages.heads.rows import HEAD_MEANS
 from recite.stages.lens.measure import decode_layers
+from recite.stages.neurons.measure.attribution import attributions, neuron_means
 from recite.stages.neurons.measure.jobs import measure_neurons
 from recite.stages.noise.measure import score_under_noise
 from recite.stages.recovery.measure import measure_recovery
@@ -169,12 +169,13 @@ def test_rows_of_the_library_are_counted_from_0(damaged: Any, job: Job, unspoken
     folder = damaged({"model.embed_tokens.weight": lambda weight: weight[unspoken].fill_(torch.nan)})
     model, rows = load_checkpoint(folder, "float32", 2), job.rows
     text = torch.cat([rows.context, rows.continuation], dim=1)
+    means = neuron_means(model, text[:BAD], STEPS, 16)
     for call in (
         lambda: continue_greedily(model, rows.context, STEPS, 2),
         lambda: continue_greedily(model, rows.context, STEPS, 2, draft=rows.continuation, to_the_end=False),
         lambda: continue_greedily(model, rows.context, STEPS, 2, block_batches=4),
         lambda: head_likelihoods(model, text, STEPS, 2, range(3)),
-        lambda: estimated_changes(model, text, STEPS, 16, range(3)),
+        lambda: list(attributions(model, text, STEPS, 16, means, points=2)),
     ):
         with pytest.raises(NotFiniteError, match=rf"^row {BAD}, from 0: ") as refused:
             call()
@@ -213,11 +214,13 @@ def test_gradients(job: Job, damaged: Any) -> None:
     changes |= {f"model.layers.{layer}.self_attn.o_proj.weight": lambda weight: weight.mul_(1e4) for layer in range(3)}
     folder = damaged(changes | {"lm_head.weight": lambda weight: weight.mul_(1e3)})
     text = torch.cat([job.rows.context, job.rows.continuation], dim=1)
-    estimated_changes(load_checkpoint(folder, "float32", 4), text, STEPS, 16, range(3))
+    model = load_checkpoint(folder, "float32", 4)
+    means = neuron_means(model, text, STEPS, 16)
+    list(attributions(model, text, STEPS, 16, means, points=2))
     model = load_checkpoint(folder, "float16", 4)
     head_likelihoods(model, text, STEPS, 4, range(3))
     with pytest.raises(NotFiniteError, match=r"^row 0, from 0: gradients that are not finite, in float16"):
-        estimated_changes(model, text, STEPS, 16, range(3))
+        list(attributions(model, text, STEPS, 16, means, points=2))
 
 
 NUMBERS = Table(
