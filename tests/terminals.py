@@ -18,6 +18,12 @@ SECONDS = 120
 """For programs that take a few: the machine may do much else."""
 
 
+def _take_terminal() -> None:
+    """In a new process: its input is its terminal, whose Ctrl-C ends it even where these tests run in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """A terminal with a program in it. Lines that have scrolled away are kept, as a terminal's window keeps them."""
 
@@ -37,7 +43,7 @@ class Terminal:
             stdout=inner,
             stderr=inner,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_take_terminal,
         )
 
     def until(self, ready: Callable[[], object]) -> None:

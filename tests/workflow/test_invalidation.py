@@ -107,7 +107,7 @@ EDITS = {
         edit("workflow/recite/stages/noise/figures/noise.py", ("* len(parts), 3.3 *", "* len(parts), 3.4 *")),
         {"figures": 1},
     ),
-    "changed style of figures": Edit(code("report/style"), {"figures": 21}),
+    "changed style of figures": Edit(code("report/style"), {"figures": 20}),
     "changed words": Edit(
         edit("workflow/recite/stages/noise/words.py", ("## Under noise", "## Noise")), {"summary": 1}
     ),
