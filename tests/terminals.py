@@ -19,7 +19,7 @@ SECONDS = 120
 
 
 def _take_terminal() -> None:
-    """In a new process: its input is its terminal, whose Ctrl-C ends it even where these tests run in the background."""
+    """In a new process: its input is its terminal, and Ctrl-C ends it even where tests run in the background."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
