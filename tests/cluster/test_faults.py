@@ -171,7 +171,7 @@ def test_time_limit(struck: Struck, undisturbed: Checkout) -> None:
     until(lambda: struck.struck("scores-pythia-xs-code-0000.parquet"), "scoring", head)
     hanging = struck.job(SCORED[0])
     assert struck.detail(hanging, "TimeLimit") == "00:15:00"
-    slurm.ask("scontrol", "update", f"jobid={hanging}", "endtime=now")
+    slurm.ask("scontrol", "update", f"jobid={hanging}", "endtime=now+2")  # a "now" is over once the second is
     end(head)
     struck.check(undisturbed)
     ended = {comment: state for job, state, comment in struck.jobs() if job == hanging}
