@@ -8,6 +8,7 @@ import numpy as np
 from recite.files import hash64
 from recite.stages.compressibility.rows import SUFFIXES
 from recite.stages.extraction.rows import EXTRACTED
+from recite.stages.lens.layers import decoded_layers
 from recite.stages.lens.measure import Sums, position_columns
 from recite.stages.lens.rows import AMOUNTS, COUNTS, DECODED, DECODED_POSITIONS
 from recite.stages.noise.rows import NOISE_SCORES
@@ -92,11 +93,17 @@ def decoded(planted: Planted, hits: np.ndarray, rng: np.random.Generator, sooner
     return found | {"leads": leads, "settled": (leads * 0.9).astype(np.uint8), "agrees": leads}
 
 
+def some_layers(made: Written, found: dict[str, np.ndarray]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a table of decoded layers says of them, and what those say that the study decodes."""
+    layers = decoded_layers(made.planted.layers, made.study.config["lens"]["layer_stride"])
+    about = {"layers": made.planted.layers, "decoded": layers, "teacher_forced": True}
+    return about, {name: values[:, layers] for name, values in found.items()}
+
+
 def write_lens(made: Written, part: str, rows: Rows, hits: np.ndarray) -> None:
     """Decoded layers, and their sums by domain, hits and position, which say the same at every position."""
-    planted = made.planted
-    found = decoded(planted, hits, scatter(made, "lens", part))
-    about = {"layers": planted.layers, "teacher_forced": True}
+    about, found = some_layers(made, decoded(made.planted, hits, scatter(made, "lens", part)))
+    layers = about["decoded"]
     columns = named(rows) | {name: as_lists(found[name]) for name in (*AMOUNTS, *COUNTS)}
     made.write(DECODED, "lens", "lens", columns, about, part=part)
     names = list(zip(rows.domains.tolist(), hits.tolist(), strict=True))
@@ -105,13 +112,12 @@ def write_lens(made: Written, part: str, rows: Rows, hits: np.ndarray) -> None:
     members = np.array([places[name] for name in names])
     sums = {}
     for name in (*AMOUNTS, *COUNTS):
-        total = np.zeros((len(groups), planted.layers))
+        total = np.zeros((len(groups), len(layers)))
         np.add.at(total, members, found[name] / (STEPS if name in COUNTS else 1))
         whole = np.floor(total) if name in COUNTS else total
         sums[name] = np.repeat(whole[:, :, None], STEPS, axis=2)
-    made.write(
-        DECODED_POSITIONS, "lens", "positions", position_columns(Sums({}, sums), groups, members), about, part=part
-    )
+    columns = position_columns(Sums({}, sums), layers, groups, members)
+    made.write(DECODED_POSITIONS, "lens", "positions", columns, about, part=part)
 
 
 def write_suffixes(made: Written, part: str, rows: Rows, hits: np.ndarray) -> None:
@@ -142,12 +148,13 @@ def write_first_rows(made: Written) -> None:
     rows = first_rows(made, study.config["tuned_lens"]["rows_per_domain"])
     measured = rows.other > study.config["tuned_lens"]["training_share"]
     found = decoded(made.planted, hits_of(made.planted, rows), scatter(made, "tuned lens"), sooner=0.1)
+    about, found = some_layers(made, found)
     columns = {name: np.asarray(values)[measured] for name, values in named(rows).items()}
     columns |= {name: as_lists(found[name][measured]) for name in (*AMOUNTS, *COUNTS)}
-    about = {"layers": made.planted.layers, "teacher_forced": True}
     made.write(TRANSLATED, "tuned_lens", "translated", columns, about)
-    before = np.linspace(3, 0.5, made.planted.layers - 1)
-    lines = {"layer": np.arange(len(before)), "before": before, "after": before / 4}
+    layers = about["decoded"][:-1]
+    before = np.linspace(3, 0.5, len(layers))
+    lines = {"layer": layers, "before": before, "after": before / 4}
     about = {"rows": int((~measured).sum()), "checked_rows": 64}
     made.write(TRANSLATION, "tuned_lens_training", "training", lines, about)
 
