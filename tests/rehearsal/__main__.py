@@ -36,6 +36,8 @@ def configured(arguments: argparse.Namespace) -> dict[str, Any]:
     config["study"] = arguments.study
     config["sampling"]["rows_per_domain"] = arguments.rows
     config["models"] = arguments.models or config["models"]
+    if arguments.resamples:
+        config["aggregation"] = config.get("aggregation", {}) | {"resamples": arguments.resamples}
     families = {model["family"] for name, model in read_yaml(MODELS).items() if name in config["models"]}
     config["frequency"]["families"] = [name for name in config["frequency"]["families"] if name in families]
     config["scoring"]["shards_per_job"] = SHARDS_A_JOB
@@ -65,6 +67,7 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=300, help="rows of every domain; the paper's are 300,000")
     parser.add_argument("--study", default="rehearsal", help="its name: all of it lies in results/<study>")
     parser.add_argument("--models", nargs="*", help="some of the paper's models; all of them by default")
+    parser.add_argument("--resamples", type=int, help="fewer than the paper's, as rankings of many heads take hours")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--planted", action="store_true", help="take the tables of rows that lie there")
     arguments = parser.parse_args()
