@@ -51,8 +51,9 @@ class Engine:
 
     def next_layer(self) -> Answer:
         """Tokens, leading clean tokens and margins without each head of the next layer, (rows, heads, ...)."""
-        tokens, kept, margin = next(self.ablations).continuation
-        return {"tokens": tokens.tolist(), "kept": kept.tolist(), "margin": margin.tolist()}
+        found = next(self.ablations).continuation
+        made = {"tokens": found.tokens, "kept": found.first_mismatch, "margin": found.margin}
+        return {name: values.tolist() for name, values in made.items()}
 
     def suffixes(self, context: Rows, clean: Rows) -> Answer:
         """Which suffix lengths suffice, (rows, lengths)."""
