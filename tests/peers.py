@@ -11,7 +11,7 @@ DEVICE = f"1 x {torch.cuda.get_device_name()}" if torch.cuda.is_available() else
 def generate(model: PreTrainedModel, context: Tensor, steps: int) -> Tensor:
     """transformers' own greedy continuation, what published memorization code calls: (rows, steps) token ids."""
     context = context.to(model.device)
-    tokens = model.generate(
+    tokens: Tensor = model.generate(  # type: ignore[operator]
         context,
         attention_mask=torch.ones_like(context),
         max_new_tokens=steps,

@@ -35,7 +35,7 @@ def corpus_of(megabytes: int) -> list[str]:
 def spans_of(documents: list[str], number: int) -> list[bytes]:
     """Text of random length from random places."""
     source = random.Random(1)
-    found = []
+    found: list[bytes] = []
     while len(found) < number:
         text = source.choice(documents)
         start, length = source.randrange(len(text)), source.randint(*SPAN_BYTES)

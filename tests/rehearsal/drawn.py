@@ -60,8 +60,8 @@ def write_drawn(made: Written) -> None:
 
 def drawn_of(made: Written, rule: str, job: dict[str, str]) -> tuple[DrawnRows, np.ndarray, np.ndarray]:
     """The rows that a job draws, their hits, and the log-probability of their true continuations, nats."""
-    files = (made.inputs(rule, name, **job) for name in ("scores", "shards"))
-    drawn = read_drawn(*files, made.options(rule, **job))
+    scores, shards = (made.inputs(rule, name, **job) for name in ("scores", "shards"))
+    drawn = read_drawn(scores, shards, made.options(rule, **job))
     hits = np.array([HITS[group] for group in drawn.groups])
     return drawn, hits, likelihoods(hits)
 
@@ -91,8 +91,8 @@ def write_sublayers(made: Written, job: dict[str, str]) -> None:
 
 def write_attention(made: Written, job: dict[str, str]) -> None:
     planted, options = made.planted, made.options("attention", **job)
-    files = (made.inputs("attention", name, **job) for name in ("scores", "shards"))
-    columns, _, _ = read_texts(options, *files, {})
+    scores, shards = (made.inputs("attention", name, **job) for name in ("scores", "shards"))
+    columns: dict[str, Any] = read_texts(options, scores, shards, {})[0]
     groups, bos = np.array(columns["group"]), options["bos"] is not None
     spans = spans_of(STEPS, STEPS, options["segments"], bos)
     places = [*spans, ITSELF]
@@ -140,9 +140,9 @@ def rungs_of(made: Written) -> list[Rung]:
 
 def write_erasing(made: Written) -> None:
     """Ranked sets cost recall and little else; noise and random sets cost both."""
-    files = (made.inputs("erasing", name) for name in ("scores", "shards"))
+    scores, shards = (made.inputs("erasing", name) for name in ("scores", "shards"))
     options, rungs = made.options("erasing"), rungs_of(made)
-    drawn = read_both(options, *files, [], None)
+    drawn = read_both(options, scores, shards, [], None)
     groups, texts = np.array(drawn.groups), drawn.rows.sequences.tolist()
     chosen = np.array([not ranks(text, options["seed"]) for text in texts]) & (groups == MEMORIZED)
     strength = np.concatenate([np.arange(1, 1 + len(own)) / len(own) for own in _ladders(rungs)])

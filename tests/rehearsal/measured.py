@@ -142,9 +142,9 @@ def write_first_rows(made: Written) -> None:
             likely = np.where(hits == STEPS, -0.5 - rows.other, -1.0 - (STEPS - hits) * (0.2 + rows.other))
             schemes = len(made.options("extraction", **job)["schemes"])
             columns = rows.names | {"log_probability": as_lists(coarse(likely[:, None] + np.zeros(schemes)))}
-            about = {"alpha": alpha} if alpha else {}
+            strength = {"alpha": alpha} if alpha else {}
             of = {name: value for name, value in job.items() if name != "model"}
-            made.write(EXTRACTED, "extraction", "extracted", columns, about | {"teacher_forced": True}, **of)
+            made.write(EXTRACTED, "extraction", "extracted", columns, strength | {"teacher_forced": True}, **of)
     rows = first_rows(made, study.config["tuned_lens"]["rows_per_domain"])
     measured = rows.other > study.config["tuned_lens"]["training_share"]
     found = decoded(made.planted, hits_of(made.planted, rows), scatter(made, "tuned lens"), sooner=0.1)

@@ -63,8 +63,8 @@ def write_frequencies(study: Study, folder: Path) -> None:
             "continuation": counts * 3,
             "token_frequency": 1e-4 * (1 + rank),
         }
-        about = {"options": {key: value for key, value in options.items() if key != "public"}}
-        about |= {"too_long": 0, "corpus_units": 10**12}
+        asked = {key: value for key, value in options.items() if key != "public"}
+        about = {"options": asked, "too_long": 0, "corpus_units": 10**12}
         FREQUENCIES.write(folder / study.file("frequency", "frequencies", job), columns, about)
 
 
