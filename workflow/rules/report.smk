@@ -27,6 +27,8 @@ rule figures:
         ),
     log:
         log_of("figures"),
+    # Seen as soon as its tables are there.
+    priority: 1
     conda:
         "../../envs/recite.yaml"
     resources:
