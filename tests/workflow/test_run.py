@@ -1,11 +1,12 @@
 """The tiny study as a whole: what is made, that it is whole, and that it comes out the same again."""
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import Checkout, digests
+from conftest import REPOSITORY, Checkout, digests
 from safetensors import safe_open
 
 from recite.corpora.tables.samples import SAMPLES
@@ -132,3 +133,17 @@ def test_no_machine_in_the_outputs(finished: Checkout, places: list[str], kind: 
         else:
             text = path.read_bytes().decode("latin-1")
         assert not [place for place in places if place in text], path
+
+
+def test_the_first_figure_comes_before_the_rest(checkout: Checkout) -> None:
+    """As `make demo` asks for it: it waits for nothing that is measured beside what it shows."""
+    text = (REPOSITORY / "Makefile").read_text()
+    (first,) = re.findall(r"^FIRST = (\w+)$", text, re.MULTILINE)
+    (asked,) = re.findall(r"^\t\$\(SNAKEMAKE\) all verification (.*)\|\| ", text, re.MULTILINE)
+    for made in ("scores", "noise", "compressibility", "lens", "recovery", "ablation", "tables", "figures"):
+        checkout.lose(f"results/tiny/{made}")
+    run = checkout.snakemake("--cores", "1", *asked.replace("$(FIRST)", first).split())
+    assert run.returncode == 0, run.stdout
+    jobs = re.findall(r"^Job \d+: (.*)$", run.stdout, re.MULTILINE)
+    beside = [place for place, job in enumerate(jobs) if job.startswith(("Disturb", "Decode", "Shorten"))]
+    assert len(beside) >= 5 and jobs.index("Draw figure scaling") < min(beside), jobs
