@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=["pythia-l", "olmo2-l"])
     options = parser.parse_args()
     study = load_study(read_yaml(Path(options.configfile)), options.configfile, STAGES)
-    results = Path("results", study.name)
+    results = Path(study.results)
     paths, drawn = ([results / path for path in study.files(rule)] for rule in ("ablation", "ablation_rows"))
     ablation = read_yaml(Path("config/paper.yaml"))["ablation"]
     print("recall of the fifth, row by head passes over those of two passes for every row and head")

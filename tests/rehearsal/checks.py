@@ -39,6 +39,12 @@ class Looked(NamedTuple):
     def holds(self) -> bool:
         return self.found >= self.least * self.of
 
+    @property
+    def verdict(self) -> str:
+        if not self.of:
+            return "too few rows"
+        return "found" if self.holds else "NOT FOUND"
+
 
 def check(study: Study, folder: Path) -> int:
     """Print what was looked for, and return how many kinds of plants are not there."""
@@ -46,8 +52,7 @@ def check(study: Study, folder: Path) -> int:
     failed = 0
     for look in (rates, noise, recovery, layers, heads, induction, sublayers, attention, explained):
         for one in look(folder, study, truths):
-            verdict = ("found" if one.holds else "NOT FOUND") if one.of else "too few rows"
-            print(f"{one.what:<66}{one.found:>7} of {one.of:<7}{verdict}")
+            print(f"{one.what:<66}{one.found:>7} of {one.of:<7}{one.verdict}")
             failed += not one.holds
     return failed
 
