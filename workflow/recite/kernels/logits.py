@@ -35,8 +35,9 @@ def say(slices: Iterable[Tensor], true: Tensor) -> Said:
     def seen() -> Iterator[Tensor]:
         for logits in slices:
             kept.append(logits)
-            sums.append(_summed(logits.float()))
-            yield logits
+            wide = logits.float()
+            sums.append(_summed(wide))
+            yield wide
 
     choice, _ = choose(seen())
     own = _of_tokens(kept, true.to(choice.device)[..., None])
