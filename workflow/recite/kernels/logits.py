@@ -38,6 +38,7 @@ def say(slices: Iterable[Tensor], true: Tensor) -> Said:
             wide = logits.float()
             sums.append(_summed(wide))
             yield wide
+            del wide  # else it would lie in memory while the next is made
 
     choice, _ = choose(seen())
     own = _of_tokens(kept, true.to(choice.device)[..., None])
